@@ -1,0 +1,43 @@
+# Two commands for a newcomer: make demo, make test. Everything runs in .venv, made from requirements.lock.
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-deep check format bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: $(INSTALLED) ## make .venv from requirements.lock (exact versions, checked by hash)
+
+$(INSTALLED): requirements.lock pyproject.toml deploy/install.sh
+	@sh deploy/install.sh .venv
+	@touch $@
+
+demo: $(INSTALLED) ## the whole pipeline on two invented tenants, in an embedded Postgres
+	@$(BIN)/pay-ready demo
+
+test: $(INSTALLED) ## the tests, on all cores
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-deep: $(INSTALLED) ## the same with every long count whole, not sampled
+	@PAY_READY_TEST_DEEP=1 $(BIN)/python -m pytest -n auto -m "not weaviate_live" $(ARGS)
+
+check: $(INSTALLED) ## style, types, layers, security, secrets
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/bandit -q -c pyproject.toml -r pay_ready flows
+	@git ls-files -z | grep -zvE '^(requirements\.lock|pay_ready/demo/exports/)' | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+format: $(INSTALLED) ## put the code into its form
+	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+
+bench: $(INSTALLED) ## benchmarks: each beside a peer or a limit, in one run
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lock: $(INSTALLED) ## renew requirements.lock: newest versions that pyproject.toml allows
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## remove .venv and caches; data of the embedded server stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
