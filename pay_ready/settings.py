@@ -1,0 +1,243 @@
+"""Settings: shipped defaults, the domain, your own file, the environment, and a tenant's overrides - in that order.
+
+Only this module reads the environment, and only the composition root reads this module.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import available_timezones
+
+import phonenumbers
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from pay_ready.errors import ConfigError
+from pay_ready.resources import resource_path
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EntityResolution(_Section):
+    name_threshold: float = Field(ge=0, le=100)
+    company_threshold: float = Field(ge=0, le=100)
+    email_validation: bool
+
+
+class Etl(_Section):
+    default_batch_size: int = Field(ge=1, le=1_000_000)
+    sync_timeout_minutes: float = Field(gt=0)
+    max_retries: int = Field(ge=0, le=100)
+    max_shrink_percent: float = Field(ge=0, le=100)
+
+
+class Staging(_Section):
+    phone_region: str
+    time_zone: str
+    internal_domains: tuple[str, ...]
+
+    @field_validator("phone_region")
+    @classmethod
+    def _known_region(cls, region: str) -> str:
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("not an ISO 3166 region with phone numbers, for example US, GB, DE")
+        return region
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError("not an IANA time zone, for example UTC, Europe/Berlin, America/New_York")
+        return zone
+
+
+class Pool(_Section):
+    min_size: int = Field(ge=0)
+    max_size: int = Field(ge=1)
+    overflow: int = Field(ge=0)
+    wait_s: float = Field(gt=0)
+    recycle_s: float = Field(gt=0)
+    max_idle_s: float = Field(gt=0)
+    check_liveness: bool
+
+
+class WorkTimeouts(_Section):
+    statement_ms: int = Field(ge=1)
+    lock_ms: int = Field(ge=1)
+    idle_in_transaction_ms: int = Field(ge=1)
+
+
+class DatabaseSettings(_Section):
+    transaction_pooler: bool
+    pool: Pool
+    people: WorkTimeouts
+    batch: WorkTimeouts
+
+
+class Logging(_Section):
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["console", "json"]
+
+
+class Domain(_Section):
+    """config/domains/<name>.toml."""
+
+    namespace: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    database_schema: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    persona: str = Field(min_length=1, max_length=200)
+    cache_prefix: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    defaults: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class TenantSettings(_Section):
+    """Overrides of one tenant: sections and keys as in config/defaults.toml, those that may differ by tenant."""
+
+    schema_version: Literal[1] = 1
+    entity_resolution: dict[str, Any] = Field(default_factory=dict)
+    etl: dict[str, Any] = Field(default_factory=dict)
+    staging: dict[str, Any] = Field(default_factory=dict)
+
+
+class Settings(_Section):
+    """Everything configured, checked."""
+
+    entity_resolution: EntityResolution
+    etl: Etl
+    staging: Staging
+    database: DatabaseSettings
+    logging: Logging
+
+    def for_tenant(self, overrides: Mapping[str, Any]) -> Self:
+        """These settings with a tenant's own on top.
+
+        Raises:
+            ConfigError: A section or key is unknown, or a value is out of range; names it and the choices.
+        """
+        try:
+            checked = TenantSettings.model_validate(dict(overrides))
+            own = checked.model_dump(exclude={"schema_version"})
+            return type(self).model_validate(_merged(self.model_dump(), own))
+        except ValidationError as error:
+            raise _config_error(error, "tenant settings", self.model_dump()) from None
+
+
+class Environment(BaseSettings):
+    """Variables of the process; secrets never appear in a repr."""
+
+    model_config = SettingsConfigDict(env_prefix="PAY_READY_", extra="ignore", frozen=True)
+
+    home: Path | None = None
+    domain: str = "pay_ready"
+    config: Path | None = None
+    database_url: SecretStr | None = None
+    admin_database_url: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    secret_key_file: Path | None = None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the embedded server, connectors and keys live."""
+        if self.home is not None:
+            return self.home.expanduser().resolve()
+        base = os.environ.get("XDG_STATE_HOME")
+        return (Path(base) if base else Path.home() / ".local" / "state") / "pay_ready"
+
+    @property
+    def connectors_folder(self) -> Path:
+        """Where connectors are installed, one environment each."""
+        return self.state_folder / "connectors"
+
+
+class _Overrides(BaseSettings):
+    """PAY_READY_<SECTION>__<KEY> variables, as raw text by section."""
+
+    model_config = SettingsConfigDict(env_prefix="PAY_READY_", env_nested_delimiter="__", extra="ignore")
+
+    entity_resolution: dict[str, Any] = Field(default_factory=dict)
+    etl: dict[str, Any] = Field(default_factory=dict)
+    staging: dict[str, Any] = Field(default_factory=dict)
+    database: dict[str, Any] = Field(default_factory=dict)
+    logging: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], env_settings: PydanticBaseSettingsSource, **others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings,)
+
+
+def load_domain(name: str) -> Domain:
+    """A shipped domain by its name, or one of your own by the path of its .toml file.
+
+    Raises:
+        ConfigError: No such domain (names those there are), or a key of its file is off.
+    """
+    folder = resource_path("config", "domains")
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        choices = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        raise ConfigError("no such domain", f"choose one of: {choices}", domain=name)
+    content = read_toml(path)
+    try:
+        return Domain.model_validate(content)
+    except ValidationError as error:
+        raise _config_error(error, str(path), content) from None
+
+
+def load_settings(environment: Environment, domain: Domain) -> Settings:
+    """Defaults, then the domain, your own file and the environment on top of them.
+
+    Raises:
+        ConfigError: Names file, key and choices.
+    """
+    defaults = read_toml(resource_path("config", "defaults.toml"))
+    layers: list[tuple[str, dict[str, Any]]] = [(f"config/domains/{domain.namespace}.toml", domain.defaults)]
+    if environment.config is not None:
+        layers.append((str(environment.config), read_toml(environment.config)))
+    layers.append(("environment (PAY_READY_<SECTION>__<KEY>)", _Overrides().model_dump(exclude_defaults=True)))
+    merged = defaults
+    for origin, layer in layers:
+        merged = _merged(merged, layer)
+        try:
+            settings = Settings.model_validate(merged)
+        except ValidationError as error:
+            raise _config_error(error, origin, defaults) from None
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        ConfigError: Missing, unreadable or not TOML; names the file and the line.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("not TOML", str(error), file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot read the file", type(error).__name__, file=path) from None
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _config_error(error: ValidationError, origin: str, known: Mapping[str, Any]) -> ConfigError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    hint = first["msg"]
+    if first["type"] == "extra_forbidden":
+        place: Any = known
+        for part in path[:-1]:
+            place = place.get(part, {}) if isinstance(place, Mapping) else {}
+        hint = "the keys here are: " + ", ".join(sorted(place))
+    return ConfigError("a setting is off", hint, file=origin, key=".".join(path))
