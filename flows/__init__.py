@@ -1,0 +1,1 @@
+"""Prefect flows: they schedule the steps of `pay_ready.pipeline`, show them, and decide nothing."""

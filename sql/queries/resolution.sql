@@ -1,0 +1,139 @@
+-- name: staged_people
+-- Person records with the company values of the record itself or of the company record it names, of live sources or not.
+select
+    people.record_id,
+    people.content_hash,
+    people.full_name,
+    people.first_name,
+    people.last_name,
+    coalesce(people.email_normalized, lower(people.email)) as email,
+    people.phone,
+    people.title,
+    people.city,
+    people.country,
+    people.company_record_id,
+    coalesce(people.company_name, companies.name) as company_name,
+    coalesce(people.company_domain, companies.domain) as company_domain,
+    people.source_updated_at,
+    sources.name as source_name,
+    sources.kind as source_kind
+from pay_ready.person_records as people
+join pay_ready.data_sources as sources on sources.tenant_id = people.tenant_id and sources.source_id = people.source_id
+left join pay_ready.company_records as companies
+    on companies.tenant_id = people.tenant_id
+    and companies.source_id = people.source_id
+    and companies.record_id = people.company_record_id
+where people.tenant_id = %(tenant_id)s;
+
+-- name: staged_companies
+select
+    companies.record_id,
+    companies.content_hash,
+    companies.name,
+    companies.domain,
+    companies.phone,
+    companies.city,
+    companies.country,
+    companies.industry,
+    companies.source_updated_at,
+    sources.name as source_name,
+    sources.kind as source_kind
+from pay_ready.company_records as companies
+join pay_ready.data_sources as sources on sources.tenant_id = companies.tenant_id and sources.source_id = companies.source_id
+where companies.tenant_id = %(tenant_id)s;
+
+-- name: decisions
+-- What holds of each pair; a human's word goes before an agent's, and an unsure human lets the agent speak.
+select distinct on (entity_type, left_id, right_id) entity_type, left_id, right_id, verdict
+from pay_ready.decisions
+where tenant_id = %(tenant_id)s
+  and superseded_at is null
+  and status = 'decided'
+  and verdict <> 'unsure'
+order by entity_type, left_id, right_id, actor_type desc;
+
+-- name: lock_publish
+-- One publisher of a tenant at a time, until the commit.
+select pg_advisory_xact_lock(hashtextextended('pay_ready.publish:' || %(tenant_id)s::text, 0));
+
+-- name: make_durable
+-- A published version is not lost, even where the server runs with synchronous_commit off.
+select set_config('synchronous_commit', 'on', true)
+where %(tenant_id)s is not null;
+
+-- name: current_run_no
+-- The version that readers see; 0 before the first.
+select coalesce(max(run_no), 0)
+from pay_ready.resolution_runs
+where tenant_id = %(tenant_id)s;
+
+-- name: current_assignments
+select entity_type, record_id, entity_id, confidence
+from pay_ready.assignments
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null;
+
+-- name: current_versions
+select entity_id, content_hash
+from pay_ready.entity_versions
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null;
+
+-- name: current_redirects
+select entity_id, target_entity_id
+from pay_ready.entity_redirects
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null;
+
+-- name: known_entities
+-- Every id ever given, and the run that retired it when it is not live.
+select
+    entities.entity_id,
+    entities.entity_type,
+    entities.anchor_record_id,
+    entities.minted_run_no,
+    case when bool_or(versions.closed_run_no is null) then null else max(versions.closed_run_no) end as retired_run_no
+from pay_ready.entities as entities
+join pay_ready.entity_versions as versions
+    on versions.tenant_id = entities.tenant_id and versions.entity_id = entities.entity_id
+where entities.tenant_id = %(tenant_id)s
+group by entities.tenant_id, entities.entity_id;
+
+-- name: add_model
+-- The model under its hash; no row when it is there.
+-- params: model_id uuid, entity_type text, parameters jsonb, model_hash bytea
+insert into pay_ready.resolution_models (tenant_id, model_id, entity_type, version, parameters, model_hash, trained_records)
+select %(tenant_id)s, %(model_id)s, %(entity_type)s, coalesce(max(version), 0) + 1, %(parameters)s, %(model_hash)s, 0
+from pay_ready.resolution_models
+where tenant_id = %(tenant_id)s
+  and entity_type = %(entity_type)s
+on conflict (tenant_id, model_id) do nothing;
+
+-- name: make_edge_table
+-- scope: session
+create temporary table publish_edges (
+    entity_type text not null,
+    left_id uuid not null,
+    right_id uuid not null,
+    model_id uuid not null,
+    left_hash bytea not null,
+    right_hash bytea not null,
+    match_weight_millibits integer not null,
+    levels jsonb not null
+) on commit drop;
+
+-- name: put_edges
+-- Facts about pairs; one that stands already costs no write.
+insert into pay_ready.edges as edges (
+    tenant_id, entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels
+)
+select %(tenant_id)s, entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels
+from pg_temp.publish_edges
+order by entity_type, left_id, right_id
+on conflict (tenant_id, entity_type, left_id, right_id, model_id) do update
+set left_hash = excluded.left_hash,
+    right_hash = excluded.right_hash,
+    match_weight_millibits = excluded.match_weight_millibits,
+    levels = excluded.levels
+where (edges.left_hash, edges.right_hash, edges.match_weight_millibits, edges.levels)
+    is distinct from (excluded.left_hash, excluded.right_hash, excluded.match_weight_millibits, excluded.levels);

@@ -1,0 +1,146 @@
+"""One server for the whole run, one migrated template, one database cloned from it per test."""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pay_ready.db.admin import grant_app
+from pay_ready.db.embedded import start_embedded
+from pay_ready.db.migrate import migrate
+from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.model.ids import TenantId, tenant_id_of
+
+TEMPLATE = "pay_ready_template"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """URLs of the administrator and of the app's login, each on any database of the server."""
+
+    admin_url: str
+    app_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """A migrated database of one test."""
+
+    admin_url: str
+    app_url: str
+
+
+def on_database(url: str, name: str) -> str:
+    """The same URL on another database."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """One process of the run at a time."""
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of one run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
+@pytest.fixture(scope="session")
+def server(run_folder: Path) -> Iterator[Server]:
+    """The embedded server of this run, or the one that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name."""
+    if admin_url := os.environ.get("PAY_READY_TEST_ADMIN_URL"):
+        yield Server(admin_url=admin_url, app_url=os.environ["PAY_READY_TEST_APP_URL"])
+        return
+    from pay_ready.db.embedded import stop_embedded
+
+    home = run_folder / "embedded"
+    embedded = start_embedded(home)
+    yield Server(admin_url=embedded.admin_url, app_url=embedded.app_url)
+    stop_embedded(home)
+
+
+@pytest.fixture(scope="session")
+def template(server: Server, run_folder: Path) -> str:
+    """A migrated database that tests are cloned from; made once per run, under a lock."""
+    with only_one(run_folder / "template.lock"), psycopg.connect(server.admin_url, autocommit=True) as admin:
+        if admin.execute("select 1 from pg_database where datname = %s", (TEMPLATE,)).fetchone() is None:
+            admin.execute(sql.SQL("create database {}").format(sql.Identifier(TEMPLATE + "_new")))
+            url = on_database(server.admin_url, TEMPLATE + "_new")
+            migrate(url)
+            login = urlsplit(server.app_url).username or ""
+            grant_app(url, login)
+            admin.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(TEMPLATE + "_new"), sql.Identifier(TEMPLATE)))
+    return TEMPLATE
+
+
+@contextmanager
+def cloned(server: Server, template: str | None) -> Iterator[Scratch]:
+    """A database of its own, dropped afterwards; empty when there is no template."""
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(server.admin_url, autocommit=True) as admin:
+        origin = sql.SQL(" template {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)) + origin)
+    try:
+        yield Scratch(admin_url=on_database(server.admin_url, name), app_url=on_database(server.app_url, name))
+    finally:
+        with psycopg.connect(server.admin_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def scratch(server: Server, template: str) -> Iterator[Scratch]:
+    """A migrated database of this test's own."""
+    with cloned(server, template) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Scratch]:
+    """A database without anything in it."""
+    with cloned(server, None) as database:
+        yield database
+
+
+@pytest.fixture
+def database(scratch: Scratch) -> Iterator[Database]:
+    """The app's pool on this test's database."""
+    pool = Database(scratch.app_url, PoolOptions(max_size=4, overflow=0))
+    pool.open()
+    yield pool
+    pool.close()
+
+
+def make_tenant(database: Database, slug: str) -> TenantId:
+    """A tenant with shipped settings."""
+    from pay_ready.db import tenants
+
+    tenant = tenant_id_of("pay_ready", slug)
+    with database.tenant_transaction(tenant) as tx:
+        tenants.create(tx, slug=slug, name=slug.title(), settings={"schema_version": 1}, actor="tests")
+    return tenant
+
+
+@pytest.fixture
+def tenant(database: Database) -> TenantId:
+    """One tenant."""
+    return make_tenant(database, "acme")
+
+
+@pytest.fixture
+def new_tenant(database: Database) -> Callable[[str], TenantId]:
+    """Makes further tenants by name."""
+    return lambda slug: make_tenant(database, slug)

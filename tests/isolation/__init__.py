@@ -1,0 +1,1 @@
+"""Tenants never mix: attacks generated from the catalogue of a migrated database."""
