@@ -1,0 +1,90 @@
+"""What one run does to each entity: the lines of the change feed, and the digest of a published state."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from pay_ready.model.resolution import ChangeKind, EntityChange, EntityType
+from pay_ready.resolve.ids import Cluster, Identities
+
+_ORDER: Mapping[ChangeKind, int] = {"created": 0, "split": 1, "changed": 2, "merged": 3, "retired": 4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRows:
+    """The canonical rows of a published state: record -> (entity, confidence), entity -> content hash, retired id -> live id."""
+
+    assignments: Mapping[tuple[EntityType, UUID], tuple[UUID, float]]
+    versions: Mapping[UUID, bytes]
+    redirects: Mapping[UUID, UUID | None]
+
+
+def entity_changes(
+    entity_type: EntityType,
+    identities: Identities,
+    current: Mapping[UUID, UUID],
+    before: Mapping[UUID, bytes],
+    after: Mapping[UUID, bytes],
+) -> list[EntityChange]:
+    """What happens to each entity, in a fixed order: created, split, changed, merged, retired; by id within each.
+
+    Args:
+        entity_type: Type of all entities here.
+        identities: The state to be.
+        current: The published entity of every record.
+        before: Content hash of every live entity, now.
+        after: Content hash of every live entity, then.
+    """
+    members_before = _members(current)
+    changes: list[EntityChange] = []
+    for entity, cluster in identities.members.items():
+        if entity not in members_before:
+            changes.append(_appearance(entity_type, entity, cluster, current, after[entity]))
+        elif before.get(entity) != after[entity] or members_before[entity] != frozenset(cluster):
+            changes.append(_change("changed", entity_type, entity, None, before.get(entity), after[entity]))
+    for entity in members_before.keys() - identities.members.keys():
+        heir = identities.redirects.get(entity)
+        kind: ChangeKind = "retired" if heir is None else "merged"
+        changes.append(_change(kind, entity_type, entity, heir, before.get(entity), None))
+    return sorted(changes, key=lambda each: (_ORDER[each.change], each.entity_id))
+
+
+def state_digest(state: StateRows) -> bytes:
+    """sha256 over the sorted canonical lines of a state: the same for the same state, in whatever order it was read."""
+    digest = hashlib.sha256()
+    for line in sorted(_lines(state)):
+        digest.update(line.encode())
+    return digest.digest()
+
+
+def _lines(state: StateRows) -> Iterable[str]:
+    for (entity_type, record), (entity, confidence) in state.assignments.items():
+        yield f"assignment {entity_type} {record} {entity} {confidence:.4f}\n"
+    for entity, content_hash in state.versions.items():
+        yield f"version {entity} {content_hash.hex()}\n"
+    for entity, heir in state.redirects.items():
+        yield f"redirect {entity} {heir or '-'}\n"
+
+
+def _members(current: Mapping[UUID, UUID]) -> dict[UUID, frozenset[UUID]]:
+    members: dict[UUID, set[UUID]] = {}
+    for record, entity in current.items():
+        members.setdefault(entity, set()).add(record)
+    return {entity: frozenset(records) for entity, records in members.items()}
+
+
+def _appearance(entity_type: EntityType, entity: UUID, cluster: Cluster, current: Mapping[UUID, UUID], after: bytes) -> EntityChange:
+    """A split when its records come from another entity, else created."""
+    parents = Counter(current[record] for record in cluster if record in current)
+    if not parents:
+        return _change("created", entity_type, entity, None, None, after)
+    parent = min(parents.items(), key=lambda each: (-each[1], each[0]))[0]
+    return _change("split", entity_type, entity, parent, None, after)
+
+
+def _change(
+    kind: ChangeKind, entity_type: EntityType, entity: UUID, other: UUID | None, before: bytes | None, after: bytes | None
+) -> EntityChange:
+    return EntityChange(change=kind, entity_type=entity_type, entity_id=entity, other_entity_id=other, before_hash=before, after_hash=after)

@@ -1,0 +1,158 @@
+"""A publish that fails at any point leaves the old state whole or the new state whole, and the rerun ends the same."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.errors import ConfigError, TransientError
+from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed, parse_failpoints
+from pay_ready.model.ids import TenantId
+from pay_ready.pipeline import publish
+from pay_ready.resources import resource_path
+from tests.conftest import Scratch, Server, cloned, make_tenant
+from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
+
+BEFORE = Staged(
+    companies=(CompanyRow(source="gong", key="id:g", name="Globex", domain="globex.com"),),
+    people=(
+        PersonRow(source="salesforce", key="id:1", full_name="Ann Lee", email="ann@globex.com"),
+        PersonRow(source="slack", key="id:2", full_name="Annie Lee", phone="+12065550100"),
+        PersonRow(source="gong", key="id:3", full_name="Bob Ray", email="bob@globex.com", company="id:g", side="external"),
+    ),
+    calls=(CallRow(source="gong", key="c1", people=("id:3",)),),
+)
+# Merges the two Anns, retires Bob and his call, adds Cleo with her company: every kind of row is written.
+AFTER = Staged(
+    companies=(*BEFORE.companies, CompanyRow(source="hubspot", key="id:h", name="Hooli", domain="hooli.com")),
+    people=(
+        *BEFORE.people[:2],
+        PersonRow(source="hubspot", key="id:4", full_name="Ann Lee", email="ann@globex.com", phone="+12065550100"),
+        PersonRow(source="hubspot", key="id:5", full_name="Cleo Poe", email="cleo@hooli.com", company="id:h"),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undisturbed:
+    """What the two runs leave when nothing fails."""
+
+    old: list[str]
+    new: list[str]
+    history: list[str]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Server, template: str) -> Iterator[Undisturbed]:
+    """The same two runs, without a failure."""
+    with cloned(server, template) as scratch:
+        database, tenant = begun(scratch)
+        old = published(scratch.admin_url, tenant)
+        resolve(database, tenant)
+        yield Undisturbed(old=old, new=published(scratch.admin_url, tenant), history=history(scratch.admin_url, tenant))
+        database.close()
+
+
+def begun(scratch: Scratch) -> tuple[Database, TenantId]:
+    """A tenant with its first run published and the rows of the second staged."""
+    database = Database(scratch.app_url, PoolOptions(max_size=2, overflow=0))
+    database.open()
+    tenant = make_tenant(database, "acme")
+    stage(scratch.admin_url, tenant, BEFORE)
+    resolve(database, tenant)
+    stage(scratch.admin_url, tenant, AFTER)
+    return database, tenant
+
+
+def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mode: str) -> None:
+    """Run until the point and fail there."""
+    if mode == "raise":
+        with armed(point, "raise"), pytest.raises(FailpointError):
+            resolve(database, tenant)
+        return
+    environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "tests.faults.resolve_client", scratch.app_url, str(tenant)]
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+@pytest.mark.parametrize("mode", ["raise", "kill"])
+@pytest.mark.parametrize("point", publish.FAILPOINTS)
+def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str) -> None:
+    """Whatever point fails, readers see one whole version; the next run ends as an undisturbed one."""
+    database, tenant = begun(scratch)
+    stop(database, scratch, tenant, point, mode)
+    committed = point == "publish.after_commit"
+    assert published(scratch.admin_url, tenant) == (undisturbed.new if committed else undisturbed.old)
+    report = resolve(database, tenant)
+    assert report.run_no == (None if committed else 2)
+    assert history(scratch.admin_url, tenant) == undisturbed.history
+    database.close()
+
+
+def test_every_failpoint_of_publish_is_listed() -> None:
+    """The list that the crash test goes through is the list of points in the code."""
+    source = resource_path("pipeline", "publish.py").read_text("utf-8")
+    assert tuple(re.findall(r'failpoint\("([^"]+)"\)', source)) == tuple(sorted(publish.FAILPOINTS, key=source.rindex))
+
+
+@pytest.mark.parametrize("point", ["publish.planned", "publish.before_commit"])
+def test_connection_lost(scratch: Scratch, undisturbed: Undisturbed, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends the session in the middle: a transient error, the old state, no lock left, and the rerun completes."""
+    database, tenant = begun(scratch)
+
+    def cut(reached: str) -> None:
+        if reached == point:
+            end_sessions(scratch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "failpoint", cut)
+        with pytest.raises(TransientError):
+            resolve(database, tenant)
+    assert advisory_locks(scratch) == 0
+    assert published(scratch.admin_url, tenant) == undisturbed.old
+    resolve(database, tenant)
+    assert history(scratch.admin_url, tenant) == undisturbed.history
+    database.close()
+
+
+def end_sessions(scratch: Scratch) -> None:
+    """End every other session of the database."""
+    with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+def advisory_locks(scratch: Scratch) -> int:
+    """Advisory locks held in the database."""
+    with psycopg.connect(scratch.admin_url) as admin:
+        row = admin.execute(
+            "select count(*)::int from pg_locks"
+            " where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+        ).fetchone()
+    return row[0] if row else 0
+
+
+def test_failpoints_are_read_from_text() -> None:
+    """Several points with commas; anything else is refused with the modes."""
+    assert parse_failpoints(" a.b=raise, c.d=kill,") == {"a.b": "raise", "c.d": "kill"}
+    for text in ("a.b", "a.b=explode", "=raise"):
+        with pytest.raises(ConfigError, match="raise, kill, sleep"):
+            parse_failpoints(text)
+
+
+def test_the_two_states_differ(undisturbed: Undisturbed) -> None:
+    """The scenario writes every table, so that a half-written version could not go unseen."""
+    assert undisturbed.old != undisturbed.new
+    tables = {line.split(" ", 1)[0] for line in undisturbed.history}
+    assert {"assignments", "entity_redirects", "interaction_entities", "checkpoints", "edges", "memory_outbox"} <= tables
+    assert replace(AFTER, calls=()) == AFTER
