@@ -1,0 +1,306 @@
+"""The composition root: builds the database, the keyring and the settings of a process. It alone knows the concrete classes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pay_ready.db import tenants
+from pay_ready.db.admin import grant_app
+from pay_ready.db.embedded import start_embedded, stop_embedded
+from pay_ready.db.health import Finding, Place, disk, examine
+from pay_ready.db.migrate import migrate, migration_status
+from pay_ready.db.sources import DataSource
+from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
+from pay_ready.errors import ConfigError, PayReadyError, SecretError, UsageError
+from pay_ready.logs import configure_logs
+from pay_ready.model.ids import TenantId, tenant_id_of
+from pay_ready.pipeline.etl import TenantWork
+from pay_ready.pipeline.feed import Feed
+from pay_ready.pipeline.kinds import MappingContext
+from pay_ready.pipeline.land import SyncOptions
+from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.mapping import load_mapping
+from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.resources import resource_path
+from pay_ready.secrets import Keyring, generate_key
+from pay_ready.settings import Domain, Environment, Settings, WorkTimeouts, load_domain, load_settings
+from pay_ready.sources.installs import find_connector, find_python
+from pay_ready.sources.replay import replay_command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Urls:
+    """Where the database is; `admin` is absent when only the app's URL was given."""
+
+    app: str
+    admin: str | None
+    embedded: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """What a command or a flow works with."""
+
+    environment: Environment
+    domain: Domain
+    settings: Settings
+    urls: Urls
+    database: Database
+
+    def tenant_id(self, slug: str) -> TenantId:
+        """The id of a tenant of this domain, made or not."""
+        return tenant_id_of(self.domain.namespace, slug)
+
+    def tenant(self, slug: str) -> tenants.Tenant:
+        """An active tenant.
+
+        Raises:
+            NotFoundError: Never made.
+            DeniedError: Suspended.
+        """
+        with self.database.tenant_transaction(self.tenant_id(slug)) as tx:
+            return tenants.require_active(tx, slug)
+
+    def settings_of(self, tenant: tenants.Tenant) -> Settings:
+        """The settings with the tenant's own on top."""
+        return self.settings.for_tenant(tenant.settings)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Keys for credentials: PAY_READY_SECRET_KEY, PAY_READY_SECRET_KEY_FILE, or (embedded server only) a key in the state folder.
+
+        Raises:
+            SecretError: None is set, or it is malformed.
+        """
+        return load_keyring(self.environment, may_generate=self.urls.embedded)
+
+    def work(self, slug: str, *, accept_shrink: bool = False) -> TenantWork:
+        """A tenant's pipeline with its settings.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`.
+            ConfigError: A setting or a file of the configuration is off.
+        """
+        tenant = self.tenant(slug)
+        settings = self.settings_of(tenant)
+        resolution = load_resolution_config(resource_path("config", "resolution", "default.toml"), settings.entity_resolution.model_dump())
+        return TenantWork(
+            database=self.database,
+            tenant=tenant.tenant_id,
+            slug=slug,
+            actor=self.actor,
+            cache_prefix=self.domain.cache_prefix,
+            options=SyncOptions(
+                limits=FlushLimits(rows=settings.etl.default_batch_size),
+                max_retries=settings.etl.max_retries,
+                timeout_s=settings.etl.sync_timeout_minutes * 60,
+                guard=ShrinkGuard(max_percent=settings.etl.max_shrink_percent, accept=accept_shrink),
+            ),
+            context=MappingContext(
+                phone_region=settings.staging.phone_region,
+                time_zone=settings.staging.time_zone,
+                email_validation=settings.entity_resolution.email_validation,
+                free_mail=resolution.free_mail_domains,
+                internal_domains=frozenset(settings.staging.internal_domains),
+                now=datetime.now(UTC),
+            ),
+            resolution=resolution,
+            keyring=lambda: self.keyring,
+            feed=self.feed,
+        )
+
+    def feed(self, source: DataSource) -> Feed:
+        """How a source is read: the replay source or its installed connector, and its mapping.
+
+        Raises:
+            NotFoundError: The connector is not installed.
+            ConfigError: There is no mapping of the source's kind; names those there are.
+        """
+        scratch = self.environment.state_folder / "scratch"
+        if source.ingest_mode == "replay":
+            command = replay_command(scratch)
+        else:
+            command = find_connector(source.connector, self.environment.connectors_folder).command(scratch)
+        return Feed(command=command, mapping=self.mapping(source), is_replay=source.ingest_mode == "replay")
+
+    def mapping(self, source: DataSource) -> SourceMapping:
+        """The mapping that reads a source.
+
+        Raises:
+            ConfigError: There is none of its kind, or it is wrong; names file, key and choices.
+        """
+        return load_mapping(mapping_path(source.kind, source.config.mapping))
+
+    @property
+    def admin_url(self) -> str:
+        """The administrator's URL.
+
+        Raises:
+            UsageError: It is not set.
+        """
+        if self.urls.admin is None:
+            raise UsageError("this needs an administrator", "set PAY_READY_ADMIN_DATABASE_URL")
+        return self.urls.admin
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the audit."""
+        return os.environ.get("USER") or f"uid:{os.getuid()}"
+
+
+@contextmanager
+def open_app(environment: Environment | None = None) -> Iterator[App]:
+    """Settings checked, database reachable and migrated (the embedded one by itself), closed under every exit."""
+    environment = environment or Environment()
+    domain = load_domain(environment.domain)
+    settings = load_settings(environment, domain)
+    configure_logs(settings.logging.level, settings.logging.format)
+    with _urls(environment) as urls:
+        database = Database(urls.app, _pool_options(settings), domain.database_schema)
+        database.open()
+        try:
+            yield App(environment=environment, domain=domain, settings=settings, urls=urls, database=database)
+        finally:
+            database.close()
+
+
+@contextmanager
+def admin_urls(environment: Environment | None = None) -> Iterator[tuple[Urls, str]]:
+    """The database's URLs and schema before anything is known to work: for migrate and doctor."""
+    environment = environment or Environment()
+    domain = load_domain(environment.domain)
+    settings = load_settings(environment, domain)
+    configure_logs(settings.logging.level, settings.logging.format)
+    if environment.database_url is not None or environment.admin_database_url is not None:
+        admin = environment.admin_database_url.get_secret_value() if environment.admin_database_url else None
+        app = environment.database_url.get_secret_value() if environment.database_url else admin or ""
+        yield Urls(app=app, admin=admin, embedded=False), domain.database_schema
+        return
+    server = start_embedded(environment.state_folder)
+    try:
+        yield Urls(app=server.app_url, admin=server.admin_url, embedded=True), domain.database_schema
+    finally:
+        stop_embedded(environment.state_folder)
+
+
+def diagnose(environment: Environment | None = None) -> list[Finding]:
+    """Every finding about configuration, database, disk, key and connectors."""
+    environment = environment or Environment()
+    findings: list[Finding] = []
+    try:
+        with admin_urls(environment) as (urls, schema):
+            if urls.embedded and urls.admin and migration_status(urls.admin, schema).pending:
+                _prepare_embedded(urls, schema)
+            how = f"embedded, in {environment.state_folder}" if urls.embedded else "PAY_READY_DATABASE_URL"
+            findings.append(Finding(check="configuration", state="ok", found=f"domain {environment.domain}, database: {how}"))
+            findings += examine(Place(app_url=urls.app, admin_url=urls.admin, schema=schema))
+    except PayReadyError as error:
+        findings.append(Finding(check="configuration", state="fail", found=str(error), fix=error.hint))
+    return [*findings, disk(environment.state_folder), _key_finding(environment), _connector_finding()]
+
+
+def _key_finding(environment: Environment) -> Finding:
+    try:
+        load_keyring(environment, may_generate=False)
+    except SecretError as error:
+        return Finding(check="secret key", state="warn", found=error.what, fix="pay-ready keys generate (sources with credentials need it)")
+    return Finding(check="secret key", state="ok", found="there")
+
+
+def _connector_finding() -> Finding:
+    try:
+        python = find_python(None)
+    except PayReadyError as error:
+        return Finding(check="connector python", state="warn", found=error.what, fix=error.hint)
+    return Finding(check="connector python", state="ok", found=str(python))
+
+
+def _prepare_embedded(urls: Urls, schema: str) -> None:
+    """The embedded database is ours alone: it is migrated without being asked."""
+    if urls.admin is None:
+        return
+    if migration_status(urls.admin, schema).pending:
+        migrate(urls.admin, schema)
+    grant_app(urls.admin, urlsplit(urls.app).username or "", schema)
+
+
+def mapping_path(kind: str, own: str | None) -> Path:
+    """The mapping of a kind of source: its user's own file, or the shipped one.
+
+    Raises:
+        ConfigError: Neither is there; names the shipped kinds.
+    """
+    if own is not None:
+        return Path(own)
+    folder = resource_path("config", "sources")
+    path = folder / f"{kind}.toml"
+    if not path.is_file():
+        choices = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        raise ConfigError("no mapping of this kind", f"choose one of {choices}, or give your own file with --mapping", kind=kind)
+    return path
+
+
+def key_file(environment: Environment) -> Path:
+    """Where the embedded server's key is kept unless told otherwise."""
+    return environment.secret_key_file or environment.state_folder / "secret.key"
+
+
+def load_keyring(environment: Environment, *, may_generate: bool) -> Keyring:
+    """The keys; made on first use when `may_generate`."""
+    if environment.secret_key is not None:
+        return Keyring.from_text(environment.secret_key.get_secret_value())
+    path = key_file(environment)
+    if path.is_file():
+        return Keyring.from_text(path.read_text("ascii"))
+    if environment.secret_key_file is not None or not may_generate:
+        hint = "make one: pay-ready keys generate; then set PAY_READY_SECRET_KEY or PAY_READY_SECRET_KEY_FILE"
+        raise SecretError("no key to encrypt credentials with", hint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(generate_key() + "\n")
+    except FileExistsError:
+        pass  # another process was quicker
+    return Keyring.from_text(path.read_text("ascii"))
+
+
+@contextmanager
+def _urls(environment: Environment) -> Iterator[Urls]:
+    if environment.database_url is not None:
+        admin = environment.admin_database_url
+        yield Urls(app=environment.database_url.get_secret_value(), admin=admin.get_secret_value() if admin else None, embedded=False)
+        return
+    with admin_urls(environment) as (urls, schema):
+        _prepare_embedded(urls, schema)
+        yield urls
+
+
+def _pool_options(settings: Settings) -> PoolOptions:
+    pool = settings.database.pool
+    return PoolOptions(
+        min_size=pool.min_size,
+        max_size=pool.max_size,
+        overflow=pool.overflow,
+        wait_s=pool.wait_s,
+        recycle_s=pool.recycle_s,
+        max_idle_s=pool.max_idle_s,
+        check_liveness=pool.check_liveness,
+        transaction_pooler=settings.database.transaction_pooler,
+        people=_timeouts(settings.database.people),
+        batch=_timeouts(settings.database.batch),
+    )
+
+
+def _timeouts(configured: WorkTimeouts) -> Timeouts:
+    return Timeouts(
+        statement_ms=configured.statement_ms,
+        lock_ms=configured.lock_ms,
+        idle_in_transaction_ms=configured.idle_in_transaction_ms,
+    )

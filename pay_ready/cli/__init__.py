@@ -1,0 +1,1 @@
+"""The command line: parse, call, print. Imports stay inside commands, so that --help is quick."""

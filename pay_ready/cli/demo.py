@@ -1,0 +1,102 @@
+"""`pay-ready demo`: two invented tenants, from export files to unified people and a timeline."""
+
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pay_ready.cli import entities as show
+from pay_ready.cli.options import opened_app
+from pay_ready.cli.output import note, print_table, say
+from pay_ready.cli.progress import shown_progress
+from pay_ready.cli.run import print_etl
+
+if TYPE_CHECKING:  # heavy; --help must not load them
+    from pay_ready.app import App
+    from pay_ready.demo import DemoTenant
+    from pay_ready.pipeline.etl import EtlReport
+
+_SHOWN = 15  # lines of the timeline
+
+
+def demo() -> None:
+    """Bring two invented tenants' exports in, and show what was unified. A second run changes nothing and says so."""
+    from pay_ready.demo import DEMO_TENANTS
+
+    with opened_app() as opened:
+        where = f"embedded Postgres in {opened.environment.state_folder}" if opened.urls.embedded else "your Postgres"
+        note(f"database: {where}")
+        reports = [_bring_in(opened, tenant) for tenant in DEMO_TENANTS]
+        for report in reports:
+            print_etl(report)
+        first = DEMO_TENANTS[0]
+        tries = _show(opened, first, reports)
+    for report in reports:
+        report.raise_for_failure()
+    say("try next:")
+    for arguments in tries:
+        say(f"  {_command()} {arguments}")
+
+
+def _bring_in(opened: "App", wanted: "DemoTenant") -> "EtlReport":
+    from pay_ready.pipeline.etl import run_etl
+
+    _make(opened, wanted)
+    with shown_progress() as progress:
+        return run_etl(opened.work(wanted.slug), progress=progress)
+
+
+def _make(opened: "App", wanted: "DemoTenant") -> None:
+    from pay_ready.db import sources, tenants
+    from pay_ready.demo import EXPORTS
+    from pay_ready.pipeline.feed import NewSource, add_source
+
+    tenant_id = opened.tenant_id(wanted.slug)
+    with opened.database.tenant_transaction(tenant_id) as tx:
+        absent = tenants.find(tx) is None
+        if absent:
+            own = {"schema_version": 1, "staging": {"phone_region": wanted.region, "internal_domains": [f"{wanted.slug}.example"]}}
+            tenants.create(tx, slug=wanted.slug, name=wanted.name, settings=own, actor=opened.actor)
+        there = {source.name for source in sources.list_all(tx)}
+    note(f"tenant {wanted.slug}: {'made' if absent else 'was there already'}, with {len(there)} of {len(wanted.sources)} sources")
+    for name in wanted.sources:
+        if name not in there:
+            folder = str(EXPORTS / wanted.slug / name)
+            source = NewSource(name=name, kind=name, connector=None, settings={"path": folder})
+            add_source(opened.database, tenant_id, source, opened.feed, lambda: opened.keyring, actor=opened.actor)
+
+
+def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> list[str]:
+    """What was unified; and arguments for the commands to try next."""
+    from pay_ready.db import entities
+
+    landed = sum(stream.landed for report in reports for outcome in report.sources for stream in outcome.equations)
+    published = [report.resolve.run_no for report in reports if report.resolve and report.resolve.run_no is not None]
+    if not landed and not published:
+        say("everything was there already: no row landed, nothing changed, nothing was published")
+    tries = [f"tenants show {tenant.slug}", f"quarantine list -t {tenant.slug}", "doctor"]
+    with opened.database.tenant_transaction(opened.tenant_id(tenant.slug)) as tx:
+        counts = entities.counts(tx)
+        print_table(
+            ("person records", "people", "company records", "companies", "interactions", "in quarantine"),
+            [(counts.person_records, counts.people, counts.company_records, counts.companies, counts.interactions, counts.quarantined)],
+            title=f"{tenant.name}: what was unified",
+        )
+        person, company = entities.widest(tx, "person"), entities.widest(tx, "company")
+        if person and (golden := entities.golden_record(tx, person)):
+            say("one person, record by record:")
+            show.print_entity(golden, entities.records_of(tx, golden))
+            tries.insert(0, f'people "{golden.email or golden.name}" -t {tenant.slug}')
+        if company and (account := entities.golden_record(tx, company)):
+            latest = entities.TimelineFilter(since=datetime(1990, 1, 1, tzinfo=UTC), until=datetime.now(UTC), most=_SHOWN)
+            show.print_timeline(f"{account.name}, the latest", entities.timeline(tx, account.entity_id, latest)[::-1])
+            tries.insert(0, f'timeline "{account.name}" -t {tenant.slug} --source gong --limit 5')
+    return tries
+
+
+def _command() -> str:
+    """How this command was called, as it can be called again."""
+    called = Path(sys.argv[0])
+    return "pay-ready" if shutil.which("pay-ready") == str(called) else os.path.relpath(called)

@@ -1,0 +1,78 @@
+"""`pay-ready`: the commands and the outermost edge, where an error becomes one line and an exit code."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from pay_ready.cli import connectors, demo, entities, keys, quarantine, run, server, sources, tenants
+from pay_ready.errors import PayReadyError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="pay-ready",
+    help="Customer data of many tenants: brought in, resolved into people and companies, and shown over time.\n\n"
+    "Try: pay-ready demo. Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 not found, 5 denied, 6 conflict, 7 check failed, "
+    "75 retry later.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("demo")(demo.demo)
+app.command("doctor")(server.doctor)
+app.command("migrate")(server.migrate)
+app.command("people")(entities.people)
+app.command("companies")(entities.companies)
+app.command("timeline")(entities.timeline)
+app.add_typer(run.app, name="run")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(sources.app, name="sources")
+app.add_typer(connectors.app, name="connectors")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(keys.app, name="keys")
+
+
+@app.callback()
+def options(
+    domain: Annotated[str, typer.Option(help="Domain: a name from config/domains, or the path of a .toml file.")] = "",
+    home: Annotated[str, typer.Option(help="Folder of the embedded server, connectors and keys.")] = "",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "",
+) -> None:
+    """Options of every command become the settings' environment, so that child processes agree."""
+    for variable, value in (("DOMAIN", domain), ("HOME", home), ("LOGGING__LEVEL", log_level)):
+        if value:
+            os.environ[f"PAY_READY_{variable}"] = value
+
+
+def main() -> None:
+    """Run a command. Errors raised on purpose print one line; others are shown whole with PAY_READY_DEBUG=1."""
+    try:
+        app()
+    except PayReadyError as error:
+        sys.exit(_fail(str(error), error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted - what is committed stays; the same command goes on from there", INTERRUPTED))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"unexpected {type(error).__name__} in {place.name}, line {place.lineno} - show all of it: PAY_READY_DEBUG=1"
+        code = _fail(what, PayReadyError.exit_code)
+        if os.environ.get("PAY_READY_DEBUG"):
+            traceback.print_exc()
+        sys.exit(code)
+
+
+def _fail(message: str, exit_code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Options that many commands share, and the app that they open."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:  # the composition root is heavy; --help must not load it
+    from pay_ready.app import App
+
+TenantOption = Annotated[str, typer.Option("--tenant", "-t", help="Tenant, by its name.", envvar="PAY_READY_TENANT")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the audit.")]
+
+
+@contextmanager
+def opened_app() -> Iterator["App"]:
+    """The app of this process; loaded when a command runs, not when its help is shown."""
+    from pay_ready.app import open_app
+
+    with open_app() as app:
+        yield app

@@ -1,0 +1,139 @@
+"""`pay-ready run`: the pipeline, or one step of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pay_ready.cli.options import JsonOption, TenantOption, opened_app
+from pay_ready.cli.output import print_json, print_table, say
+from pay_ready.cli.progress import shown_progress
+
+if TYPE_CHECKING:  # heavy; --help must not load them
+    from pay_ready.model.resolution import ResolveReport
+    from pay_ready.pipeline.etl import EtlReport, SourceOutcome
+
+app = typer.Typer(
+    help="The pipeline, or one step of it. Every step may be repeated: what is there is not done again.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
+ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe a refresh that drops much of a stream.")]
+
+
+@app.command()
+def etl(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+    """Sync, stage, resolve, publish. Example: pay-ready run etl --tenant acme"""
+    from pay_ready.pipeline.etl import run_etl
+
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        report = run_etl(opened.work(tenant, accept_shrink=accept_shrink), source or (), progress=progress)
+    if as_json:
+        print_json("etl", report)
+    else:
+        print_etl(report)
+    report.raise_for_failure()
+
+
+@app.command()
+def sync(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+    """Bring records in, without staging them. Example: pay-ready run sync --tenant acme --source hubspot"""
+    from pay_ready.model.ids import RunId, new_id
+    from pay_ready.pipeline import etl as steps
+
+    run_id = RunId(new_id())
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        work = opened.work(tenant, accept_shrink=accept_shrink)
+        reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
+    if as_json:
+        print_json("syncs", reports)
+    else:
+        figures = ("stream", "status", "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")
+        rows = ((report.source, *(getattr(each, figure) for figure in figures)) for report in reports for each in report.streams)
+        print_table(("source", *figures), rows)
+    for report in reports:
+        report.raise_for_failure()
+
+
+@app.command()
+def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOption = False) -> None:
+    """Stage what is landed: typed rows, or quarantine. Example: pay-ready run stage --tenant acme"""
+    from pay_ready.model.ids import RunId, new_id
+    from pay_ready.pipeline import etl as steps
+
+    run_id = RunId(new_id())
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        work = opened.work(tenant)
+        names = steps.source_names(work, source or ())
+        reports = [(name, steps.stage_step(work, name, run_id, progress=progress)) for name in names]
+    if as_json:
+        print_json("stages", [{"source": name, "report": report} for name, report in reports])
+        return
+    rows = (
+        (name, each.stream, each.staged, each.unmapped, each.quarantined, each.removed, each.restaged)
+        for name, report in reports
+        for each in report.streams
+    )
+    print_table(("source", "stream", "staged", "unmapped", "quarantined", "removed", "restaged"), rows)
+
+
+@app.command()
+def resolve(tenant: TenantOption, as_json: JsonOption = False) -> None:
+    """Find out who is who among the staged records, and publish what changed. Example: pay-ready run resolve --tenant acme"""
+    from pay_ready.model.ids import RunId, new_id
+    from pay_ready.pipeline.etl import resolve_step
+
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        report = resolve_step(opened.work(tenant), RunId(new_id()), progress=progress)
+    if as_json:
+        print_json("resolve", report)
+    else:
+        print_resolve(report)
+
+
+def print_etl(report: "EtlReport") -> None:
+    """What came in, what became of it, who is who."""
+    print_table(
+        ("source", "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "refused", "seconds"),
+        (_source_row(outcome) for outcome in report.sources),
+        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined; landed = staged + unmapped + refused)",
+    )
+    for outcome in report.sources:
+        if outcome.error is not None:
+            say(f"{outcome.source}: {outcome.error}")
+        for text in outcome.sync.notes if outcome.sync else ():
+            say(f"{outcome.source}: {text}")
+    if report.resolve is not None:
+        print_resolve(report.resolve)
+    say(f"run {report.run_id}: {report.status}, {report.seconds:.1f} s")
+
+
+def print_resolve(report: "ResolveReport") -> None:
+    """Entities by type, and what changed."""
+    from typing import get_args
+
+    from pay_ready.model.resolution import ChangeKind
+
+    changes = get_args(ChangeKind)
+    rows: list[Sequence[object]] = [
+        (name, each.records, each.candidate_pairs, each.edges, each.entities, *(each.changes.get(change, 0) for change in changes))
+        for name, each in (("people", report.people), ("companies", report.companies))
+    ]
+    print_table(("", "records", "pairs compared", "links", "entities", *changes), rows)
+    if report.run_no is None:
+        say("nothing changed: nothing was published")
+    else:
+        links = f"{report.interactions_linked} links to interactions opened, {report.interactions_unlinked} closed"
+        say(f"published as run {report.run_no}; {links}")
+    for block in report.capped_blocks:
+        say(f"left out as too large: {block}")
+
+
+def _source_row(outcome: "SourceOutcome") -> Sequence[object]:
+    totals = [
+        sum(getattr(stream, name) for stream in outcome.equations)
+        for name in ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "stage_quarantined")
+    ]
+    seconds = (outcome.sync.seconds if outcome.sync else 0) + (outcome.stage.elapsed_s if outcome.stage else 0)
+    return (outcome.source, *totals, seconds)

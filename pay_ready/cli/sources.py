@@ -1,0 +1,130 @@
+"""`pay-ready sources`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pay_ready.cli.options import JsonOption, TenantOption, opened_app
+from pay_ready.cli.output import note, print_json, print_table, say
+from pay_ready.errors import CheckFailedError, ConfigError, UsageError
+
+if TYPE_CHECKING:  # heavy; --help must not load them
+    from pay_ready.app import App
+    from pay_ready.db.sources import DataSource
+
+app = typer.Typer(help="Sources: the systems whose records a tenant brings in.", no_args_is_help=True, rich_markup_mode=None)
+NameArgument = Annotated[str, typer.Argument(help="Name of the source within the tenant.")]
+
+
+@app.command()
+def add(
+    tenant: TenantOption,
+    name: NameArgument,
+    kind: Annotated[str, typer.Option(help="Which mapping reads it: gong, hubspot, salesforce, slack, zendesk, or your own.")],
+    replay: Annotated[Path | None, typer.Option(help="Folder with export files: <stream>.jsonl or .csv, also .gz.")] = None,
+    connector: Annotated[str | None, typer.Option(help="Installed connector: name==version.")] = None,
+    config: Annotated[Path | None, typer.Option(help="JSON file with the connector's configuration; secrets in it are encrypted.")] = None,
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="Your own mapping file, in the manner of config/sources/zendesk.toml.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a source; it is checked before it is kept.
+
+    Example: pay-ready sources add -t acme crm --kind hubspot --replay ~/exports/hubspot
+    """
+    if (replay is None) == (connector is None):
+        raise UsageError("a source is either export files or a connector", "give --replay FOLDER or --connector name==version")
+    settings = {"path": str(replay.expanduser().resolve())} if replay else _read_config(config)
+    with opened_app() as opened:
+        source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping)
+    if as_json:
+        print_json("source", {"source": source, "check": found})
+    else:
+        say(f"source {name} added ({found}) - next: pay-ready run etl --tenant {tenant}")
+
+
+@app.command()
+def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
+    from pay_ready.db import sources
+    from pay_ready.pipeline.feed import check_feed
+
+    with opened_app() as opened:
+        work = opened.work(tenant)
+        with opened.database.tenant_transaction(work.tenant) as tx:
+            source = sources.require(tx, name)
+            keyring = None if source.ingest_mode == "replay" else opened.keyring
+            config = sources.connector_config(tx, source, keyring)
+        outcome = check_feed(opened.feed(source), config)
+    if as_json:
+        print_json("check", outcome)
+    elif outcome.succeeded:
+        say(f"source {name} can be read")
+    if not outcome.succeeded:
+        raise CheckFailedError(f"the source cannot be read: {outcome.message}", "mend its configuration and add it again", source=name)
+
+
+@app.command("list")
+def list_all(tenant: TenantOption, as_json: JsonOption = False) -> None:
+    """List a tenant's sources."""
+    from pay_ready.db import sources
+
+    with opened_app() as opened:
+        tenant_id = opened.tenant(tenant).tenant_id
+        with opened.database.tenant_transaction(tenant_id) as tx:
+            found = sources.list_all(tx)
+    if as_json:
+        print_json("sources", [_plain(each) for each in found])
+    else:
+        rows = ((each.name, each.kind, each.ingest_mode, each.connector, each.status, each.updated_at) for each in found)
+        print_table(("source", "kind", "how", "connector", "status", "changed"), rows)
+
+
+@app.command()
+def remove(tenant: TenantOption, name: NameArgument) -> None:
+    """Remove a source: it is read no more and its credentials are deleted; the rows that it brought stay."""
+    from pay_ready.db import sources
+
+    with opened_app() as opened:
+        tenant_id = opened.tenant(tenant).tenant_id
+        with opened.database.tenant_transaction(tenant_id) as tx:
+            sources.set_status(tx, sources.require(tx, name), "removed", actor=opened.actor)
+    say(f"source {name} is removed; its rows stay")
+
+
+def _add(
+    opened: "App", tenant: str, name: str, kind: str, connector: str | None, settings: dict[str, Any], streams: list[str],
+    mapping: Path | None,
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    from pay_ready.pipeline.feed import NewSource, add_source
+
+    own = str(mapping.expanduser().resolve()) if mapping else None
+    wanted = NewSource(name=name, kind=kind, connector=connector, settings=settings, streams=tuple(streams), mapping=own)
+    note(f"checking {name}")
+    tenant_id = opened.tenant(tenant).tenant_id
+    source, found = add_source(opened.database, tenant_id, wanted, opened.feed, lambda: opened.keyring, actor=opened.actor)
+    return _plain(source), found
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot read the file", type(error).__name__, file=path) from None
+    except ValueError as error:
+        raise ConfigError("not JSON", str(error), file=path) from None
+    if not isinstance(config, dict):
+        raise ConfigError("a connector's configuration is a JSON object", "see the connector's documentation", file=path)
+    return config
+
+
+def _plain(source: "DataSource") -> dict[str, Any]:
+    """A source without its settings' values: they name folders, accounts and subdomains, and a list needs none of them."""
+    return {
+        "source_id": source.source_id, "name": source.name, "kind": source.kind, "ingest_mode": source.ingest_mode,
+        "connector": source.connector, "status": source.status, "streams": sorted(source.config.streams),
+    }  # fmt: skip

@@ -1,0 +1,26 @@
+"""Our own record of what ran: an orchestrator's states can be wrong both ways."""
+
+from typing import Literal
+from uuid import UUID
+
+from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.model.ids import RunId, new_id
+
+StepStatus = Literal["complete", "partial", "failed", "aborted"]
+
+
+def begin_step(tx: TenantTransaction, run_id: RunId, step: str, subject: str) -> UUID:
+    """A step has begun; the id to finish it by."""
+    step_run_id = new_id()
+    tx.execute("operation.begin_step", {"step_run_id": step_run_id, "run_id": run_id, "step": step, "subject": subject})
+    return step_run_id
+
+
+def finish_step(
+    tx: TenantTransaction, step_run_id: UUID, status: StepStatus, *, row_count: int | None = None, error_class: str | None = None
+) -> None:
+    """A step has ended."""
+    tx.execute(
+        "operation.finish_step",
+        {"step_run_id": step_run_id, "status": status, "row_count": row_count, "error_class": error_class},
+    )

@@ -1,0 +1,200 @@
+"""The order of the steps: sync and stage each source, then resolve and publish.
+
+Every step is recorded in step_runs, is callable alone, and may be repeated at any time. A source that fails does not hold the
+others back; the run is then partial.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from pay_ready.db import entities, operation, sources
+from pay_ready.db.operation import StepStatus
+from pay_ready.db.sources import DataSource
+from pay_ready.db.staging import StreamEquations
+from pay_ready.db.tenancy import Database
+from pay_ready.errors import PartialError, PayReadyError
+from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.model.progress import Progress, no_progress
+from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.pipeline.feed import Feed, open_feed
+from pay_ready.pipeline.kinds import MappingContext
+from pay_ready.pipeline.land import SyncOptions, sync_source
+from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.resolve import resolve_tenant
+from pay_ready.pipeline.stage import StageReport, check_equations, stage_source
+from pay_ready.secrets import Keyring
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantWork:
+    """One tenant's pipeline: where, with which settings. Built by the composition root."""
+
+    database: Database
+    tenant: TenantId
+    slug: str
+    actor: str
+    cache_prefix: str
+    options: SyncOptions
+    context: MappingContext
+    resolution: ResolutionConfig
+    keyring: Callable[[], Keyring]  # asked only when a source has credentials
+    feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOutcome:
+    """One source in a run: what came in and what was staged of it, or why not."""
+
+    source: str
+    sync: SyncReport | None = None
+    stage: StageReport | None = None
+    equations: tuple[StreamEquations, ...] = ()  # checked: what every record of the sync became
+    error: PayReadyError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtlReport:
+    """One run of the whole pipeline for one tenant."""
+
+    run_id: RunId
+    tenant: str
+    status: Literal["complete", "partial", "failed"]
+    sources: tuple[SourceOutcome, ...]
+    resolve: ResolveReport | None
+    seconds: float
+
+    def raise_for_failure(self) -> None:
+        """Raise what went wrong.
+
+        Raises:
+            PayReadyError: Every source failed: the error of the first.
+            PartialError: Some did.
+        """
+        failed = [outcome for outcome in self.sources if outcome.error is not None]
+        if self.status == "failed" and failed and failed[0].error is not None:
+            raise failed[0].error
+        if self.status != "complete":
+            names = ", ".join(outcome.source for outcome in failed) or "some streams are not complete"
+            raise PartialError("part of the run did not finish", "run it again: it goes on from there", sources=names)
+
+
+def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = no_progress) -> EtlReport:
+    """Bring in, stage, resolve, publish. What is there already is not done again."""
+    started, run_id = time.monotonic(), RunId(new_id())
+    outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if outcomes and len(failed) == len(outcomes):
+        return _report(work, run_id, outcomes, None, started)
+    return _report(work, run_id, outcomes, resolve_step(work, run_id, progress=progress), started)
+
+
+def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
+    """The tenant's active sources, or those named.
+
+    Raises:
+        NotFoundError: A named source is not there.
+    """
+    with work.database.tenant_transaction(work.tenant) as tx:
+        if only:
+            return [sources.require(tx, name).name for name in only]
+        return [source.name for source in sources.list_all(tx) if source.status == "active"]
+
+
+def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
+    """Sync and stage one source. Its failure is an outcome, not an exception: the next source has its turn."""
+    sync: SyncReport | None = None
+    try:
+        sync = sync_step(work, name, run_id, progress=progress)
+        stage = stage_step(work, name, run_id, progress=progress)
+        with work.database.tenant_transaction(work.tenant) as tx:
+            equations = check_equations(tx, sync.run_id)
+        sync.raise_for_failure()
+    except PayReadyError as error:
+        log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
+        return SourceOutcome(source=name, sync=sync, error=error)
+    return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations)
+
+
+def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
+    """Bring the records of one source in."""
+    with _recorded(work, run_id, "sync", name) as done:
+        with work.database.tenant_transaction(work.tenant) as tx:
+            source = sources.require_active(tx, name)
+            # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
+            keyring = None if source.ingest_mode == "replay" else work.keyring()
+            config = sources.connector_config(tx, source, keyring)
+        connector, catalog = open_feed(work.feed(source), source, config)
+        report = sync_source(work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress)
+        done(report.emitted, report.status)
+        return report
+
+
+def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:
+    """Stage what one source has landed.
+
+    Raises:
+        CheckFailedError: The numbers of a run do not add up; what they are about was rolled back.
+    """
+    with _recorded(work, run_id, "stage", name) as done:
+        with work.database.tenant_transaction(work.tenant) as tx:
+            source = sources.require(tx, name)
+        feed = work.feed(source)
+        # Now, not at start-up: a long-lived process must not take tomorrow's meetings for typing errors.
+        context = replace(work.context, now=datetime.now(UTC))
+        report = stage_source(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
+        done(report.rows, "complete")
+        return report
+
+
+def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> ResolveReport:
+    """Find out who is who, publish what changed, and keep the figures that `tenants show` prints."""
+    with _recorded(work, run_id, "resolve", "") as done:
+        report = resolve_tenant(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
+        with work.database.tenant_transaction(work.tenant, work="batch") as tx:
+            counts = entities.counts(tx)
+            published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
+            entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
+        done(report.people.records + report.companies.records, "complete")
+        return report
+
+
+@contextmanager
+def _recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterator[Callable[[int, StepStatus], None]]:
+    """The step in step_runs: begun, and however it ends, finished. The body says how many rows it dealt with."""
+    ended: list[tuple[int, StepStatus]] = []
+
+    def done(rows: int, status: StepStatus) -> None:
+        ended.append((rows, status))
+
+    with work.database.tenant_transaction(work.tenant) as tx:
+        step_run_id = operation.begin_step(tx, run_id, step, subject)
+    try:
+        yield done
+    except BaseException as error:
+        status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
+        with work.database.tenant_transaction(work.tenant) as tx:
+            operation.finish_step(tx, step_run_id, status, error_class=type(error).__name__)
+        raise
+    with work.database.tenant_transaction(work.tenant) as tx:
+        rows, final = ended[-1] if ended else (0, "complete")
+        operation.finish_step(tx, step_run_id, final, row_count=rows)
+
+
+def _report(
+    work: TenantWork, run_id: RunId, outcomes: tuple[SourceOutcome, ...], resolve: ResolveReport | None, started: float
+) -> EtlReport:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    status: Literal["complete", "partial", "failed"] = "complete"
+    if failed:
+        status = "failed" if len(failed) == len(outcomes) and all(outcome.sync is None for outcome in failed) else "partial"
+    return EtlReport(
+        run_id=run_id, tenant=work.slug, status=status, sources=outcomes, resolve=resolve, seconds=round(time.monotonic() - started, 3)
+    )

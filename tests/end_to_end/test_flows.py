@@ -1,0 +1,76 @@
+"""The etl flow under a real Prefect server gives what the plain pipeline gives."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import json, sys
+from prefect.testing.utilities import prefect_test_harness
+from flows.etl import etl
+with prefect_test_harness(server_startup_timeout=120):
+    summary = etl(tenant="acme")
+    again = etl(tenant="acme")
+print(json.dumps([summary.model_dump(), again.model_dump()]))
+"""
+
+
+def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """A command on an embedded server of this test's own; Prefect keeps its things in the folder, and phones nobody."""
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"), "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PYTHONPATH": str(ROOT), "NO_COLOR": "1",
+    }  # fmt: skip
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=280)
+
+
+def test_the_flow_runs_the_pipeline(tmp_path: Path) -> None:
+    """Landed, staged, published; a second run lands and publishes nothing."""
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    rows = [
+        {"id": str(number), "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z", "archived": False,
+         "properties": {"email": f"p{number}@customer.example", "firstname": "P", "lastname": str(number)}}
+        for number in range(5)
+    ]  # fmt: skip
+    (exports / "contacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pay_ready = [sys.executable, "-m", "pay_ready.cli.main"]
+    for words in (["tenants", "create", "acme"], ["sources", "add", "-t", "acme", "crm", "--kind", "hubspot", "--replay", str(exports)]):
+        done = run(tmp_path, *pay_ready, *words)
+        assert done.returncode == 0, done.stderr
+    ran = run(tmp_path, sys.executable, "-c", SCRIPT)
+    assert ran.returncode == 0, ran.stderr[-4000:]
+    first, second = json.loads(ran.stdout.strip().splitlines()[-1])
+    assert (first["status"], first["landed"], first["staged"], first["published_run"]) == ("complete", 5, 5, 1)
+    assert (second["status"], second["landed"], second["published_run"]) == ("complete", 0, None)
+    assert "customer.example" not in ran.stderr
+
+
+def test_the_deployment_names_what_is_there() -> None:
+    """Entry point and parameters of prefect.yaml exist: Prefect itself would swallow a misspelt one."""
+    import inspect
+
+    from flows.etl import etl
+
+    (deployment,) = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    path, name = deployment["entrypoint"].split(":")
+    assert (ROOT / path).is_file()
+    assert name == "etl"
+    assert set(deployment["parameters"]) == set(inspect.signature(etl.fn).parameters)
+    assert deployment["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+
+
+@pytest.mark.parametrize("slug", ["Acme", "a_b", "", "-a"])
+def test_a_bad_tenant_is_refused_before_it_runs(slug: str) -> None:
+    """The parameters are checked by the flow's own schema."""
+    from flows.etl import etl
+
+    with pytest.raises(Exception, match="tenant"):
+        etl.validate_parameters({"tenant": slug})

@@ -1,0 +1,366 @@
+"""Every key of the shipped configuration changes what pay_ready does, and no key is without its test here."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pay_ready.app import App, open_app
+from pay_ready.db import entities, tenants
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.errors import TransientError
+from pay_ready.pipeline.etl import EtlReport, run_etl
+from pay_ready.pipeline.feed import NewSource, add_source
+from pay_ready.resources import resource_path
+from pay_ready.settings import Environment, load_domain
+from tests.conftest import Scratch
+
+Overrides = Mapping[str, object]
+Watch = Callable[[Scratch, Path, Overrides], object]
+
+
+@contextmanager
+def app_with(scratch: Scratch, overrides: Overrides, folder: Path) -> Iterator[App]:
+    """An app whose configuration is the shipped one with some keys changed by the user's own file."""
+    sections: dict[str, dict[str, object]] = {}
+    for name, value in overrides.items():
+        section, _, key = name.rpartition(".")
+        sections.setdefault(section, {})[key] = value
+    own = folder / "own.toml"
+    own.write_text("".join(f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items()) for name, keys in sections.items()))
+    environment = Environment(home=folder / "state", config=own, database_url=scratch.app_url, admin_database_url=scratch.admin_url)  # type: ignore[arg-type]
+    with open_app(environment) as app:
+        yield app
+
+
+def contact(number: int, **properties: object) -> dict[str, Any]:
+    """A HubSpot contact."""
+    times = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z"}
+    return {"id": str(number), **times, "archived": False, "properties": properties}
+
+
+def ran(app: App, folder: Path, streams: Mapping[str, list[dict[str, Any]]]) -> EtlReport:
+    """The pipeline over some HubSpot export files, for tenant `acme`."""
+    exports = folder / "exports"
+    exports.mkdir(exist_ok=True)
+    for stream, rows in streams.items():
+        (exports / f"{stream}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tenant = app.tenant_id("acme")
+    with app.database.tenant_transaction(tenant) as tx:
+        absent = tenants.find(tx) is None
+        if absent:
+            tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+    if absent:
+        source = NewSource(name="crm", kind="hubspot", connector=None, settings={"path": str(exports)})
+        add_source(app.database, tenant, source, app.feed, lambda: app.keyring, actor="tests")
+    report = run_etl(app.work("acme"))
+    report.raise_for_failure()
+    return report
+
+
+def looked(app: App, look: Callable[[TenantTransaction], Any]) -> Any:
+    """Something of tenant `acme`."""
+    with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+        return look(tx)
+
+
+def people_found(rows: list[dict[str, Any]]) -> Watch:
+    """How many people the rows turn out to be."""
+
+    def watch(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+        with app_with(scratch, overrides, folder) as app:
+            ran(app, folder, {"contacts": rows})
+            return looked(app, entities.counts).people
+
+    return watch
+
+
+def companies_found(rows: list[dict[str, Any]]) -> Watch:
+    """How many companies the rows turn out to be."""
+
+    def watch(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+        with app_with(scratch, overrides, folder) as app:
+            ran(app, folder, {"companies": rows})
+            return looked(app, entities.counts).companies
+
+    return watch
+
+
+def phone_staged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How a national phone number reads."""
+    with app_with(scratch, overrides, folder) as app:
+        ran(app, folder, {"contacts": [contact(1, email="a@b.example", phone="030 23125000", firstname="A", lastname="B")]})
+        found = looked(app, lambda tx: entities.find_entities(tx, "a@b.example"))
+        return looked(app, lambda tx: entities.golden_record(tx, found[0].entity_id)).phone
+
+
+def side_staged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a person counts as the tenant's own."""
+    with app_with(scratch, overrides, folder) as app:
+        ran(app, folder, {"contacts": [contact(1, email="a@b.example", firstname="A", lastname="B")]})
+        return looked(app, lambda tx: tx._connection.execute("select side from pay_ready.person_records").fetchone())
+
+
+def naive_time_staged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """When a note without a time zone was written."""
+    note = {"id": "7", "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z", "archived": False,
+            "properties": {"hs_timestamp": "2026-01-05T12:00:00", "hs_note_body": "Hello"}}  # fmt: skip
+    with app_with(scratch, overrides, folder) as app:
+        ran(app, folder, {"engagements_notes": [note]})
+        rows = looked(app, lambda tx: tx._connection.execute("select occurred_at from pay_ready.interaction_records").fetchall())
+        return [row[0].isoformat() for row in rows]
+
+
+def batches_landed(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Into how many transactions 3,000 records went."""
+    with app_with(scratch, overrides, folder) as app:
+        ran(app, folder, {"contacts": [contact(n, email=f"p{n}@b.example") for n in range(3000)]})
+        return looked(app, lambda tx: tx._connection.execute("select count(*) from pay_ready.landing_batches").fetchone())
+
+
+def work_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How a sync goes about it: tests/integration/test_landing.py shows what each of these does."""
+    with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+            if tenants.find(tx) is None:
+                tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        options = app.work("acme").options
+        return options.max_retries, options.timeout_s, options.guard.max_percent
+
+
+def pool_exhausted(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How many transactions get a connection at the same time."""
+    with app_with(scratch, {"database.pool.wait_s": 0.3, **overrides}, folder) as app:
+        return simultaneous(app.database, 5)
+
+
+def simultaneous(database: Database, wanted: int) -> int:
+    """How many of so many threads hold a connection at once."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier, BrokenBarrierError
+
+    from pay_ready.model.ids import TenantId, new_id
+
+    everybody = Barrier(wanted)
+
+    def hold(_: int) -> bool:
+        try:
+            with database.tenant_transaction(TenantId(new_id())):
+                with suppress(BrokenBarrierError):
+                    everybody.wait(timeout=1.5)
+                return True
+        except TransientError:
+            return False
+
+    with ThreadPoolExecutor(wanted) as threads:
+        return sum(threads.map(hold, range(wanted)))
+
+
+def wait_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a second transaction waits long enough for the only connection."""
+    from threading import Event, Thread
+
+    from pay_ready.model.ids import TenantId, new_id
+
+    small = {"database.pool.max_size": 1, "database.pool.overflow": 0}
+    with app_with(scratch, {**small, **overrides}, folder) as app:
+        holding, tired = Event(), Event()
+
+        def hold() -> None:
+            with app.database.tenant_transaction(TenantId(new_id())):
+                holding.set()
+                tired.wait(1.0)
+
+        holder = Thread(target=hold)
+        holder.start()
+        holding.wait(5)
+        try:
+            with app.database.tenant_transaction(TenantId(new_id())):
+                return "waited"
+        except TransientError:
+            return "gave up"
+        finally:
+            tired.set()
+            holder.join()
+
+
+def connections_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Connections that the pool opens before anybody asks."""
+    with app_with(scratch, overrides, folder) as app:
+        app.database._pool.wait(5)
+        return int(app.database.pool_figures()["pool_min"])
+
+
+def survives_a_cut(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a transaction works after the server cut the idle connection."""
+    from pay_ready.model.ids import TenantId, new_id
+
+    with app_with(scratch, overrides, folder) as app:
+        with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            )
+        try:
+            with app.database.tenant_transaction(TenantId(new_id())):
+                return "works"
+        except TransientError:
+            return "fails once"
+
+
+def pool_ages(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Seconds after which the pool replaces a connection, and closes an idle one."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.database._pool.max_lifetime, app.database._pool.max_idle
+
+
+def prepared(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether statements get prepared on the server."""
+    from pay_ready.model.ids import TenantId, new_id
+
+    with app_with(scratch, overrides, folder) as app, app.database.tenant_transaction(TenantId(new_id())) as tx:
+        for _ in range(10):
+            tx.rows("tenants.find")
+        (row,) = tx._connection.execute("select count(*) > 0 from pg_prepared_statements").fetchall()
+        return row[0]
+
+
+def server_timeouts(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What the server was told, for people and for batch work."""
+    from pay_ready.model.ids import TenantId, new_id
+
+    told = []
+    with app_with(scratch, overrides, folder) as app:
+        for work in ("people", "batch"):
+            with app.database.tenant_transaction(TenantId(new_id()), work=work) as tx:  # type: ignore[arg-type]
+                told.append(
+                    tx._connection.execute(
+                        "select current_setting('statement_timeout'), current_setting('lock_timeout'),"
+                        " current_setting('idle_in_transaction_session_timeout')"
+                    ).fetchone()
+                )
+    return told
+
+
+def logged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What an information line looks like, if it comes out at all."""
+    import contextlib
+    import io
+
+    import structlog
+
+    sink = io.StringIO()
+    with contextlib.redirect_stderr(sink), app_with(scratch, overrides, folder):
+        structlog.get_logger().info("step.done", rows=1)
+        structlog.get_logger().error("step.failed", rows=1)
+    return "step.done" in sink.getvalue(), sink.getvalue().lstrip()[:1] == "{"
+
+
+# Similar enough at one threshold and not at the other; a second field agrees.
+LIKE_NAMES = [
+    contact(1, firstname="Theodorika", lastname="Wendelstein", phone="+12125550100"),
+    contact(2, firstname="Thedorikka", lastname="Wendelstein", phone="+12125550100"),
+]
+LIKE_COMPANIES: list[dict[str, Any]] = [
+    contact(1, name="Brightforge Robotics", city="Austin", phone="+12125550100"),
+    contact(2, name="Brightforge Robot Systems", city="Austin", phone="+12125550100"),
+]
+NO_ADDRESS = [contact(1, email="not an address", firstname="A", lastname="B"), contact(2, email="a@b.example")]
+
+KEYS: dict[str, tuple[object, Watch]] = {
+    "entity_resolution.name_threshold": (99, people_found(LIKE_NAMES)),
+    "entity_resolution.company_threshold": (99, companies_found(LIKE_COMPANIES)),
+    "entity_resolution.email_validation": (False, people_found(NO_ADDRESS)),
+    "etl.default_batch_size": (1000, batches_landed),
+    "etl.sync_timeout_minutes": (1, work_options),
+    "etl.max_retries": (0, work_options),
+    "etl.max_shrink_percent": (50, work_options),
+    "staging.phone_region": ("DE", phone_staged),
+    "staging.time_zone": ("America/New_York", naive_time_staged),
+    "staging.internal_domains": (["b.example"], side_staged),
+    "database.transaction_pooler": (True, prepared),
+    "database.pool.min_size": (2, connections_kept),
+    "database.pool.max_size": (0, pool_exhausted),
+    "database.pool.overflow": (0, pool_exhausted),
+    "database.pool.wait_s": (0.05, wait_kept),
+    "database.pool.recycle_s": (60.0, pool_ages),
+    "database.pool.max_idle_s": (30.0, pool_ages),
+    "database.pool.check_liveness": (False, survives_a_cut),
+    "database.people.statement_ms": (1234, server_timeouts),
+    "database.people.lock_ms": (1234, server_timeouts),
+    "database.people.idle_in_transaction_ms": (1234, server_timeouts),
+    "database.batch.statement_ms": (1234, server_timeouts),
+    "database.batch.lock_ms": (1234, server_timeouts),
+    "database.batch.idle_in_transaction_ms": (1234, server_timeouts),
+    "logging.level": ("info", logged),
+    "logging.format": ("json", logged),
+}
+# Only at a small size does one key of the pool show without the other.
+BESIDE: dict[str, Overrides] = {
+    "database.pool.max_size": {"database.pool.max_size": 4, "database.pool.overflow": 0},
+    "database.pool.overflow": {"database.pool.max_size": 2, "database.pool.overflow": 2},
+}
+CHANGED_TO: dict[str, object] = {"database.pool.max_size": 2}
+
+
+def flat(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The keys of nested tables, with dots."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
+
+
+def test_no_shipped_key_is_without_its_test() -> None:
+    """Whoever adds a key to config/defaults.toml adds what it changes here."""
+    shipped = set(flat(tomllib.loads(resource_path("config", "defaults.toml").read_text())))
+    assert shipped == KEYS.keys()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_key_changes_behaviour(key: str, scratch: Scratch, tmp_path: Path) -> None:
+    """The same input, the key changed: something else happens."""
+    changed, watch = KEYS[key]
+    beside = BESIDE.get(key, {})
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "changed").mkdir()
+    shipped = watch(scratch, tmp_path / "shipped", beside)
+    with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+        tables = "select string_agg(format('pay_ready.%I', relname), ', ') from pg_class where relkind in ('r', 'p') and not relispartition"
+        (row,) = admin.execute(tables + " and relnamespace = 'pay_ready'::regnamespace and relname <> 'schema_migrations'").fetchall()
+        admin.execute(f"truncate {row[0]} cascade")
+    otherwise = watch(scratch, tmp_path / "changed", {**beside, key: CHANGED_TO.get(key, changed)})
+    assert shipped != otherwise
+
+
+def test_each_key_of_a_domain_changes_behaviour(scratch: Scratch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """namespace: other ids. database_schema: other tables. persona: who speaks. cache_prefix: other names of cached results."""
+    from pay_ready.cli.tenants import show
+    from pay_ready.db.admin import grant_app
+    from pay_ready.db.migrate import migrate
+
+    migrate(scratch.admin_url, "paragon")
+    with psycopg.connect(scratch.app_url) as connection:
+        grant_app(scratch.admin_url, connection.info.user, "paragon")
+    seen = {}
+    for domain in ("pay_ready", "paragon"):
+        folder = tmp_path / domain
+        folder.mkdir()
+        environment = Environment(home=folder / "state", domain=domain, database_url=scratch.app_url, admin_database_url=scratch.admin_url)  # type: ignore[arg-type]
+        with open_app(environment) as app, pytest.MonkeyPatch.context() as patched:
+            ran(app, folder, {"contacts": [contact(1, email="a@b.example")]})
+            metric = looked(app, lambda tx: tx.rows("entities.cached_metric", {"metric_name": f"{domain}:published"}))  # noqa: B023
+            patched.setenv("PAY_READY_DOMAIN", domain)
+            patched.setenv("PAY_READY_DATABASE_URL", scratch.app_url)
+            patched.setenv("PAY_READY_ADMIN_DATABASE_URL", scratch.admin_url)
+            show("acme")
+            seen[domain] = (app.tenant_id("acme"), app.database.schema, len(metric), capsys.readouterr().out.splitlines()[0])
+    assert seen["pay_ready"][0] != seen["paragon"][0]
+    assert [seen[domain][1:3] for domain in seen] == [("pay_ready", 1), ("paragon", 1)]
+    assert load_domain("paragon").persona in seen["paragon"][3]
+    assert load_domain("pay_ready").persona in seen["pay_ready"][3]
