@@ -62,7 +62,7 @@ def configure_logs(level: str, output: Literal["console", "json"]) -> None:
     root.setLevel(level.upper())
 
 
-def mask_personal(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def mask_personal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Last line of defence: a personal value reaches no sink."""
     return {_key(key): value if key in _OF_STRUCTLOG else _masked(key, value) for key, value in event.items()}
 
@@ -103,7 +103,7 @@ def _as_id(value: object) -> str:
         return MASK
 
 
-def _describe_exception(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _describe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Class and place of an exception, never its arguments: they hold people's data."""
     info = event.pop("exc_info", None)
     if not info:
@@ -119,7 +119,7 @@ def _describe_exception(logger: object, method: str, event: MutableMapping[str, 
     return event
 
 
-def _foreign_line(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _foreign_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line of another library: where it came from, and its template when that is a constant; never the values in it."""
     record: logging.LogRecord = event["_record"]
     line: MutableMapping[str, Any] = {key: value for key, value in event.items() if key.startswith("_") or key == "exc_info"}

@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pay_ready.errors import ConfigError
 from pay_ready.resources import resource_path
@@ -162,12 +162,6 @@ class _Overrides(BaseSettings):
     staging: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], env_settings: PydanticBaseSettingsSource, **others: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (env_settings,)
 
 
 def load_domain(name: str) -> Domain:
