@@ -21,13 +21,13 @@ from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.feed import Feed
-from pay_ready.pipeline.kinds import MappingContext
 from pay_ready.pipeline.land import SyncOptions
 from pay_ready.pipeline.land_buffer import FlushLimits
 from pay_ready.pipeline.land_write import ShrinkGuard
-from pay_ready.pipeline.mapping import load_mapping
+from pay_ready.pipeline.mapping.kinds import MappingContext
+from pay_ready.pipeline.mapping.language import load_mapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
-from pay_ready.pipeline.rules import SourceMapping
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.settings import Domain, Environment, Settings, WorkTimeouts, load_domain, load_settings

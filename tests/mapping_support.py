@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pay_ready.model.staged import StagedCompany, StagedInteraction, StagedPerson, StagedRows
 from pay_ready.pipeline.contracts import Breach, StageOutcome, Unmapped, stage_record
-from pay_ready.pipeline.kinds import MappingContext
-from pay_ready.pipeline.mapping import load_mapping
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.kinds import MappingContext
+from pay_ready.pipeline.mapping.language import load_mapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.resources import resource_path
 
 FREE_MAIL = frozenset({"gmail.com", "gmx.de"})

@@ -1,5 +1,4 @@
 """The way of the data, one module a step: land, stage, resolve, publish; each callable alone, idempotent, resumable, per tenant.
 
-Staging stands on the mapping language: `mapping` loads `config/sources/*.toml` into the rules of `rules`, and `contracts` applies them to
-one landed record. That part is pure; the steps that read and write are beside it.
+`etl` is their order. `contracts` applies the mappings of `mapping` to one landed record; that part is pure.
 """

@@ -22,10 +22,18 @@ from pay_ready.model.staged import (
     StagedRows,
     StagedTurn,
 )
-from pay_ready.pipeline.kinds import LONGEST_IDENTIFIER, MappingContext
-from pay_ready.pipeline.people import noted, staged_company, staged_person
-from pay_ready.pipeline.rules import CompanyRule, InteractionRule, ParticipantRule, PersonRule, SourceMapping, StreamMapping, TurnRule
-from pay_ready.pipeline.scope import BrokenContractError, Scope
+from pay_ready.pipeline.mapping.kinds import LONGEST_IDENTIFIER, MappingContext
+from pay_ready.pipeline.mapping.people import noted, staged_company, staged_person
+from pay_ready.pipeline.mapping.rules import (
+    CompanyRule,
+    InteractionRule,
+    ParticipantRule,
+    PersonRule,
+    SourceMapping,
+    StreamMapping,
+    TurnRule,
+)
+from pay_ready.pipeline.mapping.scope import BrokenContractError, Scope
 from pay_ready.resolve.normalize import clean_line
 
 BREACHES: Mapping[str, str] = {
@@ -37,6 +45,7 @@ BREACHES: Mapping[str, str] = {
     "email.invalid": "an e-mail address is not well formed: mend it at the source, or turn entity_resolution.email_validation off",
     "email.too_long": "an e-mail address is longer than 320 characters",
     "field.missing": "a required field is missing or blank",
+    "interaction.repeated": "the record says two interactions under one id",
     "identifier.too_long": "an id is longer than 200 characters",
     "identifier.wrong_type": "an id is neither text nor a whole number",
     "json.invalid": "the record is not JSON",
@@ -53,6 +62,8 @@ BREACHES: Mapping[str, str] = {
     "timestamp.out_of_range": "a time lies before 1990 or more than two years ahead",
     "turn.end_before_start": "a turn of the transcript ends before it starts",
     "turn.out_of_range": "a turn of the transcript starts before the call",
+    "values.refused_by_database": "the database refused a value of the record",
+    "values.unstorable": "the mapped attributes or metadata are larger than 1 MiB",
 }
 """Why a record can be in quarantine, by reason, with what to do about it where that is not plain."""
 

@@ -23,9 +23,9 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
 from pay_ready.pipeline.feed import Feed, open_feed
-from pay_ready.pipeline.kinds import MappingContext
 from pay_ready.pipeline.land import SyncOptions, sync_source
 from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.stage import StageReport, check_equations, stage_source
 from pay_ready.secrets import Keyring

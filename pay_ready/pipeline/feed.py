@@ -13,7 +13,7 @@ from pay_ready.db.tenancy import Database
 from pay_ready.errors import CheckFailedError, ConflictError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
 from pay_ready.pipeline.land import Connector
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
 from pay_ready.sources.connector import CheckOutcome, ConnectorRun, check, discover

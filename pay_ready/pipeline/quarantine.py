@@ -20,11 +20,11 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConfigError, ConflictError, ContractError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.kinds import MappingContext
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReportV1
 from pay_ready.pipeline.land_rows import StreamPlan, row_maker
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.kinds import MappingContext
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage import restage_records, stage_source
 from pay_ready.sources.protocol import Record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from pay_ready.model.resolution import Criterion, EntityRules, EntityType, LevelWeight, ResolutionConfig
-from pay_ready.pipeline.toml_tables import Place, flag, load_toml, load_words, table, text, texts
+from pay_ready.pipeline.mapping.toml_tables import Place, flag, load_toml, load_words, table, text, texts
 from pay_ready.resolve.blocking import COMPANY_BLOCKING_RULES, PERSON_BLOCKING_RULES
 from pay_ready.resolve.comparisons import COMPANY_LEVELS, PERSON_LEVELS
 from pay_ready.resolve.survivorship import COMPANY_FIELDS, PERSON_FIELDS

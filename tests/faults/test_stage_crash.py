@@ -14,7 +14,7 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.failpoints import FailpointError, FailpointMode, armed
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import ProgressEvent, no_progress
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage import check_equations, stage_source
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, dump, make_desk

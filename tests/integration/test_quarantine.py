@@ -17,6 +17,7 @@ from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.land_rows import refused
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.quarantine import (
     Replay,
     dismiss_quarantined,
@@ -25,7 +26,6 @@ from pay_ready.pipeline.quarantine import (
     replay_quarantined,
     show_quarantined,
 )
-from pay_ready.pipeline.rules import SourceMapping
 from pay_ready.pipeline.stage import check_equations, stage_source
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, make_desk

@@ -14,7 +14,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import CheckFailedError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.json_columns import read_values
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage import StageReport, check_equations, restage_records, stage_source
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, dump, make_desk

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from pay_ready.errors import ConfigError
 from pay_ready.model.staged import StagedCompany, StagedPerson, StagedRows
 from pay_ready.pipeline.contracts import BREACHES, Breach, StageOutcome, Unmapped, stage_record
-from pay_ready.pipeline.html_text import html_to_text
-from pay_ready.pipeline.mapping import load_mappings
-from pay_ready.pipeline.paths import follow, parse_list_path
-from pay_ready.pipeline.rules import EachRule, Match, Origin, ParticipantRule, Path, SourceMapping, StreamMapping, TurnRule
-from pay_ready.pipeline.times import NotATimeError, TimeRangeError, parse_day, parse_time
-from pay_ready.pipeline.toml_tables import Place
+from pay_ready.pipeline.mapping.html_text import html_to_text
+from pay_ready.pipeline.mapping.language import load_mappings
+from pay_ready.pipeline.mapping.paths import follow, parse_list_path
+from pay_ready.pipeline.mapping.rules import EachRule, Match, Origin, ParticipantRule, Path, SourceMapping, StreamMapping, TurnRule
+from pay_ready.pipeline.mapping.times import NotATimeError, TimeRangeError, parse_day, parse_time
+from pay_ready.pipeline.mapping.toml_tables import Place
 from pay_ready.resolve.hosts import parse_host, registrable_domain
 from pay_ready.resolve.normalize import (
     clean_line,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage import check_equations, stage_source
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, dump, make_desk

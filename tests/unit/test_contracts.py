@@ -11,8 +11,8 @@ from pay_ready import pipeline
 from pay_ready.errors import ConfigError
 from pay_ready.model.staged import StagedCompany, StagedInteraction, StagedPerson, StagedRows, StagedTurn
 from pay_ready.pipeline.contracts import BREACHES, Breach, stage_record
-from pay_ready.pipeline.kinds import MappingContext
-from pay_ready.pipeline.rules import SourceMapping
+from pay_ready.pipeline.mapping.kinds import MappingContext
+from pay_ready.pipeline.mapping.rules import SourceMapping
 from tests.mapping_support import CONTEXT, at, breach_of, context, written
 
 STREAMS = """

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pay_ready.pipeline.html_text import html_to_text
+from pay_ready.pipeline.mapping.html_text import html_to_text
 
 LARGE = "<!--" + "x" * 65_536 + "-->"  # invisible, but too much for the parser
 

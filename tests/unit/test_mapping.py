@@ -8,9 +8,9 @@ import pytest
 from pay_ready.errors import ConfigError
 from pay_ready.model.staged import StagedCompany, StagedPerson, StagedRows
 from pay_ready.pipeline.contracts import stage_record
-from pay_ready.pipeline.mapping import load_mapping, load_mappings
-from pay_ready.pipeline.paths import follow, follow_all, parse_list_path, parse_path
-from pay_ready.pipeline.toml_tables import Place, load_words
+from pay_ready.pipeline.mapping.language import load_mapping, load_mappings
+from pay_ready.pipeline.mapping.paths import follow, follow_all, parse_list_path, parse_path
+from pay_ready.pipeline.mapping.toml_tables import Place, load_words
 from pay_ready.resources import resource_path
 from tests.mapping_support import CONTEXT, appearances, at, context, reason_of, shipped, written
 

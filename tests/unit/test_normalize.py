@@ -2,7 +2,7 @@
 
 import pytest
 
-from pay_ready.pipeline.toml_tables import load_words
+from pay_ready.pipeline.mapping.toml_tables import load_words
 from pay_ready.resolve.hosts import belongs_to, business_domain, parse_host, registrable_domain
 from pay_ready.resolve.normalize import (
     PersonName,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pay_ready.model.staged import StagedCompany, StagedInteraction, StagedParticipant, StagedPerson, StagedTurn
-from pay_ready.pipeline.mapping import load_mappings
+from pay_ready.pipeline.mapping.language import load_mappings
 from pay_ready.resources import resource_path
 from tests.mapping_support import appearances, at, breach_of, company_of, interaction_of, outcome_of, person_of, reason_of
 

@@ -4,7 +4,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pay_ready.pipeline.times import MILLISECOND, SECOND, NotATimeError, TimeRangeError, parse_day, parse_epoch, parse_time, start_of_day
+from pay_ready.pipeline.mapping.times import (
+    MILLISECOND,
+    SECOND,
+    NotATimeError,
+    TimeRangeError,
+    parse_day,
+    parse_epoch,
+    parse_time,
+    start_of_day,
+)
 from tests.mapping_support import at
 
 BERLIN = ZoneInfo("Europe/Berlin")

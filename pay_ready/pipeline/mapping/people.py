@@ -3,9 +3,9 @@
 from typing import cast
 
 from pay_ready.model.staged import Side, StagedCompany, StagedPerson
-from pay_ready.pipeline.kinds import LONGEST_LINE
-from pay_ready.pipeline.rules import CompanyRule, PersonRule, Scalar
-from pay_ready.pipeline.scope import Scope
+from pay_ready.pipeline.mapping.kinds import LONGEST_LINE
+from pay_ready.pipeline.mapping.rules import CompanyRule, PersonRule, Scalar
+from pay_ready.pipeline.mapping.scope import Scope
 from pay_ready.resolve.hosts import belongs_to, business_domain
 from pay_ready.resolve.normalize import (
     EmailAddress,

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from pay_ready.pipeline.rules import Match, Path, Template
-from pay_ready.pipeline.toml_tables import Place
+from pay_ready.pipeline.mapping.rules import Match, Path, Template
+from pay_ready.pipeline.mapping.toml_tables import Place
 
 _SEGMENT = re.compile(r"(?P<name>(?:\\.|[^.\[\]\\])*)(?P<brackets>(?:\[[^\[\]]*\])*)(?:\.|$)")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")

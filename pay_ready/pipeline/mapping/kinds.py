@@ -10,9 +10,18 @@ from zoneinfo import ZoneInfo
 from phonenumbers import SUPPORTED_REGIONS
 
 from pay_ready.errors import ConfigError
-from pay_ready.pipeline.html_text import html_to_text
-from pay_ready.pipeline.rules import Kind, Origin, Scalar
-from pay_ready.pipeline.times import MILLISECOND, SECOND, NotATimeError, TimeRangeError, parse_day, parse_epoch, parse_time, start_of_day
+from pay_ready.pipeline.mapping.html_text import html_to_text
+from pay_ready.pipeline.mapping.rules import Kind, Origin, Scalar
+from pay_ready.pipeline.mapping.times import (
+    MILLISECOND,
+    SECOND,
+    NotATimeError,
+    TimeRangeError,
+    parse_day,
+    parse_epoch,
+    parse_time,
+    start_of_day,
+)
 from pay_ready.resolve.hosts import business_domain, parse_host
 from pay_ready.resolve.normalize import (
     LONGEST_EMAIL,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from pay_ready.pipeline.kinds import MappingContext, UnusableError, Value, read_as, written_number
-from pay_ready.pipeline.paths import follow, follow_all, written_id
-from pay_ready.pipeline.rules import Condition, EachRule, Origin, Path, Scalar, Template, ValueRule
+from pay_ready.pipeline.mapping.kinds import MappingContext, UnusableError, Value, read_as, written_number
+from pay_ready.pipeline.mapping.paths import follow, follow_all, written_id
+from pay_ready.pipeline.mapping.rules import Condition, EachRule, Origin, Path, Scalar, Template, ValueRule
 from pay_ready.resolve.normalize import EmailAddress, PhoneNumber
 
 

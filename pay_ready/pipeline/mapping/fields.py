@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from pay_ready.model.staged import InteractionType, ParticipantRole, Side
-from pay_ready.pipeline import toml_tables as toml
-from pay_ready.pipeline.paths import parse_list_path, parse_path, parse_template
-from pay_ready.pipeline.rules import Condition, EachRule, Kind, Origin, Path, Scalar, Template, ValueRule
-from pay_ready.pipeline.toml_tables import Place
+from pay_ready.pipeline.mapping import toml_tables as toml
+from pay_ready.pipeline.mapping.paths import parse_list_path, parse_path, parse_template
+from pay_ready.pipeline.mapping.rules import Condition, EachRule, Kind, Origin, Path, Scalar, Template, ValueRule
+from pay_ready.pipeline.mapping.toml_tables import Place
 
 _TIMES: tuple[Kind, ...] = ("timestamp", "timestamp_s", "timestamp_ms", "date")
 _DURATIONS: tuple[Kind, ...] = ("duration_s", "duration_ms", "duration_min")

@@ -33,8 +33,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from pay_ready.pipeline import toml_tables as toml
-from pay_ready.pipeline.mapping_fields import (
+from pay_ready.pipeline.mapping import toml_tables as toml
+from pay_ready.pipeline.mapping.fields import (
     ATTRIBUTE,
     COMPANY_TARGETS,
     DURATION,
@@ -50,8 +50,8 @@ from pay_ready.pipeline.mapping_fields import (
     parse_each,
     parse_value,
 )
-from pay_ready.pipeline.paths import parse_path
-from pay_ready.pipeline.rules import (
+from pay_ready.pipeline.mapping.paths import parse_path
+from pay_ready.pipeline.mapping.rules import (
     CompanyRule,
     Condition,
     InteractionRule,
@@ -63,7 +63,7 @@ from pay_ready.pipeline.rules import (
     TurnRule,
     ValueRule,
 )
-from pay_ready.pipeline.toml_tables import Place
+from pay_ready.pipeline.mapping.toml_tables import Place
 
 _Rule = TypeVar("_Rule")
 _STREAM_KEYS = ("like", "aliases", "primary_key", "cursor", "reference", "ignore", "skip", "person", "company", "interaction")
