@@ -57,7 +57,7 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
             source = sources.require(tx, name)
             keyring = None if source.ingest_mode == "replay" else opened.keyring
             config = sources.connector_config(tx, source, keyring)
-        outcome = check_feed(opened.feed(source), config)
+        outcome = check_feed(opened.feed(source), source, config)
     if as_json:
         print_json("check", outcome)
     elif outcome.succeeded:

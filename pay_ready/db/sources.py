@@ -43,6 +43,7 @@ class SourceConfigV1(BaseModel):
     schema_version: Literal[1] = 1
     settings: dict[str, Any] = Field(default_factory=dict)
     streams: dict[str, StreamConfigV1] = Field(default_factory=dict)
+    secret_keys: tuple[str, ...] = ()  # names that the connector declares secret: their values are masked wherever they show
     mapping: str | None = None  # path of the user's own mapping; else the shipped one of the source's kind
 
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +16,12 @@ from pay_ready.pipeline.land import Connector
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
-from pay_ready.sources.connector import CheckOutcome, ConnectorRun, check, discover
+from pay_ready.sources.connector import CheckOutcome, ConnectorRun, check, discover, spec
+from pay_ready.sources.masking import secret_values
 from pay_ready.sources.process import ConnectorCommand
 from pay_ready.sources.protocol import SourceStream
 
 _SOURCE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
-_SHORTEST_SECRET = 4  # shorter texts occur in every line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
     Raises:
         PayReadyError: The connector does not start, or offers other streams than the source names.
     """
-    secrets = frozenset() if feed.is_replay else frozenset(_texts(config))
+    secrets = secret_values(config, frozenset(source.config.secret_keys))
     catalog = discover(feed.command, config, secrets=secrets)
     wanted = source.config.streams
     choices = [_choice(feed, stream, wanted.get(stream.name)) for stream in catalog.streams if not wanted or stream.name in wanted]
@@ -52,9 +52,9 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
     return connector, configure(catalog, choices)
 
 
-def check_feed(feed: Feed, config: Mapping[str, Any]) -> CheckOutcome:
+def check_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> CheckOutcome:
     """Whether the source can be read with this configuration; its reason is masked."""
-    return check(feed.command, config, secrets=frozenset() if feed.is_replay else frozenset(_texts(config)))
+    return check(feed.command, config, secrets=secret_values(config, frozenset(source.config.secret_keys)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +108,13 @@ def add_source(
     """
     source = wanted.unkept(tenant)
     feed = feed_of(source)
+    if not feed.is_replay:
+        declared = tuple(sorted(spec(feed.command).secret_keys))
+        source = replace(source, config=source.config.model_copy(update={"secret_keys": declared}))
     ring = keyring() if wanted.connector is not None else None
     with database.tenant_transaction(tenant) as tx:
         refuse_taken(sources.find(tx, wanted.name))
-    outcome = check_feed(feed, wanted.settings)
+    outcome = check_feed(feed, source, wanted.settings)
     if not outcome.succeeded:
         hint = "nothing was kept; mend it and add it again"
         raise CheckFailedError(f"the source cannot be read: {outcome.message}", hint, source=wanted.name)
@@ -157,14 +160,3 @@ def _choice(feed: Feed, stream: SourceStream, own: StreamConfigV1 | None) -> Str
         cursor_field=cursor,
         primary_key=primary_key,
     )
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, str) and len(value) >= _SHORTEST_SECRET:
-        yield value
