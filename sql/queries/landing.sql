@@ -3,6 +3,11 @@
 -- A marker must not be lost where the server is set to commit lazily.
 select set_config('synchronous_commit', 'on', true);
 
+-- name: begin_flush
+-- scope: session
+-- As be_durable; and the judged rows of a large flush stay in memory, which is otherwise 4 MB.
+select set_config('synchronous_commit', 'on', true) as synchronous_commit, set_config('work_mem', '64MB', true) as work_mem;
+
 -- name: make_rows
 -- scope: session
 -- Where a flush is copied to: row security refuses COPY into our tables. data stays text: what is unchanged is never parsed.

@@ -19,7 +19,7 @@ from pay_ready.pipeline.land import SyncOptions, sync_source
 from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, StreamFlush
 from pay_ready.pipeline.land_report import SyncReport, read_report
 from pay_ready.pipeline.land_rows import StreamPlan
-from pay_ready.pipeline.land_write import ShrinkGuard, write_flush
+from pay_ready.pipeline.land_write import ShrinkGuard, write_flushes
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Control, LenientRecord, Message, NotProtocol, State, StreamDescriptor, StreamStatus, TraceError
@@ -324,7 +324,7 @@ def test_a_value_that_the_server_refuses_does_not_stop_the_source(database: Data
     begun = BegunStream(plan=StreamPlan(stream="people", primary_key=(("id",),)))
     bad = LandingRow(b"1", b'{"id": unforeseen}', bytes(32), b"", 0)
     flush = Flush(streams=[StreamFlush(stream="people", begun=begun, rows=[bad])])
-    write_flush(database, tenant, landing, flush, ShrinkGuard())
+    write_flushes(database, tenant, landing, [flush], ShrinkGuard())
     assert seen("select content from pay_ready.large_payloads") == [(b'{"id": unforeseen}',)]
 
 

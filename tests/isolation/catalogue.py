@@ -37,6 +37,13 @@ class ForeignKey:
     parent_columns: tuple[str, ...]
 
 
+_BATCH = ("tenant_id", "source_id", "stream", "batch_id")
+# References that statement triggers keep, because a foreign key asks once a row; attacked like keys, and test_batch_reference.
+KEPT_BY_TRIGGERS: Mapping[str, ForeignKey] = {
+    "landed_records": ForeignKey(name="landed_records_batch_fkey", columns=_BATCH, parent="landing_batches", parent_columns=_BATCH),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
     """An index with its columns in order; an expression is the empty string."""
@@ -104,7 +111,7 @@ def read_tables(connection: psycopg.Connection[Any], schema: str = "pay_ready") 
             forced=forced,
             comment=comment,
             columns=_columns(connection, oid),
-            foreign_keys=_foreign_keys(connection, oid),
+            foreign_keys=[*_foreign_keys(connection, oid), *([KEPT_BY_TRIGGERS[name]] if name in KEPT_BY_TRIGGERS else [])],
             indexes=_indexes(connection, oid),
             checks=_checks(connection, oid),
             policies=_policies(connection, oid),

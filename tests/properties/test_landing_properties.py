@@ -1,7 +1,9 @@
 """Landing, for any input: keys and cursors, folding, flushing, and the rows that stand in the end."""
 
+import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from random import Random
@@ -15,7 +17,7 @@ from pay_ready.db.landing import Counts, LandingRow, Refused
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import SourceId, TenantId, new_id, stable_id
 from pay_ready.pipeline.land import sync_source
-from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, fold
+from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, StreamFlush, fold, may_join, together
 from pay_ready.pipeline.land_rows import StreamPlan, numbered, row_maker
 from pay_ready.pipeline.land_values import LONGEST_KEY, canonical, cursor_text, decode, key_text
 from pay_ready.sources.protocol import Message, Record, State
@@ -169,6 +171,47 @@ def test_a_state_never_leaves_before_what_it_covers(script: list[tuple[str, str,
             if each.state:
                 assert emitted[each.stream] >= _records_before(messages, each.stream, each.state.encode())
     assert emitted == {name: sum(isinstance(each, Record) and each.stream == name for each in messages) for name in ("a", "b")}
+
+
+def flushed(messages: Sequence[Message], rows: int) -> list[Flush]:
+    """The flushes that messages come to, with that many rows to each."""
+    written: list[Flush | NewConfig] = []
+    streams = [BegunStream(plan=StreamPlan(stream=name, primary_key=(("id",),), cursor=("seq",))) for name in ("a", "b")]
+    lander = Lander(SOURCE, streams, FlushLimits(rows=rows), written.append, lambda: 0.0)
+    lander.take(messages)
+    lander.finish()
+    return [each for each in written if isinstance(each, Flush)]
+
+
+@given(words.map(lambda script: [word for word in script if word[0] != "complete"]), st.integers(1, 3), st.booleans())
+def test_flushes_that_go_together_come_to_the_same(script: list[tuple[str, str, int]], rows: int, ends_globally: bool) -> None:
+    """Small flushes put together are the large one: the same rows, counts, states and watermarks, by stream."""
+    last = [said(("global", "", 0))] if ends_globally else [state("a", 100), state("b", 100)]
+    messages = [*map(said, script), *last]
+    apart, whole = flushed(messages, rows), flushed(messages, 1_000)
+    covered = [each for each in apart if each.covered]
+    # Rows that had to go out before their state stay apart, so only whole runs compare.
+    if len(covered) == len(apart) and len(whole) == 1:
+        assert all(may_join(first, second) for first, second in itertools.pairwise(apart))
+        one, other = together(apart), whole[0]
+        assert one.all_streams_state == other.all_streams_state
+        assert {each.stream: summary(each) for each in one.streams} == {each.stream: summary(each) for each in other.streams}
+
+
+def summary(flush: StreamFlush) -> tuple[object, ...]:
+    """What a flush brings to its stream, without the order of its rows; which of equal versions was folded is all one."""
+    return sorted(flush.rows, key=lambda each: each.record_key), flush.folded.emitted, flush.state, flush.watermark
+
+
+def test_the_end_of_a_stream_stays_apart() -> None:
+    """What comes after COMPLETE is not put into the transaction that ends the stream, nor are rows without a state joined."""
+    ended, after = flushed([record({"id": 1}, "a"), complete("a"), record({"id": 2}, "a"), state("a", 2)], 1)
+    assert ended.streams[0].is_complete
+    assert not may_join(ended, after)
+    uncovered = replace(after, covered=False)
+    assert not may_join(after, uncovered)
+    assert not may_join(uncovered, after)
+    assert may_join(after, ended)
 
 
 def _records_before(messages: Sequence[Message], stream: str, raw: bytes) -> int:

@@ -1,0 +1,258 @@
+"""Landing: one sync of one source, from its lease to its report.
+
+A run takes the source's lease, reads the connector from the committed states on, and commits records up to a state with
+that state. Transient failures are taken up again from what is committed. No exit code is believed: a stream is complete
+when the source said COMPLETE and all before that is stored.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from pay_ready.db import landing as rows_of
+from pay_ready.db import leases, sources
+from pay_ready.db.landing import Landing
+from pay_ready.db.sources import DataSource
+from pay_ready.db.tenancy import Database
+from pay_ready.errors import PartialError, PayReadyError, SecretError
+from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.model.progress import Progress, ProgressEvent, no_progress
+from pay_ready.pipeline.land_begin import BegunRead, begin_read
+from pay_ready.pipeline.land_buffer import Flush, FlushLimits, Lander, NewConfig
+from pay_ready.pipeline.land_lease import held_lease
+from pay_ready.pipeline.land_queue import Write, committed_behind
+from pay_ready.pipeline.land_report import RunStatus, SyncReport, stored, stream_reports
+from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
+from pay_ready.resilience import transient_retries
+from pay_ready.secrets import Keyring
+from pay_ready.sources.catalog import ConfiguredCatalog
+from pay_ready.sources.outcome import RunOutcome
+from pay_ready.sources.protocol import Message
+
+log = structlog.get_logger()
+
+
+class Reading(Protocol):
+    """A read under way, as `sources.connector.ConnectorRun` is one."""
+
+    def batches(self) -> Iterator[list[Message]]:
+        """The messages in the order of their emission."""
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """How it went, once the messages are at their end."""
+
+
+class Connector(Protocol):
+    """Begins to read a source: replay, installed connectors and tests are the same here."""
+
+    def __call__(
+        self, config: Mapping[str, object], catalog: ConfiguredCatalog, state: Sequence[bytes], /
+    ) -> AbstractContextManager[Reading]:
+        """A context in which the messages come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How a sync goes about it; the defaults are the shipped settings."""
+
+    limits: FlushLimits = field(default_factory=FlushLimits)
+    max_retries: int = 3
+    timeout_s: float = 3600.0
+    guard: ShrinkGuard = field(default_factory=ShrinkGuard)
+    lease_ttl_s: float = leases.TTL_S
+    retry_wait_s: float = 1.0  # before the first retry; doubled each time, with jitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """What a sync works with: where to, from where, and how."""
+
+    database: Database
+    tenant: TenantId
+    source: DataSource
+    connector: Connector
+    catalog: ConfiguredCatalog
+    keyring: Keyring | None
+    options: SyncOptions
+    progress: Progress
+
+
+@dataclass(slots=True)
+class _Course:
+    """What a run has seen so far."""
+
+    complete: set[str] = field(default_factory=set)
+    emitted: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    before: dict[str, str] = field(default_factory=dict)
+    attempts: int = 0
+
+    def note(self, written: Written) -> None:
+        self.complete.update(written.complete)
+        self.notes.extend(written.unbelieved)
+        for stream, counts in written.counts.items():
+            self.emitted[stream] = self.emitted.get(stream, 0) + counts.emitted
+
+
+def sync_source(
+    database: Database,
+    tenant: TenantId,
+    source_name: str,
+    connector: Connector,
+    catalog: ConfiguredCatalog,
+    *,
+    keyring: Keyring | None = None,
+    options: SyncOptions | None = None,
+    progress: Progress = no_progress,
+) -> SyncReport:
+    """Bring the records of a source in; the report says how it went, also when it failed.
+
+    Args:
+        catalog: The streams to read; generations in it are set here.
+        keyring: For credentials; replay sources need none.
+
+    Raises:
+        NotFoundError: No such source.
+        DeniedError: The source is paused.
+        RetryLaterError: Another run is at work on it.
+        ConflictError: Another run took the lease over; nothing was written after that.
+        TransientError: The database is away, so that not even the run could be closed.
+    """
+    options = options or SyncOptions()
+    with database.tenant_transaction(tenant) as tx:
+        source = sources.require_active(tx, source_name)
+    sync = Sync(
+        database=database, tenant=tenant, source=source, connector=connector, catalog=catalog, keyring=keyring, options=options,
+        progress=progress,
+    )  # fmt: skip
+    run = RunId(new_id())
+    holder = leases.holder_name(run)
+    with held_lease(database, tenant, f"source:{source.source_id}", holder, ttl_s=options.lease_ttl_s) as lease:
+        return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease))
+
+
+def _run(sync: Sync, run: Landing) -> SyncReport:
+    begun_at, course = time.monotonic(), _Course()
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
+    error: PayReadyError | None = None
+    try:
+        _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
+    except PayReadyError as failure:
+        error = failure
+    except BaseException as failure:
+        # Not ours to judge, but the run shall not look alive: closed, then raised on.
+        _close(sync, run, course, begun_at, aborted, PayReadyError(f"stopped by {type(failure).__name__}"))
+        raise
+    return _close(sync, run, course, begun_at, aborted, error)
+
+
+def _read_with_retries(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
+    options = sync.options
+    read = transient_retries(
+        _read,
+        attempts=options.max_retries + 1,
+        timeout_s=max(deadline - time.monotonic(), 0.001),
+        wait_initial_s=options.retry_wait_s,
+        wait_max_s=max(60.0, options.retry_wait_s),
+        wait_jitter_s=options.retry_wait_s,
+    )
+    read(sync, run, course, deadline)
+
+
+def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
+    """One reading of what is not complete yet.
+
+    Raises:
+        PayReadyError: The source failed, or the time is up; a TransientError when a retry may help.
+    """
+    course.attempts += 1
+    begun = begin_read(sync.database, sync.tenant, run, sync.catalog, sync.source, sync.keyring, skip=course.complete)
+    for stream, watermark in begun.watermarks.items():
+        course.before.setdefault(stream, watermark)
+    if not begun.streams:
+        return
+    commits = committed_behind(partial(_commit, sync, run), partial(_tell, sync, course))
+    with commits as write, sync.connector(begun.config, begun.catalog, begun.states) as reading:
+        lander = _lander(sync, run, begun, write)
+        for messages in reading.batches():
+            lander.take(messages)
+            if time.monotonic() > deadline:
+                hint = "what is committed stays: run again, or raise etl.sync_timeout_minutes"
+                raise PartialError("the sync took too long and was stopped", hint, source=sync.source.name)
+        lander.finish()
+    if error := reading.outcome.error():
+        raise error
+
+
+def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
+    return Lander(run.source_id, begun.streams, sync.options.limits, write, time.monotonic, has_all_state=begun.has_all_state)
+
+
+def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Written:
+    if not isinstance(item, NewConfig):
+        return write_flushes(sync.database, sync.tenant, run, item, sync.options.guard)
+    if sync.keyring is None:
+        raise SecretError("the source changed its credentials and there is no key to keep them", "set PAY_READY_SECRET_KEY")
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        rows_of.be_durable(tx)
+        sources.put_credential(tx, run.source_id, "config", item.config, sync.keyring)
+    return Written()
+
+
+def _tell(sync: Sync, course: _Course, written: Written) -> None:
+    course.note(written)
+    for stream in written.counts:
+        sync.progress(ProgressEvent(step="sync", subject=f"{sync.source.name}/{stream}", done=course.emitted[stream]))
+
+
+def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: int, error: PayReadyError | None) -> SyncReport:
+    """Close the run and report.
+
+    Raises:
+        ConflictError: The lease was taken over; the new holder has closed the run already.
+    """
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        rows_of.be_durable(tx)
+        wanted = {str(descriptor) for descriptor in sync.catalog.descriptors}
+        for stream in sorted(wanted - course.complete):
+            rows_of.end_stream(tx, run, stream, status="incomplete")
+        after = {name: state.watermark for name, state in rows_of.lock_states(tx, run.source_id).items()}
+        report = SyncReport(
+            run_id=run.run_id,
+            source=sync.source.name,
+            status=_status(wanted, course, error),
+            seconds=round(time.monotonic() - begun_at, 3),
+            attempts=course.attempts,
+            streams=stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after),
+            notes=tuple(course.notes),
+            aborted_runs=aborted,
+            error=error,
+        )
+        rows_of.close_run(
+            tx, run.run_id, status=report.status, report=stored(report), **_error_columns(error),
+        )  # fmt: skip
+    log.info(
+        "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
+        landed=report.landed, elapsed_s=report.seconds,
+    )  # fmt: skip
+    return report
+
+
+def _status(wanted: set[str], course: _Course, error: PayReadyError | None) -> RunStatus:
+    if error is None and wanted <= course.complete:
+        return "partial" if course.notes else "complete"
+    return "partial" if course.complete else "failed"
+
+
+def _error_columns(error: PayReadyError | None) -> dict[str, Any]:
+    return {"error_class": type(error).__name__ if error else None, "error_text": str(error)[:4000] if error else None}

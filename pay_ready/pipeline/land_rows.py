@@ -1,0 +1,150 @@
+"""From a record as emitted to the row that lands, or to the reason why none can. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from msgspec import MsgspecError
+
+from pay_ready.db.landing import LandingRow, Payload, Refused
+from pay_ready.model.ids import SourceId, stable_id
+from pay_ready.pipeline.land_values import canonical, cursor_text, decode, fits_jsonb, key_text, lenient
+from pay_ready.sources.catalog import FieldPath
+from pay_ready.sources.protocol import Record
+
+LARGEST_DATA = 32 << 20  # bytes; landed_records has the same limit
+LARGEST_RAW = 1 << 20  # bytes of a refused record that its row holds itself
+CONTRACT_VERSION = "landing/1"
+MALFORMED, KEY_MISSING, UNEXPECTED = "json.malformed", "key.missing", "stream.unexpected"
+CDC_DELETED = ("_ab_cdc_deleted_at",)
+
+_EPOCH_2000_US = 946_684_800_000_000
+_LAST_MS = 253_402_300_799_999  # 9999-12-31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """How the records of one stream become rows."""
+
+    stream: str
+    primary_key: tuple[FieldPath, ...] = ()
+    cursor: FieldPath = ()
+    deleted_flag: FieldPath = CDC_DELETED  # set in records that say that a row is gone
+
+    @property
+    def is_keyless(self) -> bool:
+        """Records without a primary key are known by their content."""
+        return not self.primary_key
+
+
+RowMaker = Callable[[Record], LandingRow | Refused]
+
+
+def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
+    """A function from a record of the stream to its row. A keyless row gets its digest as key; the ordinal comes later."""
+    key_paths, cursor_path, flag_path = plan.primary_key, plan.cursor, plan.deleted_flag
+    flag = flag_path[0]
+
+    def make(record: Record) -> LandingRow | Refused:
+        raw, moment = bytes(record.data), emitted_us(record.emitted_at)
+        try:
+            value, text, fits = _read(raw, strict=type(record) is Record)
+        except ValueError:
+            return refused(source, plan.stream, MALFORMED, raw, moment)
+        if type(value) is not dict:
+            return refused(source, plan.stream, MALFORMED, raw, moment)
+        digest = sha256(text).digest()
+        key = key_text([_at(value, path) for path in key_paths]) if key_paths else digest.hex().encode()
+        if key is None:
+            return refused(source, plan.stream, KEY_MISSING, raw, moment)
+        cursor = cursor_text(_at(value, cursor_path)) if cursor_path else b""
+        if flag in value and _is_set(_at(value, flag_path)):
+            return LandingRow(key, None, digest, cursor, moment, deleted=True)
+        if fits and len(text) <= LARGEST_DATA:
+            return LandingRow(key, text, digest, cursor, moment)
+        return LandingRow(key, None, digest, cursor, moment, payload=payload_of(source, raw))
+
+    return make
+
+
+def by_reference(source: SourceId, row: LandingRow) -> LandingRow:
+    """The same row with its data kept as bytes: for what the database would not take after all."""
+    if row.data is None:
+        return row
+    return LandingRow(row.record_key, None, row.content_hash, row.cursor_order, row.emitted_us, row.deleted, payload_of(source, row.data))
+
+
+def payload_of(source: SourceId, content: bytes) -> Payload:
+    """Bytes by reference; the same bytes of a source have the same id."""
+    return Payload(stable_id("payload", str(source), sha256(content).hexdigest()), content)
+
+
+def refused(source: SourceId, stream: str, reason: str, raw: bytes, moment_us: int | None = None) -> Refused:
+    """A record for quarantine, its bytes whole; by reference when they are many."""
+    return Refused(
+        quarantine_id=_quarantine_id(source, stream, reason, raw),
+        stream=stream,
+        reason=reason,
+        raw=raw if len(raw) <= LARGEST_RAW else None,
+        payload=payload_of(source, raw) if len(raw) > LARGEST_RAW else None,
+        emitted_us=moment_us,
+    )
+
+
+def emitted_us(emitted_ms: float) -> int:
+    """Microseconds since 2000 of a record's emitted_at, brought into the range of a timestamp."""
+    if not 0 <= emitted_ms <= _LAST_MS:  # also NaN
+        emitted_ms = _LAST_MS if emitted_ms > _LAST_MS else 0
+    return int(emitted_ms * 1000) - _EPOCH_2000_US
+
+
+def numbered(rows: Sequence[LandingRow], times: dict[str, int]) -> list[LandingRow]:
+    """Keyless rows with their final keys "<digest>.<ordinal>": the n-th equal row of a pass is the same row on every replay.
+
+    Args:
+        rows: In the order of emission, with their digests as keys.
+        times: How often each digest came before in this pass; brought up to date.
+    """
+    made = []
+    for row in rows:
+        digest = row.record_key.decode()
+        ordinal = times.get(digest, 0)
+        times[digest] = ordinal + 1
+        key = b"%s.%d" % (row.record_key, ordinal)
+        made.append(LandingRow(key, row.data, row.content_hash, row.cursor_order, row.emitted_us, row.deleted, row.payload))
+    return made
+
+
+def _read(raw: bytes, *, strict: bool) -> tuple[object, bytes, bool]:
+    """The value of a record's data, its canonical text, and whether a jsonb column holds it.
+
+    Raises:
+        ValueError: Not JSON.
+    """
+    if strict:
+        try:
+            value = decode(raw)
+            text = canonical(value)
+            return value, text, fits_jsonb(text, value)
+        except (MsgspecError, RecursionError, UnicodeError, ArithmeticError):
+            # The lenient reader decides: such a record is kept by reference.
+            pass
+    value, text = lenient(raw)
+    return value, text, False
+
+
+def _at(value: object, path: FieldPath) -> object:
+    for name in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(name)
+    return value
+
+
+def _is_set(flag: object) -> bool:
+    return flag not in (None, False, "", "false", "False", 0)
+
+
+def _quarantine_id(source: SourceId, stream: str, reason: str, raw: bytes) -> UUID:
+    return stable_id("quarantine", str(source), stream, "land", reason, sha256(raw).hexdigest())
