@@ -60,7 +60,8 @@ def show(slug: SlugArgument, as_json: JsonOption = False) -> None:
         counts, feeds = entities.counts(tx), sources.list_all(tx)
         summary = entities.cached_metric(tx, f"{opened.domain.cache_prefix}:published")
     if as_json:
-        print_json("tenant", {"tenant": tenant, "counts": counts, "sources": feeds, "last_publish": summary})
+        listed = [{"name": each.name, "kind": each.kind, "ingest_mode": each.ingest_mode, "status": each.status} for each in feeds]
+        print_json("tenant", {"tenant": tenant, "counts": counts, "sources": listed, "last_publish": summary})
         return
     say(f"{tenant.name} ({tenant.slug}), {tenant.status} - seen by the {opened.domain.persona}")
     own = {key: value for key, value in tenant.settings.items() if key != "schema_version" and value}
