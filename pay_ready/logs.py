@@ -60,6 +60,8 @@ def configure_logs(level: str, output: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # The pool warns of connections that Ctrl-C cut; whoever waits for one gets an error of ours.
+    logging.getLogger("psycopg.pool").setLevel(max(logging.ERROR, root.level) if level != "debug" else logging.DEBUG)
 
 
 def mask_personal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

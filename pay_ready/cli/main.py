@@ -55,11 +55,11 @@ def main() -> None:
         app()
     except PayReadyError as error:
         sys.exit(_fail(str(error), error.exit_code))
-    except KeyboardInterrupt:
-        sys.exit(_fail("interrupted - what is committed stays; the same command goes on from there", INTERRUPTED))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into 130, and a reader who has seen enough (| head) into 1 with a wrapped standard output.
+        if end.code == INTERRUPTED:
+            _fail("interrupted - what is committed stays; the same command goes on from there", INTERRUPTED)
+        sys.exit(0 if end.code == 1 and hasattr(sys.stdout, "wrapped") else end.code)
     except Exception as error:  # noqa: BLE001 - the outermost edge
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"unexpected {type(error).__name__} in {place.name}, line {place.lineno} - show all of it: PAY_READY_DEBUG=1"

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 
-from pay_ready.db.failures import translating
+from pay_ready.db.connect import connected
 from pay_ready.db.queries import SCHEMA, in_schema
 from pay_ready.errors import UsageError
 from pay_ready.model.ids import TenantId
@@ -30,7 +30,7 @@ class TenantListing:
 @contextmanager
 def admin_connection(admin_url: str) -> Iterator[psycopg.Connection[Any]]:
     """An autocommit connection of the administrator, for catalogue queries and grants; never for tenants' rows."""
-    with translating(), psycopg.connect(admin_url, autocommit=True, prepare_threshold=None, connect_timeout=10) as connection:
+    with connected(admin_url, variable="PAY_READY_ADMIN_DATABASE_URL") as connection:
         yield connection
 
 

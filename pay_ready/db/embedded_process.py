@@ -22,7 +22,7 @@ from psycopg.pq import PGconn, Ping
 from pay_ready.db import embedded_locks as locks
 from pay_ready.db.embedded_layout import PORT, SUPERUSER, Layout, open_log, password, write_once
 from pay_ready.db.embedded_runner import Footing, Runner, own
-from pay_ready.errors import ConfigError, RetryLaterError
+from pay_ready.errors import ConfigError, PayReadyError, RetryLaterError
 
 RECOVERY_S = 300.0  # replaying the log after a crash; the server answers "starting up" all the while
 SILENCE_S = 30.0  # alive without listening: between fork and listen, or the last backends of a killed postmaster
@@ -30,6 +30,8 @@ STOP_S = 60.0  # a fast shutdown writes a checkpoint of at most shared_buffers
 UNKNOWN_S = 10.0  # from its start until it listens, and so can be told to stop
 LINE_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d .*?\[\d+\] ")
 COMPLAINTS = ("FATAL:", "PANIC:", "error:")
+# What a server that is on its way tells those who knock too early.
+PASSING = ("is starting up", "is shutting down", "not yet accepting connections", "in recovery mode")
 
 SETTINGS = {
     "listen_addresses": "",
@@ -240,10 +242,14 @@ def _refuse_started_by_hand(pid_file: Path) -> None:
         raise ConfigError("a server started by hand uses this data folder", hint, data_directory=pid_file.parent)
 
 
-def _failure(what: str, layout: Layout, offset: int, data_dir: Path) -> ConfigError:
+def _failure(what: str, layout: Layout, offset: int, data_dir: Path) -> PayReadyError:
     lines = [line.strip() for line in _words_since(layout.log, offset).splitlines() if line.strip()]
     # The first complaint is the cause; what follows is cleaning up and hints.
-    cause = next((line for line in lines if any(word in line for word in COMPLAINTS)), lines[-1] if lines else "it said nothing")
+    complaints = [line for line in lines if any(word in line for word in COMPLAINTS) and not any(word in line for word in PASSING)]
+    if lines and not complaints:
+        # It only answered those who knocked too early, and then ended without a word: killed, or stopped by somebody.
+        return RetryLaterError(f"{what}: it ended while starting", "try again", data_directory=data_dir)
+    cause = complaints[0] if complaints else "it said nothing"
     return ConfigError(f"{what}: {LINE_PREFIX.sub('', cause)}", f"the whole of it: tail -n 20 {layout.log}", data_directory=data_dir)
 
 

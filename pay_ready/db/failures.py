@@ -23,12 +23,15 @@ _TRANSIENT = (
     pg.IdleInTransactionSessionTimeout,
     pg.ReadOnlySqlTransaction,
 )
+# What a client with prepared statements meets when a pooler gives it another server connection.
+_POOLED = (pg.ProtocolViolation, pg.InvalidSqlStatementName, pg.DuplicatePreparedStatement)
 
 
 def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
     """Our error for the driver's. DETAIL and CONTEXT quote values of rows, so only names and the code are kept."""
     if isinstance(error, PoolTimeout):
-        return TransientError("no database connection came free", "raise database.pool.max_size or try again later")
+        hint = "is the server up (pay-ready doctor)? if it is busy: raise database.pool.max_size, or try again later"
+        return TransientError("no database connection came in time", hint)
     diagnostics = error.diag
     where = {
         name: value
@@ -42,6 +45,11 @@ def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
     }
     if isinstance(error, _TRANSIENT):
         return TransientError(f"the database could not finish: {type(error).__name__}", "try again", **where)
+    if isinstance(error, _POOLED):
+        hint = "behind a pooler in transaction mode set PAY_READY_DATABASE__TRANSACTION_POOLER=true"
+        return PayReadyError(f"the server does not know its own connection: {type(error).__name__}", hint, **where)
+    if isinstance(error, pg.InvalidSchemaName | pg.UndefinedTable):
+        return PayReadyError("the schema is not there, or not whole", "run: pay-ready migrate", **where)
     if isinstance(error, pg.InsufficientPrivilege):
         return IsolationError("the database refused: not this tenant's row, or not this role's right", **where)
     if isinstance(error, pg.UniqueViolation | pg.ForeignKeyViolation | pg.ExclusionViolation):

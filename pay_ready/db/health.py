@@ -9,12 +9,15 @@ from typing import Any, Literal
 
 import psycopg
 
+from pay_ready.db.connect import connected
+from pay_ready.db.failures import translated
 from pay_ready.db.migrate import migration_status
 from pay_ready.db.queries import in_schema
 from pay_ready.errors import PayReadyError
 
 OLDEST_SERVER = 150_000
 LOW_DISK_BYTES = 2 * 1024**3
+_NO_TENANT = ("42704", "22P02")  # the setting is unknown, or empty
 EXTENSIONS = ("vector", "pg_trgm", "unaccent", "pg_stat_statements")
 
 
@@ -68,22 +71,19 @@ def _found(name: str, check: Callable[[Place], Finding], place: Place) -> Findin
     except PayReadyError as error:
         return Finding(check=name, state="fail", found=error.what, fix=error.hint)
     except psycopg.Error as error:
-        return Finding(check=name, state="fail", found=f"the database refused: {type(error).__name__}", fix="look into the server's log")
+        failure = translated(error)
+        return Finding(check=name, state="fail", found=failure.what, fix=failure.hint or "look into the server's log")
 
 
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=10) as connection:
+    with connected(url, variable="PAY_READY_DATABASE_URL") as connection:
         yield connection
 
 
 def _server(place: Place) -> Finding:
-    try:
-        with _connected(place.app_url) as connection:
-            version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
-    except psycopg.Error as error:
-        fix = "is it running, and are PAY_READY_DATABASE_URL and its password right?"
-        return Finding(check="server", state="fail", found=f"no answer: {type(error).__name__}", fix=fix)
+    with _connected(place.app_url) as connection:
+        version, encoding = connection.info.server_version, connection.info.parameter_status("server_encoding")
     found = f"PostgreSQL {version // 10_000}.{version % 10_000}, {encoding}"
     if version < OLDEST_SERVER:
         return Finding(check="server", state="fail", found=found, fix="use PostgreSQL 15 or newer")
@@ -163,7 +163,9 @@ def _row_security_live(place: Place) -> Finding:
         try:
             connection.execute(in_schema("select count(*) from pay_ready.tenants", place.schema))
         except psycopg.Error as error:
-            return Finding(check="row security, live", state="ok", found=f"no tenant, no rows ({error.sqlstate})")
+            if error.sqlstate in _NO_TENANT:
+                return Finding(check="row security, live", state="ok", found=f"no tenant, no rows ({error.sqlstate})")
+            raise translated(error) from None
     fix = "look at the policies, and at the role that PAY_READY_DATABASE_URL names"
     return Finding(check="row security, live", state="fail", found="rows without a tenant", fix=fix)
 

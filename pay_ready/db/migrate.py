@@ -3,8 +3,8 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pay_ready.db.failures import translating
+from pay_ready.db.connect import connected
+from pay_ready.db.failures import translated
 from pay_ready.db.queries import SCHEMA, in_schema
-from pay_ready.errors import CheckFailedError, ConfigError, RetryLaterError
+from pay_ready.errors import CheckFailedError, ConfigError, PayReadyError, RetryLaterError, TransientError
 from pay_ready.resources import resource_path
 
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -80,12 +81,13 @@ def migrate(
         RetryLaterError: Another runner holds the lock for longer than `wait_s` seconds.
     """
     migrations = read_migrations(folder)
-    with translating(), psycopg.connect(admin_url, autocommit=True, prepare_threshold=None) as connection:
+    with connected(admin_url, variable="PAY_READY_ADMIN_DATABASE_URL") as connection:
         _die_with_the_client(connection)
         _lock(connection, schema, wait_s)
         pending = _pending(migrations, _ledger(connection, schema))
         for migration in pending:
-            _apply(connection, migration, schema)
+            with _named(migration):
+                _apply(connection, migration, schema)
             on_applied(migration.name)
         return MigrationStatus(applied=tuple(each.name for each in migrations), pending=())
 
@@ -93,7 +95,7 @@ def migrate(
 def migration_status(admin_url: str, schema: str = SCHEMA, *, folder: Path | None = None) -> MigrationStatus:
     """What is applied and what is not; changes nothing. Raises as `migrate` does."""
     migrations = read_migrations(folder)
-    with translating(), psycopg.connect(admin_url, autocommit=True, prepare_threshold=None) as connection:
+    with connected(admin_url, variable="PAY_READY_ADMIN_DATABASE_URL") as connection:
         pending = _pending(migrations, _ledger(connection, schema))
     names = tuple(each.name for each in migrations)
     return MigrationStatus(applied=names[: len(names) - len(pending)], pending=tuple(each.name for each in pending))
@@ -141,6 +143,23 @@ def _pending(migrations: Sequence[Migration], ledger: Sequence[tuple[int, str, s
         if known.sha256 != digest:
             raise CheckFailedError("a migration that was applied has been edited", "restore the file and write a new one", file=name)
     return migrations[len(ledger) :]
+
+
+@contextmanager
+def _named(migration: Migration) -> Iterator[None]:
+    """A failing statement names its file; a file is SQL of ours, so the server's words may be shown.
+
+    Raises:
+        PayReadyError: The database refused; an error that may pass on a retry stays what it is.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        failure = translated(error)
+        if isinstance(failure, TransientError):
+            raise failure from None
+        hint = "nothing of the file was kept; mend it and migrate again"
+        raise PayReadyError(f"a migration failed: {error.diag.message_primary or error}", hint, file=migration.name) from None
 
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration, schema: str) -> None:

@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
+from pay_ready.db.connect import connected
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries
 from pay_ready.errors import DeniedError, IsolationError, NotFoundError
@@ -158,17 +159,15 @@ class Database:
         """Connect, and refuse a role for which row security does not hold.
 
         Raises:
-            DeniedError: The URL's role is a superuser, bypasses row security, or is no member of the app role.
+            ConfigError: The URL is none, or names a database that is not there.
+            DeniedError: The login is refused, or its role is a superuser, bypasses row security, or is no member of the app role.
             TransientError: The database does not answer.
         """
+        # Asked by a connection of its own: a pool only says that none came free, after its whole wait.
+        with connected(self._url, variable="PAY_READY_DATABASE_URL") as connection:
+            _refuse_unbound_role(connection, in_schema("pay_ready_app", self.schema))
         with translating():
             self._pool.open()
-            try:
-                with self._pool.connection() as connection:
-                    _refuse_unbound_role(connection, in_schema("pay_ready_app", self.schema))
-            except BaseException:
-                self._pool.close()
-                raise
 
     def close(self) -> None:
         """Give every connection back."""

@@ -70,7 +70,7 @@ def test_a_runner_killed_inside_a_file_leaves_no_half(empty_database: Scratch, f
 def test_a_file_that_fails_leaves_no_half(empty_database: Scratch, folder: Path) -> None:
     """An error in the last statement takes back the first; the files before it stay."""
     next_file(folder, "broken", "create table pay_ready.half (x int);\nselect 1 / 0;\n")
-    with pytest.raises(Exception, match="DivisionByZero"):
+    with pytest.raises(Exception, match=r"division by zero - file=\d+_broken\.sql"):
         migrate(empty_database.admin_url, folder=folder)
     assert applied(empty_database.admin_url) == NAMES
     assert not any("'half'" in line for line in dump_of(empty_database.admin_url))
@@ -163,7 +163,7 @@ def test_a_half_built_index_is_not_passed_over(scratch: Scratch, folder: Path) -
         "unique",
         "-- pay_ready:no-transaction\ncreate unique index concurrently if not exists one_name on pay_ready.tenants (name);\n",
     )
-    with pytest.raises(Exception, match="conflicts"):
+    with pytest.raises(Exception, match="could not create unique index"):
         migrate(scratch.admin_url, folder=folder)
     with pytest.raises(CheckFailedError, match=r"half built.*drop index concurrently pay_ready\.one_name"):
         migrate(scratch.admin_url, folder=folder)
