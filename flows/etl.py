@@ -64,10 +64,11 @@ def etl(tenant: Slug, sources: Annotated[list[str], Field(max_length=100)] = [])
     run_id = RunId(new_id())
     with open_app() as app:
         work: TenantWork = app.work(tenant)
-        waiting = [bring_in.submit(app, tenant, name, run_id) for name in steps.source_names(work, sources)]
-        outcomes: list[SourceOutcome | BaseException] = [future.result(raise_on_failure=False) for future in waiting]
-        done = [outcome for outcome in outcomes if isinstance(outcome, SourceOutcome)]
-        published = resolve(app, tenant, run_id) if done else None
+        with steps.alone(work, run_id):
+            waiting = [bring_in.submit(app, tenant, name, run_id) for name in steps.source_names(work, sources)]
+            outcomes: list[SourceOutcome | BaseException] = [future.result(raise_on_failure=False) for future in waiting]
+            done = [outcome for outcome in outcomes if isinstance(outcome, SourceOutcome)]
+            published = resolve(app, tenant, run_id) if done else None
     summary = _summary(run_id, outcomes, done, published)
     create_table_artifact(
         key=f"etl-{tenant}", table=[{"figure": key, "value": str(value)} for key, value in summary.model_dump().items()],

@@ -17,6 +17,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pay_ready.errors import ConfigError
 from pay_ready.resources import resource_path
 
+# Where the checker speaks of Python's types: what to write instead.
+_WORDING = {
+    "tuple_type": 'a list is wanted, for example ["acme.com", "acme.example"]',
+    "dict_type": "a section is wanted, with keys of its own",
+}
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,12 +123,13 @@ class Settings(_Section):
         Raises:
             ConfigError: A section or key is unknown, or a value is out of range; names it and the choices.
         """
+        known = self.model_dump(include=set(TenantSettings.model_fields))
         try:
             checked = TenantSettings.model_validate(dict(overrides))
             own = checked.model_dump(exclude={"schema_version"})
             return type(self).model_validate(_merged(self.model_dump(), own))
         except ValidationError as error:
-            raise _config_error(error, "tenant settings", self.model_dump()) from None
+            raise _config_error(error, "tenant settings", known) from None
 
 
 class Environment(BaseSettings):
@@ -228,7 +235,7 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _config_error(error: ValidationError, origin: str, known: Mapping[str, Any]) -> ConfigError:
     first = error.errors(include_input=False, include_url=False)[0]
     path = [str(part) for part in first["loc"]]
-    hint = first["msg"]
+    hint = _WORDING.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         place: Any = known
         for part in path[:-1]:

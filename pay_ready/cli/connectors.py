@@ -53,9 +53,12 @@ def list_all(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def remove(requirement: RequirementArgument) -> None:
+def remove(requirement: RequirementArgument, as_json: JsonOption = False) -> None:
     """Remove an installed connector; sources that use it say so at their next run."""
     from pay_ready.sources.installs import remove_connector
 
     removed = remove_connector(requirement, connectors_folder())
-    say(f"{removed.name}=={removed.version} is removed")
+    if as_json:
+        print_json("connector", {"name": removed.name, "version": removed.version, "status": "removed"})
+    else:
+        say(f"{removed.name}=={removed.version} is removed")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,9 +73,7 @@ def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> li
     """What was unified; and arguments for the commands to try next."""
     from pay_ready.db import entities
 
-    landed = sum(stream.landed for report in reports for outcome in report.sources for stream in outcome.equations)
-    published = [report.resolve.run_no for report in reports if report.resolve and report.resolve.run_no is not None]
-    if not landed and not published:
+    if nothing_was_new(reports):
         say("everything was there already: no row landed, nothing changed, nothing was published")
     tries = [f"tenants show {tenant.slug}", f"quarantine list -t {tenant.slug}", "doctor"]
     with opened.database.tenant_transaction(opened.tenant_id(tenant.slug)) as tx:
@@ -94,6 +93,14 @@ def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> li
             show.print_timeline(f"{account.name}, the latest", entities.timeline(tx, account.entity_id, latest)[::-1])
             tries.insert(0, f'timeline "{account.name}" -t {tenant.slug} --source gong --limit 5')
     return tries
+
+
+def nothing_was_new(reports: Sequence["EtlReport"]) -> bool:
+    """Whether everything was there already: all was read, and no row landed and nothing was published."""
+    complete = all(report.status == "complete" for report in reports)
+    landed = sum(stream.landed for report in reports for outcome in report.sources for stream in outcome.equations)
+    published = [report.resolve.run_no for report in reports if report.resolve and report.resolve.run_no is not None]
+    return complete and not landed and not published
 
 
 def _command() -> str:

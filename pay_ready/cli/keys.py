@@ -9,11 +9,15 @@ app = typer.Typer(help="Keys that credentials are encrypted with.", no_args_is_h
 
 
 @app.command()
-def generate() -> None:
+def generate(as_json: JsonOption = False) -> None:
     """Print a new key. Put it first in PAY_READY_SECRET_KEY, the old ones after it with commas, then run: keys rotate."""
     from pay_ready.secrets import generate_key
 
-    say(generate_key())
+    key = generate_key()
+    if as_json:
+        print_json("key", {"key": key})
+    else:
+        say(key)
     note("keep it where the database's backups are not; set it first in PAY_READY_SECRET_KEY, then run: pay-ready keys rotate")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pay_ready.cli import connectors, demo, entities, keys, quarantine, run, server, sources, tenants
-from pay_ready.errors import PayReadyError
+from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
 
@@ -52,6 +52,7 @@ def options(
 def main() -> None:
     """Run a command. Errors raised on purpose print one line; others are shown whole with PAY_READY_DEBUG=1."""
     try:
+        _refuse_undecodable(sys.argv[1:])
         app()
     except PayReadyError as error:
         sys.exit(_fail(str(error), error.exit_code))
@@ -67,6 +68,16 @@ def main() -> None:
         if os.environ.get("PAY_READY_DEBUG"):
             traceback.print_exc()
         sys.exit(code)
+
+
+def _refuse_undecodable(words: list[str]) -> None:
+    """Bytes that are no text in this locale reach Python as lone surrogates, and no further than here.
+
+    Raises:
+        UsageError: A word holds such bytes.
+    """
+    if any("\udc80" <= letter <= "\udcff" for word in words for letter in word):
+        raise UsageError("an argument is no text in this terminal's encoding", "set the locale to UTF-8, for example LC_ALL=C.UTF-8")
 
 
 def _fail(message: str, exit_code: int) -> int:

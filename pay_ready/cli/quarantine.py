@@ -9,7 +9,7 @@ import typer
 
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import note, print_json, print_table, say
-from pay_ready.errors import ConfigError, UsageError
+from pay_ready.errors import ConfigError, PartialError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
@@ -112,7 +112,13 @@ def replay(
         print_json("replay", report)
     else:
         say(f"{report.replayed} replayed, {report.still_broken} still broken")
+        for failure in report.failures:
+            say(f"{failure.source}/{failure.stream}: {failure.records} not replayed: {failure.error}")
         note(f"next: pay-ready run resolve --tenant {tenant}")
+    if report.failures:
+        left = sum(failure.records for failure in report.failures)
+        streams = ", ".join(sorted({f"{failure.source}/{failure.stream}" for failure in report.failures}))
+        raise PartialError("some records could not be replayed and stay open", "mend what is said above", records=left, streams=streams)
 
 
 @app.command()
@@ -140,14 +146,10 @@ def dismiss(
 
 
 def _replay(opened: "App", tenant: str) -> "Replay":
-    from pay_ready.db import sources
     from pay_ready.pipeline.quarantine import Replay
 
     work = opened.work(tenant)
-    with opened.database.tenant_transaction(work.tenant) as tx:
-        found = sources.list_all(tx)
-    mappings = {source.kind: opened.mapping(source) for source in found}
-    return Replay(database=opened.database, tenant=work.tenant, mappings=mappings, context=work.context, actor=opened.actor)
+    return Replay(database=opened.database, tenant=work.tenant, mapping_of=opened.mapping, context=work.context, actor=opened.actor)
 
 
 def _selection(

@@ -12,6 +12,7 @@ from pay_ready.cli.progress import shown_progress
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.model.resolution import ResolveReport
     from pay_ready.pipeline.etl import EtlReport, SourceOutcome
+    from pay_ready.pipeline.land_report import SyncReport
 
 app = typer.Typer(
     help="The pipeline, or one step of it. Every step may be repeated: what is there is not done again.",
@@ -52,6 +53,8 @@ def sync(tenant: TenantOption, source: SourcesOption = None, accept_shrink: Shri
         figures = ("stream", "status", "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")
         rows = ((report.source, *(getattr(each, figure) for figure in figures)) for report in reports for each in report.streams)
         print_table(("source", *figures), rows)
+        for report in reports:
+            print_notes(report)
     for report in reports:
         report.raise_for_failure()
 
@@ -102,11 +105,18 @@ def print_etl(report: "EtlReport") -> None:
     for outcome in report.sources:
         if outcome.error is not None:
             say(f"{outcome.source}: {outcome.error}")
-        for text in outcome.sync.notes if outcome.sync else ():
-            say(f"{outcome.source}: {text}")
+        if outcome.sync:
+            print_notes(outcome.sync, said=str(outcome.error))
     if report.resolve is not None:
         print_resolve(report.resolve)
     say(f"run {report.run_id}: {report.status}, {report.seconds:.1f} s")
+
+
+def print_notes(report: "SyncReport", *, said: str = "") -> None:
+    """Why a sync is not complete, and what else is worth knowing; but for what was said already."""
+    for text in (*report.notes, *report.remarks):
+        if text not in said:
+            say(f"{report.source}: {text}")
 
 
 def print_resolve(report: "ResolveReport") -> None:

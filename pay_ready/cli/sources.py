@@ -83,7 +83,7 @@ def list_all(tenant: TenantOption, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def remove(tenant: TenantOption, name: NameArgument) -> None:
+def remove(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Remove a source: it is read no more and its credentials are deleted; the rows that it brought stay."""
     from pay_ready.db import sources
 
@@ -91,7 +91,10 @@ def remove(tenant: TenantOption, name: NameArgument) -> None:
         tenant_id = opened.tenant(tenant).tenant_id
         with opened.database.tenant_transaction(tenant_id) as tx:
             sources.set_status(tx, sources.require(tx, name), "removed", actor=opened.actor)
-    say(f"source {name} is removed; its rows stay")
+    if as_json:
+        print_json("source", {"name": name, "status": "removed"})
+    else:
+        say(f"source {name} is removed; its rows stay")
 
 
 def _add(

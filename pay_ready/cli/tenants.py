@@ -107,6 +107,7 @@ def suspend(
     slug: SlugArgument,
     undo: Annotated[bool, typer.Option("--undo", help="Wake it again.")] = False,
     reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Suspend a tenant: every step refuses it, nothing is deleted."""
     from pay_ready.db import tenants
@@ -117,7 +118,10 @@ def suspend(
             raise NotFoundError("no such tenant", "see them all: pay-ready tenants list", tenant=slug)
         changed = tenants.set_suspended(tx, not undo, actor=opened.actor, reason=reason)
     state = "active" if undo else "suspended"
-    say(f"tenant {slug} is {'now' if changed else 'already'} {state}")
+    if as_json:
+        print_json("tenant", {"slug": slug, "status": state, "changed": changed})
+    else:
+        say(f"tenant {slug} is {'now' if changed else 'already'} {state}")
 
 
 def _changed(own: dict[str, object], assign: list[str], unset: list[str]) -> dict[str, object]:

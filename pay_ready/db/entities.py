@@ -1,20 +1,27 @@
 """Reading what is published: golden records, their records side by side, timelines."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from rapidfuzz import fuzz, process, utils
+from rapidfuzz import fuzz, process
 
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.ids import EntityId, RecordId
+from pay_ready.resolve.hosts import business_domain
+from pay_ready.resolve.normalize import clean_line, normalize_company_name, normalize_person_name, parse_email, parse_phone
 
 EntityType = Literal["person", "company"]
 # Below this likeness (0-100) a name is another name; typos of one or two letters stay above.
 _LEAST_LIKENESS = 80.0
+NO_REGION = "ZZ"  # phonenumbers' unknown region: only numbers with their country's code are understood
+_PHONE_TEXT = re.compile(r"[+(]?\d[\d\s().\-/]{5,}(?:\s*(?:x|ext\.?)\s*\d+)?", re.IGNORECASE)
+
+_COMPARED_NAME: Mapping[EntityType, Callable[[str], str]] = {"person": normalize_person_name, "company": normalize_company_name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityMatch:
-    """A current entity that a searched text may mean; `similarity` in [0, 100]."""
+    """A current entity that a searched text may mean; `similarity` in [0, 100], below 100 a guess by likeness of names."""
 
     entity_id: EntityId
     entity_type: EntityType
@@ -111,16 +118,26 @@ def counts(tx: TenantTransaction) -> Counts:
     return Counts(**row._asdict())
 
 
-def find_entities(tx: TenantTransaction, wanted: str, entity_type: EntityType | None = None, most: int = 10) -> list[EntityMatch]:
-    """Entities that a text may mean: an id (retired ones lead on), an exact name, address or domain, else a like name."""
-    text = wanted.strip()
+def find_entities(
+    tx: TenantTransaction, wanted: str, entity_type: EntityType | None = None, most: int = 10, *, region: str = NO_REGION
+) -> list[EntityMatch]:
+    """Entities that a text may mean, best first, then those of more records.
+
+    An id (retired ones lead on), a name, or an address, phone or domain of any of an entity's records; else names that are like
+    it. Only a name is guessed at: an address or number that nobody has is nobody's.
+
+    Args:
+        region: ISO 3166 region that phones without a country's code are dialled in.
+    """
+    text = clean_line(wanted)
     if entity_id := _as_uuid(text):
-        return [_as_match(golden) for golden in filter(None, [golden_record(tx, entity_id)])]
-    rows = tx.rows("entities.by_exact", {"wanted": text.lower()})
-    similar = [(row, 100.0) for row in rows] or _like(tx.rows("entities.names"), text, most)
-    return [EntityMatch(**row._asdict(), similarity=similarity) for row, similarity in similar if entity_type in (None, row.entity_type)][
-        :most
-    ]
+        golden = golden_record(tx, entity_id)
+        return [_as_match(golden)] if golden and entity_type in (None, golden.entity_type) else []
+    exact = tx.rows("entities.by_exact", {**_exact(text, region), "entity_type": entity_type, "most": most})
+    if exact or _is_no_name(text):
+        return [EntityMatch(**row._asdict(), similarity=100.0) for row in exact]
+    like = _like(tx.rows("entities.names", {"entity_type": entity_type}), text, most)
+    return [EntityMatch(**row._asdict(), similarity=similarity) for row, similarity in like]
 
 
 def golden_record(tx: TenantTransaction, entity_id: UUID) -> GoldenRecord | None:
@@ -185,11 +202,35 @@ def cached_metric(tx: TenantTransaction, name: str) -> Mapping[str, Any] | None:
     return row.metric_value if row else None
 
 
+def _exact(text: str, region: str) -> dict[str, str | None]:
+    """What the text is, read as an address, a phone and a domain; None where it is none."""
+    email = parse_email(text, validate=False) if "@" in text and "://" not in text else None
+    phone = parse_phone(text, region) if _PHONE_TEXT.fullmatch(text) else None
+    return {
+        "wanted": text.lower(),
+        "email": email.normalized if email else None,
+        "phone": phone.e164 if phone else None,
+        "domain": None if email else business_domain(text, frozenset()),
+    }
+
+
+def _is_no_name(text: str) -> bool:
+    return not text or "@" in text or "://" in text or _PHONE_TEXT.fullmatch(text) is not None
+
+
 def _like(rows: Sequence[Any], text: str, most: int) -> list[tuple[Any, float]]:
-    found = process.extract(
-        text, [row.name for row in rows], scorer=fuzz.WRatio, processor=utils.default_process, limit=most,
-        score_cutoff=_LEAST_LIKENESS,
-    )  # fmt: skip
+    """Rows whose names are like the text, best first; among equals those of more records, which come first in `rows`."""
+    found = [
+        (row, similarity)
+        for entity_type, compared in _COMPARED_NAME.items()
+        for row, similarity in _like_names([row for row in rows if row.entity_type == entity_type], compared, text, most)
+    ]
+    return sorted(found, key=lambda each: (-each[1], -each[0].record_count, each[0].entity_id))[:most]
+
+
+def _like_names(rows: Sequence[Any], compared: Callable[[str], str], text: str, most: int) -> list[tuple[Any, float]]:
+    names = [compared(row.name) for row in rows]
+    found = process.extract(compared(text), names, scorer=fuzz.WRatio, limit=most, score_cutoff=_LEAST_LIKENESS)
     return [(rows[position], similarity) for _, similarity, position in found]
 
 

@@ -138,5 +138,17 @@ def standing_cursor(tx: TenantTransaction, source: SourceId, stream: str, record
     return "" if row is None else str(row.cursor_order)
 
 
+def replaced_hash(tx: TenantTransaction, source: SourceId, stream: str, record_key: str) -> bytes | None:
+    """What the source last said under a key, as a content hash: what a correction of it will replace. None when nothing stands."""
+    row = tx.row("quarantine.standing_hashes", {"source_id": source, "stream": stream, "record_key": record_key})
+    return None if row is None else bytes(row.replaced_hash)
+
+
+def remember_corrected(tx: TenantTransaction, source: SourceId, stream: str, record_key: str, replaced: bytes) -> None:
+    """Mark the standing row as a correction: the source's repeating of what it replaced changes nothing."""
+    params = {"source_id": source, "stream": stream, "record_key": record_key, "replaced_hash": replaced}
+    tx.execute("quarantine.remember_corrected", params)
+
+
 def _not_found(wanted: UUID) -> NotFoundError:
     return NotFoundError("no such quarantined record", "see them all: pay-ready quarantine list", quarantine_id=wanted)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import structlog
 
-from pay_ready.db import entities, operation, sources
+from pay_ready.db import entities, leases, operation, sources
 from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
@@ -24,10 +24,12 @@ from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
 from pay_ready.pipeline.feed import Feed, open_feed
 from pay_ready.pipeline.land import SyncOptions, sync_source
+from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.stage import StageReport, check_equations, stage_source
+from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
 
 log = structlog.get_logger()
@@ -87,13 +89,29 @@ class EtlReport:
 
 
 def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = no_progress) -> EtlReport:
-    """Bring in, stage, resolve, publish. What is there already is not done again."""
+    """Bring in, stage, resolve, publish. What is there already is not done again.
+
+    Raises:
+        RetryLaterError: Another run of this tenant is at work; names its holder. Nothing was done.
+        NotFoundError: A named source is not there.
+    """
     started, run_id = time.monotonic(), RunId(new_id())
-    outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if outcomes and len(failed) == len(outcomes):
-        return _report(work, run_id, outcomes, None, started)
-    return _report(work, run_id, outcomes, resolve_step(work, run_id, progress=progress), started)
+    with alone(work, run_id):
+        outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
+        brought = [outcome for outcome in outcomes if outcome.stage is not None]
+        resolved = resolve_step(work, run_id, progress=progress) if brought or not outcomes else None
+    return _report(work, run_id, outcomes, resolved, started)
+
+
+@contextmanager
+def alone(work: TenantWork, run_id: RunId) -> Iterator[None]:
+    """The only run of a tenant: two would take turns in taking each other's sources, and neither would be complete.
+
+    Raises:
+        RetryLaterError: Another run is at work; names its holder.
+    """
+    with held_lease(work.database, work.tenant, "etl", leases.holder_name(run_id), ttl_s=work.options.lease_ttl_s):
+        yield
 
 
 def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
@@ -111,6 +129,8 @@ def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
 def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
     """Sync and stage one source. Its failure is an outcome, not an exception: the next source has its turn."""
     sync: SyncReport | None = None
+    stage: StageReport | None = None
+    equations: tuple[StreamEquations, ...] = ()
     try:
         sync = sync_step(work, name, run_id, progress=progress)
         stage = stage_step(work, name, run_id, progress=progress)
@@ -119,7 +139,7 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
         sync.raise_for_failure()
     except PayReadyError as error:
         log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
-        return SourceOutcome(source=name, sync=sync, error=error)
+        return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations, error=error)
     return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations)
 
 
@@ -132,7 +152,10 @@ def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress 
             keyring = None if source.ingest_mode == "replay" else work.keyring()
             config = sources.connector_config(tx, source, keyring)
         connector, catalog = open_feed(work.feed(source), source, config)
-        report = sync_source(work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress)
+        report = sync_source(
+            work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress,
+            is_whole=not source.config.streams,
+        )  # fmt: skip
         done(report.emitted, report.status)
         return report
 
@@ -155,9 +178,24 @@ def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress
 
 
 def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> ResolveReport:
-    """Find out who is who, publish what changed, and keep the figures that `tenants show` prints."""
+    """Find out who is who, publish what changed, and keep the figures that `tenants show` prints.
+
+    When another run published meanwhile, it is done again on what stands then, etl.max_retries times at most.
+
+    Raises:
+        RetryLaterError: Another run published meanwhile, each time.
+    """
+    options = work.options
+    resolve = transient_retries(
+        resolve_tenant,
+        attempts=options.max_retries + 1,
+        timeout_s=options.timeout_s,
+        wait_initial_s=options.retry_wait_s,
+        wait_max_s=max(60.0, options.retry_wait_s),
+        wait_jitter_s=options.retry_wait_s,
+    )
     with _recorded(work, run_id, "resolve", "") as done:
-        report = resolve_tenant(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
+        report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
         with work.database.tenant_transaction(work.tenant, work="batch") as tx:
             counts = entities.counts(tx)
             published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}

@@ -37,10 +37,14 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
     """The connector of a source, ready to be read, and what it will be asked for.
 
     Raises:
+        CheckFailedError: It offers no stream at all: whatever was there before is gone.
         PayReadyError: The connector does not start, or offers other streams than the source names.
     """
     secrets = secret_values(config, frozenset(source.config.secret_keys))
     catalog = discover(feed.command, config, secrets=secrets)
+    if not catalog.streams:
+        where = "are the export files still in their folder?" if feed.is_replay else "may its credentials still read anything?"
+        raise CheckFailedError("the source offers no stream at all", f"{where} pay-ready sources check says more", source=source.name)
     wanted = source.config.streams
     choices = [_choice(feed, stream, wanted.get(stream.name)) for stream in catalog.streams if not wanted or stream.name in wanted]
     missing = wanted.keys() - {choice.name for choice in choices}

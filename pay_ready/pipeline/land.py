@@ -6,7 +6,7 @@ when the source said COMPLETE and all before that is stored.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ from pay_ready.errors import PartialError, PayReadyError, SecretError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land_begin import BegunRead, begin_read
-from pay_ready.pipeline.land_buffer import Flush, FlushLimits, Lander, NewConfig
+from pay_ready.pipeline.land_buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_queue import Write, committed_behind
 from pay_ready.pipeline.land_report import RunStatus, SyncReport, stored, stream_reports
@@ -32,9 +32,11 @@ from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
-from pay_ready.sources.protocol import Message
+from pay_ready.sources.protocol import Log, Message
 
 log = structlog.get_logger()
+
+_MOST_REMARKS = 20
 
 
 class Reading(Protocol):
@@ -81,6 +83,7 @@ class Sync:
     keyring: Keyring | None
     options: SyncOptions
     progress: Progress
+    is_whole: bool
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class _Course:
     complete: set[str] = field(default_factory=set)
     emitted: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     before: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
 
@@ -98,6 +102,10 @@ class _Course:
         self.notes.extend(written.unbelieved)
         for stream, counts in written.counts.items():
             self.emitted[stream] = self.emitted.get(stream, 0) + counts.emitted
+
+    def remark(self, messages: Sequence[Message]) -> None:
+        warnings = [message.message for message in messages if isinstance(message, Log) and message.level == "WARN"]
+        self.remarks.extend(warnings[: _MOST_REMARKS - len(self.remarks)])
 
 
 def sync_source(
@@ -110,12 +118,15 @@ def sync_source(
     keyring: Keyring | None = None,
     options: SyncOptions | None = None,
     progress: Progress = no_progress,
+    is_whole: bool = False,
 ) -> SyncReport:
     """Bring the records of a source in; the report says how it went, also when it failed.
 
     Args:
         catalog: The streams to read; generations in it are set here.
         keyring: For credentials; replay sources need none.
+        is_whole: Whether the catalog is all that the source offers: a stream that was landed before and is not in it is then
+            gone, and the run is partial, unless shrinking was accepted.
 
     Raises:
         NotFoundError: No such source.
@@ -129,7 +140,7 @@ def sync_source(
         source = sources.require_active(tx, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, catalog=catalog, keyring=keyring, options=options,
-        progress=progress,
+        progress=progress, is_whole=is_whole,
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
@@ -142,6 +153,7 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
+        course.notes += _vanished(sync, rows_of.lock_states(tx, run.source_id))
     error: PayReadyError | None = None
     try:
         _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
@@ -152,6 +164,15 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
         _close(sync, run, course, begun_at, aborted, PayReadyError(f"stopped by {type(failure).__name__}"))
         raise
     return _close(sync, run, course, begun_at, aborted, error)
+
+
+def _vanished(sync: Sync, landed: Collection[str]) -> list[str]:
+    """A note on each stream that was landed before and that the source no longer offers: its rows stay, and grow old unseen."""
+    if not sync.is_whole or sync.options.guard.accept:
+        return []
+    gone = set(landed) - {str(descriptor) for descriptor in sync.catalog.descriptors} - {ALL_STREAMS}
+    hint = "bring it back, or remove the source and add it again with the streams to read (--stream)"
+    return [f"stream {stream} is no longer offered: {hint}" for stream in sorted(gone)]
 
 
 def _read_with_retries(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
@@ -184,6 +205,8 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         lander = _lander(sync, run, begun, write)
         for messages in reading.batches():
             lander.take(messages)
+            if sync.source.ingest_mode == "replay":  # what strange connectors warn of may be about people
+                course.remark(messages)
             if time.monotonic() > deadline:
                 hint = "what is committed stays: run again, or raise etl.sync_timeout_minutes"
                 raise PartialError("the sync took too long and was stopped", hint, source=sync.source.name)
@@ -235,6 +258,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
             attempts=course.attempts,
             streams=stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after),
             notes=tuple(course.notes),
+            remarks=tuple(course.remarks),
             aborted_runs=aborted,
             error=error,
         )

@@ -40,7 +40,8 @@ class SyncReport:
     seconds: float
     attempts: int
     streams: Sequence[StreamReport]
-    notes: Sequence[str] = ()  # for example why a refresh dropped nothing
+    notes: Sequence[str] = ()  # why it is not complete, for example why a refresh dropped nothing
+    remarks: Sequence[str] = ()  # worth knowing, and no failure
     aborted_runs: int = 0  # runs of dead processes that this one closed
     error: PayReadyError | None = None
 

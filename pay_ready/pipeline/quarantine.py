@@ -5,7 +5,7 @@ lands in a small run of its own, in the same order of versions as any other: whe
 one counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -18,7 +18,7 @@ from pay_ready.db.landing import Landing, LandingRow, Refused, StreamMove, Strea
 from pay_ready.db.quarantine import QuarantinedContent, QuarantinedRecord, QuarantineFilter, QuarantineGroup
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import ConfigError, ConflictError, ContractError, UsageError
+from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, PayReadyError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReportV1
@@ -32,14 +32,31 @@ MOST_AT_ONCE = 100_000
 
 Selection = Sequence[UUID] | QuarantineFilter
 
+# What is wrong with one source or stream, and says nothing about the next one. A lost database is none of these.
+_OF_ONE_STREAM = (ConfigError, ConflictError, ContractError, NotFoundError, RetryLaterError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayFailure:
+    """Records of one stream that could not be replayed at all: they stay open."""
+
+    source: str
+    stream: str
+    records: int
+    error: str  # what, where, and what to do; no values
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport:
-    """What a replay came to, in records. `still_broken`: they broke the contract again, as before or in another way."""
+    """What a replay came to, in records.
+
+    `still_broken`: they broke the contract again, as before or in another way. Those of `failures` are in neither count.
+    """
 
     replayed: int
     still_broken: int
     landing_runs: tuple[RunId, ...]  # of those that had to land again
+    failures: tuple[ReplayFailure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +65,21 @@ class Replay:
 
     database: Database
     tenant: TenantId
-    mappings: Mapping[str, SourceMapping]  # by kind of source
+    # Of a source, not of its kind: two sources of one kind may each have a mapping of their own. Asked only for those replayed.
+    mapping_of: Callable[[DataSource], SourceMapping]
     context: MappingContext
     actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Records of one stream that take the same way."""
+
+    source: DataSource
+    stream: str
+    mapping: SourceMapping
+    records: Sequence[QuarantinedRecord]
+    corrected: bytes | None
 
 
 def list_quarantine(database: Database, tenant: TenantId, wanted: QuarantineFilter, *, most: int = 100) -> tuple[QuarantinedRecord, ...]:
@@ -93,6 +122,9 @@ def dismiss_quarantined(database: Database, tenant: TenantId, wanted: Selection,
 def replay_quarantined(replay: Replay, wanted: Selection, *, corrected: bytes | None = None) -> ReplayReport:
     """Take open records through staging or landing again; those that pass are marked replayed.
 
+    Each source is read with its own mapping. What stops one stream does not stop the others: it is in the report's failures.
+    When the selection is of one stream, it is raised.
+
     Args:
         corrected: JSON in place of the one record that is selected.
 
@@ -100,7 +132,7 @@ def replay_quarantined(replay: Replay, wanted: Selection, *, corrected: bytes | 
         NotFoundError: One of the ids is not there, or another tenant's.
         UsageError: A correction for more than one record.
         ContractError: The correction is no JSON object, or has no key.
-        ConfigError: A source's kind has no mapping, or nobody knows the stream's key.
+        ConfigError: The source has no mapping, or nobody knows the stream's key.
         ConflictError: The correction says what stands already.
         RetryLaterError: Another run lands the source right now.
     """
@@ -109,13 +141,17 @@ def replay_quarantined(replay: Replay, wanted: Selection, *, corrected: bytes | 
         _audit(tx, "quarantine.replayed", [record.quarantine_id for record in records], actor=replay.actor, reason=None)
     if corrected is not None and len(records) != 1:
         raise UsageError("a correction is for one record", "name one id: pay-ready quarantine replay ID --data FILE", selected=len(records))
+    groups = [(place, list(group)) for place, group in groupby(sorted(records, key=_place), key=_place)]
     runs: list[RunId] = []
-    for (source, stream, step), group in groupby(sorted(records, key=_place), key=_place):
-        if step == "stage" and corrected is None:
-            _restage(replay, stream, list(group))
-        else:
-            runs.extend(_land_again(replay, source, stream, list(group), corrected))
-    return _report(replay, records, runs)
+    failed: list[tuple[list[QuarantinedRecord], PayReadyError]] = []
+    for (source, _, step), group in groups:
+        try:
+            runs.extend(_replay_group(replay, source, step, group, corrected))
+        except _OF_ONE_STREAM as error:
+            if len(groups) == 1:
+                raise
+            failed.append((group, error))
+    return _report(replay, records, runs, failed)
 
 
 def _place(record: QuarantinedRecord) -> tuple[str, str, str]:
@@ -128,78 +164,87 @@ def _selected(tx: TenantTransaction, wanted: Selection) -> list[QuarantinedRecor
     return [record for record in quarantine.records_of(tx, wanted) if record.status == "open"]
 
 
-def _report(replay: Replay, records: Sequence[QuarantinedRecord], runs: Sequence[RunId]) -> ReplayReport:
+def _replay_group(
+    replay: Replay, source_name: str, step: str, records: Sequence[QuarantinedRecord], corrected: bytes | None
+) -> list[RunId]:
+    """Replay the records of one stream; the runs that landed them."""
+    with replay.database.tenant_transaction(replay.tenant) as tx:
+        # What a removed source landed can still be staged; nothing lands for it any more.
+        source = sources.find(tx, source_name) or sources.require(tx, source_name)
+    group = _Group(source=source, stream=records[0].stream, mapping=replay.mapping_of(source), records=records, corrected=corrected)
+    if step == "land" or corrected is not None:
+        return _land_again(replay, group)
+    keys = [record.record_key for record in records if record.record_key is not None]
+    restage_records(replay.database, replay.tenant, source.source_id, group.mapping, replay.context, group.stream, keys)
+    return []
+
+
+def _report(
+    replay: Replay,
+    records: Sequence[QuarantinedRecord],
+    runs: Sequence[RunId],
+    failed: Sequence[tuple[Sequence[QuarantinedRecord], PayReadyError]],
+) -> ReplayReport:
     with replay.database.tenant_transaction(replay.tenant) as tx:
         now = quarantine.records_of(tx, [record.quarantine_id for record in records])
         broken_anew = [record for run in runs for record in quarantine.list_records(tx, QuarantineFilter(run_id=run), MOST_AT_ONCE)]
-    replayed = sum(record.status == "replayed" for record in now)
-    return ReplayReport(replayed=replayed, still_broken=len(now) - replayed + len(broken_anew), landing_runs=tuple(runs))
+    left = {record.quarantine_id for group, _ in failed for record in group}
+    tried = [record.status == "replayed" for record in now if record.quarantine_id not in left or record.status == "replayed"]
+    return ReplayReport(
+        replayed=sum(tried),
+        still_broken=len(tried) - sum(tried) + len(broken_anew),
+        landing_runs=tuple(runs),
+        failures=tuple(
+            ReplayFailure(source=group[0].source, stream=group[0].stream, records=len(group), error=str(error)) for group, error in failed
+        ),
+    )
 
 
-def _mapping(replay: Replay, kind: str) -> SourceMapping:
-    if (mapping := replay.mappings.get(kind)) is None:
-        raise ConfigError("no mapping for this kind of source", "add config/sources/<kind>.toml", kind=kind, known=sorted(replay.mappings))
-    return mapping
-
-
-def _restage(replay: Replay, stream: str, records: Sequence[QuarantinedRecord]) -> None:
-    mapping = _mapping(replay, records[0].kind)
-    keys = [record.record_key for record in records if record.record_key is not None]
-    restage_records(replay.database, replay.tenant, records[0].source_id, mapping, replay.context, stream, keys)
-
-
-def _land_again(replay: Replay, source: str, stream: str, records: Sequence[QuarantinedRecord], corrected: bytes | None) -> list[RunId]:
+def _land_again(replay: Replay, group: _Group) -> list[RunId]:
     """Land the records in a run of its own and stage what they became; no run when all are refused again."""
-    mapping = _mapping(replay, records[0].kind)
     with replay.database.tenant_transaction(replay.tenant) as tx:
-        rows = _rows(tx, mapping, sources.require(tx, source), stream, records, corrected)
+        sources.require(tx, group.source.name)
+        rows = _rows(tx, group)
     if not rows:
         return []
     run = RunId(new_id())
-    source_id = records[0].source_id
+    source_id = group.source.source_id
     with held_lease(replay.database, replay.tenant, f"source:{source_id}", leases.holder_name(run)) as lease:
-        _land(replay, Landing(source_id=source_id, run_id=run, lease=lease), stream, rows)
-    stage_source(replay.database, replay.tenant, source_id, mapping, replay.context, run_id=run)
+        _land(replay, Landing(source_id=source_id, run_id=run, lease=lease), group.stream, rows, is_correction=group.corrected is not None)
+    stage_source(replay.database, replay.tenant, source_id, group.mapping, replay.context, run_id=run)
     return [run]
 
 
-def _rows(
-    tx: TenantTransaction,
-    mapping: SourceMapping,
-    source: DataSource,
-    stream: str,
-    records: Sequence[QuarantinedRecord],
-    corrected: bytes | None,
-) -> dict[UUID, LandingRow]:
+def _rows(tx: TenantTransaction, group: _Group) -> dict[UUID, LandingRow]:
     """What the records land as; those that no row can hold, as before, are left out."""
     found: dict[UUID, LandingRow] = {}
-    for record in records:
-        content = quarantine.content_of(tx, record.quarantine_id).content if corrected is None else corrected
-        row = _row(tx, mapping, source, stream, record, content)
+    for record in group.records:
+        content = quarantine.content_of(tx, record.quarantine_id).content if group.corrected is None else group.corrected
+        row = _row(tx, group, record, content)
         if isinstance(row, LandingRow):
             found[record.quarantine_id] = row
-        elif corrected is not None:
-            raise ContractError("the correction cannot land", "mend the file and try again", reason=row.reason, stream=stream)
+        elif group.corrected is not None:
+            raise ContractError("the correction cannot land", "mend the file and try again", reason=row.reason, stream=group.stream)
     return found
 
 
-def _row(
-    tx: TenantTransaction, mapping: SourceMapping, source: DataSource, stream: str, record: QuarantinedRecord, content: bytes
-) -> LandingRow | Refused:
+def _row(tx: TenantTransaction, group: _Group, record: QuarantinedRecord, content: bytes) -> LandingRow | Refused:
     """A record that has landed before keeps its key and its cursor: the correction is newer by the time it was made."""
-    emitted = Record(stream=stream, data=Raw(content), emitted_at=datetime.now(UTC).timestamp() * 1000)
+    emitted = Record(stream=group.stream, data=Raw(content), emitted_at=datetime.now(UTC).timestamp() * 1000)
+    source_id = group.source.source_id
     if record.record_key is None:
-        return row_maker(source.source_id, _plan(mapping, source, stream))(emitted)
-    row = row_maker(source.source_id, StreamPlan(stream=stream))(emitted)
+        return row_maker(source_id, _plan(group))(emitted)
+    row = row_maker(source_id, StreamPlan(stream=group.stream))(emitted)
     if isinstance(row, Refused):
         return row
-    cursor = quarantine.standing_cursor(tx, source.source_id, stream, record.record_key)
+    cursor = quarantine.standing_cursor(tx, source_id, group.stream, record.record_key)
     return structs.replace(row, record_key=record.record_key.encode(), cursor_order=cursor.encode())
 
 
-def _plan(mapping: SourceMapping, source: DataSource, stream: str) -> StreamPlan:
+def _plan(group: _Group) -> StreamPlan:
     """How the stream's records get their keys: as the source is set up, else as its mapping says."""
-    own, rules = source.config.streams.get(stream), mapping.stream(stream)
+    source, stream = group.source, group.stream
+    own, rules = source.config.streams.get(stream), group.mapping.stream(stream)
     primary_key = (own.primary_key if own else ()) or (rules.primary_key if rules else ())
     if not primary_key:
         raise ConfigError(
@@ -212,8 +257,11 @@ def _plan(mapping: SourceMapping, source: DataSource, stream: str) -> StreamPlan
     return StreamPlan(stream=stream, primary_key=primary_key, cursor=cursor)
 
 
-def _land(replay: Replay, run: Landing, stream: str, rows: Mapping[UUID, LandingRow]) -> None:
-    """One transaction: the run, its rows, its counts, and the quarantine closed. State and generation stay as they are."""
+def _land(replay: Replay, run: Landing, stream: str, rows: Mapping[UUID, LandingRow], *, is_correction: bool) -> None:
+    """One transaction: the run, its rows, its counts, and the quarantine closed. State and generation stay as they are.
+
+    A correction remembers what it replaced: when the source repeats it, as a new export of the same rows does, it stands.
+    """
     once = {row.record_key: row for row in sorted(rows.values(), key=lambda row: row.order)}
     with replay.database.tenant_transaction(replay.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
@@ -221,10 +269,15 @@ def _land(replay: Replay, run: Landing, stream: str, rows: Mapping[UUID, Landing
         landing.open_run(tx, run, "replay")
         landing.move_states(tx, run, [StreamMove(stream=stream)])
         generation = landing.lock_states(tx, run.source_id)[stream].generation
+        keys = [row.record_key.decode() for row in once.values()] if is_correction else []
+        replaced = {key: quarantine.replaced_hash(tx, run.source_id, stream, key) for key in keys}
         brought = StreamRows(stream=stream, generation=generation, pass_run=None, rows=list(once.values()))
         counts = landing.land_rows(tx, run, [brought], covered=True)[stream]
         if counts.landed == 0:
             raise ConflictError("the record says what stands already, or a newer version came", "nothing was replayed", stream=stream)
+        for key, content_hash in replaced.items():
+            if content_hash is not None:
+                quarantine.remember_corrected(tx, run.source_id, stream, key, content_hash)
         landing.add_counts(tx, run, {stream: counts})
         quarantine.close(tx, list(rows), "replayed")
         quarantine.end_stream_run(tx, run.run_id, stream)

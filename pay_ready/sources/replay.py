@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -22,8 +21,8 @@ from pay_ready.sources.replay_files import ExportFile, FilePosition, OpenExport,
 from pay_ready.sources.replay_rows import Rows
 from pay_ready.sources.replay_shape import describe
 
-# What a file that is damaged, or gone, or not ours to read, makes of reading it.
-_UNREADABLE = (OSError, EOFError, zlib.error)
+# What a file that is damaged, or gone, or not ours to read, or no export at all, makes of reading it.
+_UNREADABLE = (OSError, ConfigError)
 
 _SPEC = {
     "documentationUrl": "https://docs.airbyte.com/understanding-airbyte/airbyte-protocol",
@@ -109,9 +108,9 @@ class Output:
         """Write a message of a type."""
         self.write(json.encode({"type": kind, **content}) + b"\n")
 
-    def log(self, text: str) -> None:
-        """Say what a person may want to know."""
-        self.message("LOG", log={"level": "INFO", "message": text})
+    def log(self, text: str, level: str = "INFO") -> None:
+        """Say what a person may want to know; what they should know at level WARN."""
+        self.message("LOG", log={"level": level, "message": text})
 
     def status(self, stream: str, status: str) -> None:
         """Say how far a stream is."""
@@ -141,22 +140,30 @@ class StreamRead:
         """Emit what is new.
 
         Raises:
-            OSError, EOFError, zlib.error, ConfigError: A file cannot be read; what came before is covered by a state.
+            OSError, ConfigError: A file cannot be read, or has lost all its rows; what came before is covered by a state.
         """
         self._output.status(self._name, "STARTED")
         self._output.status(self._name, "RUNNING")
         try:
-            for file in self._files:
-                self._file(file)
+            emptied = [file.name for file in self._files if self._file(file)]
         finally:
             self._state()
+        if emptied:
+            hint = "bring the file back, or delete it when its rows are meant to be gone"
+            raise ConfigError("a file that had rows is empty", hint, file=", ".join(emptied))
         self._output.status(self._name, "COMPLETE")
 
-    def _file(self, file: ExportFile) -> None:
+    def _file(self, file: ExportFile) -> bool:
+        """Whether it had rows and is empty now. Its old position is then kept, so that this is said until it is mended."""
         with OpenExport(file) as export:
             start = self._start(file, export)
             if export.has_news(start):
                 self._rows(file, export, start)
+        then = self._then.get(file.name)
+        is_emptied = then is not None and then.offset > 0 and self._reached[file.name].offset == 0
+        if is_emptied and then is not None:
+            self._reached[file.name] = then
+        return is_emptied
 
     def _start(self, file: ExportFile, export: OpenExport) -> FilePosition:
         """Where to begin. A replaced file begins anew, and the state says so before its first record."""
@@ -166,6 +173,9 @@ class StreamRead:
         if export.continues(then):
             return then
         self._output.log(f"{file.name} is not the file that was read before: it is read from its start")
+        if export.size_bytes() < then.size_bytes:
+            sizes = f"{export.size_bytes()} bytes, {then.size_bytes} before"
+            self._output.log(f"{file.name} became smaller ({sizes}): rows that it no longer lists stay as they are", "WARN")
         self._reached[file.name] = FilePosition()
         self._state()
         return FilePosition()
@@ -209,7 +219,7 @@ def check(config: bytes, output: Output) -> None:
         for file in (file for files in streams.values() for file in files):
             with OpenExport(file) as export:
                 next(iter(Rows(export)), None)
-    except (*_UNREADABLE, ConfigError) as error:
+    except _UNREADABLE as error:
         output.message("CONNECTION_STATUS", connectionStatus={"status": "FAILED", "message": reason_of(error)})
         return
     said = {"status": "SUCCEEDED"} if streams else {"status": "FAILED", "message": "the folder holds no .jsonl or .csv file"}
@@ -220,7 +230,7 @@ def discover(config: ReplayConfig, output: Output) -> None:
     """Say which streams there are.
 
     Raises:
-        OSError, EOFError, zlib.error, ConfigError: A file cannot be read.
+        OSError, ConfigError: The folder cannot be read. A file that cannot is for `read` to name: it stops its stream alone.
     """
     described = [describe(name, files, config.streams.get(name, StreamOptions())) for name, files in stream_files(config).items()]
     output.write(b'{"type":"CATALOG","catalog":{"streams":[%b]}}\n' % b",".join(described))
@@ -237,7 +247,7 @@ def read(config: ReplayConfig, catalog: _Catalog, then: Mapping[str, StreamPosit
             position = StreamPosition(emitted_at=position.emitted_at)
         try:
             StreamRead(name, _files_of(name, offered), position, config.checkpoint_every, output).run()
-        except (*_UNREADABLE, ConfigError) as error:
+        except _UNREADABLE as error:
             output.error(reason_of(error), name)
             output.status(name, "INCOMPLETE")
             complete = False
@@ -298,7 +308,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             output = Output(out)
             try:
                 complete = _answer(asked, output)
-            except (*_UNREADABLE, ConfigError, MsgspecError) as error:
+            except (*_UNREADABLE, MsgspecError) as error:
                 output.error(reason_of(error))
                 complete = False
     except BrokenPipeError:

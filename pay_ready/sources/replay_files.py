@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,10 @@ _FORMATS: Mapping[str, FileFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".c
 _ZIPPED = ".gz"
 _HEAD_BYTES, _TAIL_BYTES = 64 << 10, 4 << 10
 _PLAIN_ENCODINGS = frozenset({"utf-8", "ascii", "utf-8-sig"})
+
+
+class DamagedFileError(ConfigError):
+    """A packed file that is cut off, or is not packed at all."""
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +81,8 @@ class OpenExport:
     """An open file of a stream as lines of UTF-8, and what it is known by: one descriptor, so that both are of one file.
 
     Raises:
-        OSError: It cannot be read; also later, when it is no whole gzip file (EOFError or zlib.error then, too).
+        OSError: It cannot be read.
+        DamagedFileError: On leaving its context: it is no whole gzip file.
     """
 
     def __init__(self, file: ExportFile) -> None:
@@ -92,6 +98,10 @@ class OpenExport:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         (self._text or self._bytes).close()
+        if isinstance(error, gzip.BadGzipFile | EOFError | zlib.error):
+            # Python's own words do not say which file.
+            hint = "pack it again, or take the ending .gz off its name if it is not packed"
+            raise DamagedFileError(f"the file is no whole gzip file: {error}", hint, file=self.file.name) from error
 
     @property
     def readline(self) -> Callable[[int], bytes]:
@@ -114,7 +124,7 @@ class OpenExport:
             offset=offset,
             line=line,
             done=done,
-            size_bytes=self._size_bytes(),
+            size_bytes=self.size_bytes(),
             head_bytes=len(head),
             head_sha256=hashlib.sha256(head).hexdigest(),
             tail_sha256=self._tail_sha256(offset),
@@ -125,7 +135,7 @@ class OpenExport:
 
         A packed or recoded file that changed is another one: its rows come again, which costs time and changes nothing.
         """
-        size_bytes = self._size_bytes()
+        size_bytes = self.size_bytes()
         if size_bytes < then.size_bytes or (size_bytes > then.size_bytes and not self.file.is_plain):
             return False
         head = hashlib.sha256(self._at(0, then.head_bytes)).hexdigest()
@@ -133,12 +143,13 @@ class OpenExport:
 
     def has_news(self, then: FilePosition) -> bool:
         """Whether there is more to read than then."""
-        return not then.done or self._size_bytes() != then.size_bytes
+        return not then.done or self.size_bytes() != then.size_bytes
 
     def _recoded_line(self, limit: int) -> bytes:
         return self._text.readline(limit).encode() if self._text else b""
 
-    def _size_bytes(self) -> int:
+    def size_bytes(self) -> int:
+        """Its size on disk, packed if it is packed."""
         return os.fstat(self._bytes.fileno()).st_size
 
     def _tail_sha256(self, offset: int) -> str:
@@ -171,9 +182,11 @@ def stream_files(config: ReplayConfig) -> dict[str, tuple[ExportFile, ...]]:
     `contacts`. A stream with `files` has those instead.
 
     Raises:
-        ConfigError: There is no such folder, a glob leaves it or finds nothing, or an encoding does not exist.
+        ConfigError: There is no such folder, it is a file, a glob leaves it or finds nothing, or an encoding does not exist.
     """
     root = Path(config.path)
+    if root.is_file():
+        raise ConfigError("this is a file: export files are named by their folder", f"name {root.parent}", path=root)
     if not root.is_dir():
         raise ConfigError("there is no such folder", "name the folder of the exports", path=root)
     found: dict[str, list[Path]] = {}
@@ -237,5 +250,5 @@ def _encoding_by_mark(path: Path) -> str:
     try:
         with _opened(path) as file:
             return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return "utf-8"

@@ -1,10 +1,12 @@
 """What a stream of files looks like, found out from its first rows."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 
 from msgspec import Raw, json
 
+from pay_ready.errors import ConfigError
 from pay_ready.sources.masking import parsed
 from pay_ready.sources.replay_files import ExportFile, OpenExport, StreamOptions
 from pay_ready.sources.replay_rows import Rows
@@ -32,17 +34,17 @@ def describe(name: str, files: Iterable[ExportFile], options: StreamOptions) -> 
 
 
 def sample(files: Iterable[ExportFile]) -> list[Mapping[str, object]]:
-    """The first rows of a stream that can be read.
+    """The first rows of a stream that can be read; of a file that cannot, those before the fault.
 
-    Raises:
-        OSError, EOFError, zlib.error: A file cannot be read.
-        ConfigError: A file is of another kind.
+    `check` and `read` name such a file: here it would hold back every other stream of the source.
     """
     found: list[Mapping[str, object]] = []
     for file in files:
-        with OpenExport(file) as export:
-            rows = (parsed(data) for data in islice(Rows(export), SAMPLE_ROWS - len(found)))
-            found += [row for row in rows if isinstance(row, dict) and "_replay_raw" not in row]
+        with suppress(OSError, ConfigError), OpenExport(file) as export:
+            for data in islice(Rows(export), SAMPLE_ROWS - len(found)):
+                row = parsed(data)
+                if isinstance(row, dict) and "_replay_raw" not in row:
+                    found.append(row)
     return found
 
 

@@ -220,6 +220,7 @@ create table if not exists pay_ready.landed_records (
     batch_id uuid not null,
     first_landed_at timestamptz not null default now(),
     landed_at timestamptz not null default now(),
+    corrects_hash bytea check (octet_length(corrects_hash) = 32),
     deleted_at timestamptz,
     primary key (tenant_id, source_id, stream, record_key),
     check (data is null or payload_id is null),
@@ -242,6 +243,7 @@ call pay_ready.describe_table('landed_records', 'The newest version of every sou
     batch_id        internal The batch that wrote this version.
     first_landed_at internal When the key was first seen.
     landed_at       internal When this version was written.
+    corrects_hash   internal content_hash of the version that a steward's correction replaced: the source's repeating it changes nothing.
     deleted_at      internal When the source no longer had it.
 $$);
 

@@ -33,23 +33,67 @@ order by step desc
 limit 1;
 
 -- name: by_exact
--- Current entities with exactly this name, address or domain (lower case).
--- params: wanted text
-select entity_id, entity_type, name, email, domain, record_count
-from pay_ready.entity_versions
-where tenant_id = %(tenant_id)s
-  and closed_run_no is null
-  and (lower(name) = %(wanted)s or lower(email) = %(wanted)s or domain = %(wanted)s)
-order by record_count desc, entity_id;
+-- Current entities with exactly this name, or with a record of this address, phone or domain: a golden record shows one of
+-- each, its records may know more. Most records first.
+-- params: wanted text (lower case), email text or null (normalized), phone text or null (E.164), domain text or null,
+-- params: entity_type text or null, most integer
+with meant as (
+    select entity_id
+    from pay_ready.entity_versions
+    where tenant_id = %(tenant_id)s
+      and closed_run_no is null
+      and (lower(name) = %(wanted)s or lower(email) = %(wanted)s or domain = %(domain)s)
+    union
+    select assigned.entity_id
+    from pay_ready.person_records as records
+    join pay_ready.assignments as assigned
+        on assigned.tenant_id = records.tenant_id and assigned.record_id = records.record_id
+        and assigned.entity_type = 'person' and assigned.closed_run_no is null
+    where records.tenant_id = %(tenant_id)s
+      and records.email_normalized = %(email)s
+    union
+    select assigned.entity_id
+    from pay_ready.person_records as records
+    join pay_ready.assignments as assigned
+        on assigned.tenant_id = records.tenant_id and assigned.record_id = records.record_id
+        and assigned.entity_type = 'person' and assigned.closed_run_no is null
+    where records.tenant_id = %(tenant_id)s
+      and records.phone = %(phone)s
+    union
+    select assigned.entity_id
+    from pay_ready.company_records as records
+    join pay_ready.assignments as assigned
+        on assigned.tenant_id = records.tenant_id and assigned.record_id = records.record_id
+        and assigned.entity_type = 'company' and assigned.closed_run_no is null
+    where records.tenant_id = %(tenant_id)s
+      and records.domain = %(domain)s
+    union
+    select assigned.entity_id
+    from pay_ready.company_records as records
+    join pay_ready.assignments as assigned
+        on assigned.tenant_id = records.tenant_id and assigned.record_id = records.record_id
+        and assigned.entity_type = 'company' and assigned.closed_run_no is null
+    where records.tenant_id = %(tenant_id)s
+      and records.phone = %(phone)s
+)
+select versions.entity_id, versions.entity_type, versions.name, versions.email, versions.domain, versions.record_count
+from meant
+join pay_ready.entity_versions as versions
+    on versions.tenant_id = %(tenant_id)s and versions.entity_id = meant.entity_id and versions.closed_run_no is null
+where %(entity_type)s::text is null or versions.entity_type = %(entity_type)s::text
+order by versions.record_count desc, versions.entity_id
+limit %(most)s;
 
 -- name: names
--- Names of all current entities, to be searched by likeness.
+-- Names of current entities, to be searched by likeness, most records first.
+-- params: entity_type text or null
 select entity_id, entity_type, name, email, domain, record_count
 from pay_ready.entity_versions
 where tenant_id = %(tenant_id)s
   and closed_run_no is null
   and name is not null
-order by entity_id;
+  and (%(entity_type)s::text is null or entity_type = %(entity_type)s::text)
+order by record_count desc, entity_id;
 
 -- name: golden
 -- One current golden record.

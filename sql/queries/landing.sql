@@ -154,6 +154,7 @@ judged as materialized (
         case
             when standing.batch_id is null then 'new'
             when standing.content_hash = copied.content_hash and standing.deleted = copied.deleted then 'unchanged'
+            when standing.corrects_hash = copied.content_hash and not copied.deleted then 'superseded'
             when (streams.generation, copied.cursor_order, copied.emitted_at, copied.content_hash)
                 > (standing.generation, standing.cursor_order, standing.emitted_at, standing.content_hash) then 'newer'
             else 'superseded'
@@ -168,6 +169,7 @@ judged as materialized (
             landed.cursor_order,
             landed.emitted_at,
             landed.content_hash,
+            landed.corrects_hash,
             landed.deleted_at is not null as deleted
         from pay_ready.landed_records as landed
         where landed.tenant_id = %(tenant_id)s
@@ -216,6 +218,7 @@ replaced as (
         emitted_at = excluded.emitted_at,
         batch_id = excluded.batch_id,
         landed_at = now(),
+        corrects_hash = null,
         deleted_at = excluded.deleted_at
 )
 select

@@ -122,3 +122,23 @@ where landed.tenant_id = %(tenant_id)s
   and landed.source_id = %(source_id)s
   and landed.stream = %(stream)s
   and landed.record_key = %(record_key)s;
+
+-- name: standing_hashes
+-- What the landed row says before a correction: its content, and what an earlier correction of it replaced.
+-- params: source_id uuid, stream text, record_key text
+select coalesce(corrects_hash, content_hash) as replaced_hash
+from pay_ready.landed_records
+where tenant_id = %(tenant_id)s
+  and source_id = %(source_id)s
+  and stream = %(stream)s
+  and record_key = %(record_key)s;
+
+-- name: remember_corrected
+-- The version that a correction replaced: when the source repeats it, the correction stands.
+-- params: source_id uuid, stream text, record_key text, replaced_hash bytea
+update pay_ready.landed_records
+set corrects_hash = %(replaced_hash)s
+where tenant_id = %(tenant_id)s
+  and source_id = %(source_id)s
+  and stream = %(stream)s
+  and record_key = %(record_key)s;

@@ -1,7 +1,9 @@
 """The command line as people and programs meet it: what it prints, how it fails, and its exit codes."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pay_ready.cli.output import print_table
 from tests.conftest import Scratch
 
 ADD = ["sources", "add", "-t", "acme", "x"]
@@ -109,6 +112,13 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (["quarantine", "replay", "-t", "acme"], 2, "or say --all"),
         (["people", "nobody at all", "-t", "acme"], 4, "nobody and nothing by that name"),
         (["timeline", "x", "-t", "acme", "--since", "yesterday"], 2, "write it like 2026-01-31"),
+        (["timeline", "x", "-t", "acme", "--type", "cal"], 2, "choose one of: call, meeting, email"),
+        (["timeline", "x", "-t", "acme", "--source", "crm"], 2, "no such source"),
+        (["timeline", "x", "-t", "acme", "--since", "2026-02-01", "--until", "2026-02-01"], 2, "--until is not after --since"),
+        (["timeline", "x", "-t", "acme", "--csv", "--json"], 2, "say --csv or --json"),
+        (["people", "nobody@customer.example", "-t", "acme"], 4, "nobody and nothing by that name"),
+        (["tenants", "settings", "acme", "--set", "database.pool=1"], 2, "the keys here are: entity_resolution, etl, staging"),
+        (["tenants", "settings", "acme", "--set", "staging.internal_domains=acme.com"], 2, 'a list is wanted, for example ["acme.com"'),
         (["connectors", "install", "airbyte-source-faker"], 2, "airbyte-source-faker==7.2.1"),
         (["tenants", "settings", "acme", "--set", "etl.max_retriess=1"], 2, "max_retries"),
         (["tenants", "settings", "acme", "--set", "nonsense"], 2, "--set etl.max_retries=5"),
@@ -208,3 +218,86 @@ def test_data_cannot_steer_the_terminal(run: Run, exports: Path) -> None:
     run("sources", "add", "-t", "acme", "crm", "--kind", "hubspot", "--replay", str(exports))
     assert run("run", "etl", "-t", "acme").returncode == 0
     assert "\x1b" not in run("people", "eve@customer.example", "-t", "acme").stdout
+
+
+def test_every_change_can_be_read_by_programs(run: Run, exports: Path) -> None:
+    """--json on the commands that change or make one thing; `tenants show` lists sources without their settings."""
+    run("tenants", "create", "acme")
+    run("sources", "add", "-t", "acme", "crm", "--kind", "hubspot", "--replay", str(exports))
+    shown = data_of(run("tenants", "show", "acme", "--json"))
+    assert shown["sources"] == [{"name": "crm", "kind": "hubspot", "ingest_mode": "replay", "status": "active"}]
+    assert data_of(run("keys", "generate", "--json"))["key"]
+    assert data_of(run("sources", "remove", "-t", "acme", "crm", "--json")) == {"name": "crm", "status": "removed"}
+    suspended = {"slug": "acme", "status": "suspended", "changed": True}
+    assert data_of(run("tenants", "suspend", "acme", "--json")) == suspended
+    assert data_of(run("tenants", "suspend", "acme", "--json")) == {**suspended, "changed": False}
+
+
+def test_a_guessed_name_is_said_to_be_one(run: Run, exports: Path) -> None:
+    """Who is shown for a misspelt name stands on standard error with the likeness; names alike are a choice, not a guess."""
+    row = {"id": "1", "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z", "archived": False,
+           "properties": {"email": "jane@customer.example", "firstname": "Jane", "lastname": "Donnelly"}}  # fmt: skip
+    (exports / "contacts.jsonl").write_text(json.dumps(row) + "\n")
+    run("tenants", "create", "acme")
+    run("sources", "add", "-t", "acme", "crm", "--kind", "hubspot", "--replay", str(exports))
+    assert run("run", "etl", "-t", "acme").returncode == 0
+    guessed = run("people", "jane donelly", "-t", "acme", "--json")
+    assert data_of(guessed)["golden"]["name"] == "Jane Donnelly"
+    assert "did you mean Jane Donnelly" in guessed.stderr
+    assert "of 100" in guessed.stderr
+    assert "did you mean" not in run("people", "jane@customer.example", "-t", "acme").stderr
+
+
+def test_letters_that_the_locale_lacks_are_escaped(run: Run) -> None:
+    """An ASCII terminal shows escapes, a program gets valid JSON; neither is a crash."""
+    run("tenants", "create", "acme", "--name", "Søren")
+    for code in ("ascii", "ascii:strict", "utf-8"):
+        assert run("tenants", "show", "acme", PYTHONIOENCODING=code).returncode == 0
+        assert data_of(run("tenants", "show", "acme", "--json", PYTHONIOENCODING=code))["tenant"]["name"] == "Søren"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [("keys", "generate"), ("keys", "generate", "--json"), ("connectors", "list")])
+def test_a_full_standard_output_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Exit 1 and what is wrong, for plain lines, JSON and tables; nothing of Python's."""
+    command = [sys.executable, "-m", "pay_ready.cli.main", *words]
+    clean = {"PATH": os.environ["PATH"], "PAY_READY_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=tmp_path, env=clean, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: cannot write to standard output - reason=No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [40, 80, 119, 120, 200])
+def test_no_heading_is_folded_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """A table that would fold a heading is shown as a few lines a row; no line is wider than the terminal, no value is lost."""
+    columns = (
+        "source",
+        "emitted",
+        "landed",
+        "unchanged",
+        "superseded",
+        "deleted",
+        "quarantined",
+        "staged",
+        "unmapped",
+        "refused",
+        "seconds",
+    )
+    terminal = _Terminal()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one is 80 columns wide whatever it says
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_table(columns, [("salesforce", *range(1000, 10_000, 1000), 1.5)])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert all(len(line) <= width for line in shown.splitlines())
+    words = [word.strip("; ") for word in shown.split()]
+    assert all(words.count(heading) == 1 for heading in columns)
+    assert all(f"{figure},000" in words for figure in range(1, 10))
+    assert (width < 120) == ("emitted 1,000" in shown)

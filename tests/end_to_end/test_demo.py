@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pytest
 
+from pay_ready.cli.demo import nothing_was_new
 from pay_ready.demo import DEMO_TENANTS, EXPORTS
-from pay_ready.model.ids import source_id_of, tenant_id_of
+from pay_ready.model.ids import RunId, new_id, source_id_of, tenant_id_of
+from pay_ready.pipeline.etl import EtlReport
 from tests.conftest import Scratch, Server, cloned
 
 
@@ -71,6 +74,16 @@ def test_a_second_run_says_what_was_there_and_changes_nothing(demo: DemoRuns) ->
     assert "everything was there already: no row landed, nothing changed, nothing was published" in demo.again.stdout
     assert "was there already, with 4 of 4 sources" in demo.again.stderr
     assert demo.stood == demo.stood_again
+
+
+@pytest.mark.parametrize(("statuses", "expected"), [("cc", True), ("cp", False), ("ff", False)])
+def test_nothing_new_is_said_of_complete_runs_alone(statuses: str, expected: bool) -> None:
+    """Runs that failed landed nothing either, and that is no "everything was there already"."""
+    names: dict[str, Literal["complete", "partial", "failed"]] = {"c": "complete", "p": "partial", "f": "failed"}
+    reports = [
+        EtlReport(run_id=RunId(new_id()), tenant="acme", status=names[each], sources=(), resolve=None, seconds=0.1) for each in statuses
+    ]
+    assert nothing_was_new(reports) is expected
 
 
 def test_every_bad_row_is_in_quarantine_and_nothing_else(demo: DemoRuns) -> None:

@@ -201,6 +201,8 @@ def survives_a_cut(scratch: Scratch, folder: Path, overrides: Overrides) -> obje
     from pay_ready.model.ids import TenantId, new_id
 
     with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(TenantId(new_id())):
+            pass
         with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
             admin.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"

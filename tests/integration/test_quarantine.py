@@ -13,10 +13,12 @@ from pay_ready.db import landing, leases
 from pay_ready.db import quarantine as quarantine_rows
 from pay_ready.db.landing import Counts, Landing
 from pay_ready.db.quarantine import QuarantineFilter
+from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.land_rows import refused
+from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.quarantine import (
     Replay,
@@ -28,7 +30,7 @@ from pay_ready.pipeline.quarantine import (
 )
 from pay_ready.pipeline.stage import check_equations, stage_source
 from tests.conftest import Scratch
-from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, make_desk
+from tests.staging_support import CONTEXT, MAPPING, Desk, Version, desk_mapping, make_desk
 
 ALL = QuarantineFilter(status=None)
 BROKEN = {"id": "c1", "at": "not a time", "subject": "Renewal"}
@@ -50,7 +52,7 @@ def desk(database: Database, tenant: TenantId) -> Desk:
 @pytest.fixture
 def replay(desk: Desk, mapping: SourceMapping) -> Replay:
     """Replays of the tenant."""
-    return Replay(database=desk.database, tenant=desk.tenant, mappings={"desk": mapping}, context=CONTEXT, actor="tests")
+    return Replay(database=desk.database, tenant=desk.tenant, mapping_of=lambda _: mapping, context=CONTEXT, actor="tests")
 
 
 def stage(desk: Desk, mapping: SourceMapping) -> None:
@@ -185,8 +187,13 @@ def test_replay_with_a_correction(desk: Desk, mapping: SourceMapping, replay: Re
     with desk.database.tenant_transaction(desk.tenant) as tx:
         [calls] = check_equations(tx, report.landing_runs[0])
     assert (calls.landed, calls.staged) == (1, 1)
+    # A new export repeats the broken row, read later: the correction stands, in the equations too.
+    desk.land([Version("calls", "c1", 3, BROKEN)])
+    stage(desk, mapping)
+    assert len(interactions(scratch)) == 1
+    assert statuses(desk) == ["replayed"]
     # The source's next version counts again.
-    desk.land([Version("calls", "c1", 2, {**MENDED, "subject": "Newer"})])
+    desk.land([Version("calls", "c1", 4, {**MENDED, "subject": "Newer"})])
     stage(desk, mapping)
     assert [row["subject"] for row in interactions(scratch)] == ["Newer"]
 
@@ -242,7 +249,7 @@ def refuse_at_landing(desk: Desk, stream: str, raw: bytes) -> None:
 def test_replay_of_what_could_not_land(desk: Desk, mapping: SourceMapping, replay: Replay, scratch: Scratch) -> None:
     """A record without a row stays open as it is; corrected, it lands under the key that the mapping names."""
     keyed = replace(mapping, streams={**mapping.streams, "calls": replace(mapping.streams["calls"], primary_key=(("id",),))})
-    replay = replace(replay, mappings={"desk": keyed})
+    replay = replace(replay, mapping_of=lambda _: keyed)
     refuse_at_landing(desk, "calls", b'{"id": "c1", "at": ')
     [record] = list_quarantine(desk.database, desk.tenant, QuarantineFilter(step="land"))
     assert replay_quarantined(replay, [record.quarantine_id]).still_broken == 1
@@ -255,6 +262,53 @@ def test_a_stream_without_a_key_cannot_land_alone(desk: Desk, mapping: SourceMap
     refuse_at_landing(desk, "calls", b"{")
     with pytest.raises(ConfigError, match="primary_key"):
         replay_quarantined(replay, QuarantineFilter(), corrected=json.dumps(MENDED).encode())
+
+
+def test_each_source_is_read_with_its_own_mapping(
+    desk: Desk, mapping: SourceMapping, replay: Replay, tmp_path: Path, scratch: Scratch
+) -> None:
+    """Of two sources of one kind each is replayed with its own mapping, and a mapping is asked for only where records are selected."""
+    (tmp_path / "own").mkdir()
+    path = tmp_path / "own" / "desk.toml"
+    path.write_text(MAPPING.format(version=7, name_required="false").replace('occurred_at = "at"', 'occurred_at = "when"'))
+    own = load_mapping(path)
+    other = make_desk(desk.database, desk.tenant, "other")
+    broken_call(desk, mapping)
+    other.land([Version("calls", "c9", 1, {**BROKEN, "id": "c9", "when": "2026-03-02T10:00:00Z"})])
+    stage(other, mapping)
+    asked: list[str] = []
+
+    def mapping_of(source: DataSource) -> SourceMapping:
+        asked.append(source.name)
+        return own if source.name == "other" else mapping
+
+    replay = replace(replay, mapping_of=mapping_of)
+    report = replay_quarantined(replay, QuarantineFilter(source_id=other.source))
+    assert (report.replayed, report.still_broken, asked) == (1, 0, ["other"])
+    assert replay_quarantined(replay, QuarantineFilter()).still_broken == 1
+    assert asked == ["other", "desk"]
+    assert [row["contract_version"] for row in interactions(scratch)] == [own.contract_version]
+
+
+def test_one_source_that_cannot_be_replayed_stops_no_other(desk: Desk, mapping: SourceMapping, replay: Replay, tmp_path: Path) -> None:
+    """A source whose mapping is gone and a stream whose key nobody knows are reported; all other records are replayed."""
+    (tmp_path / "strict").mkdir()
+    lost = make_desk(desk.database, desk.tenant, "a-lost-one")
+    broken_call(lost, mapping)
+    refuse_at_landing(desk, "calls", b'{"id": "c1"}')
+    desk.land([Version("users", "u1", 1, {"id": "u1", "email": "bob@globex.com"})])
+    stage(desk, desk_mapping(tmp_path / "strict", version=2, name_required=True))
+
+    def mapping_of(source: DataSource) -> SourceMapping:
+        if source.name == "a-lost-one":
+            raise ConfigError("no such mapping", source=source.name)
+        return mapping
+
+    report = replay_quarantined(replace(replay, mapping_of=mapping_of), QuarantineFilter())
+    assert (report.replayed, report.still_broken) == (1, 0)
+    assert [(each.source, each.stream, each.records) for each in report.failures] == [("a-lost-one", "calls", 1), ("desk", "calls", 1)]
+    assert "primary_key" in report.failures[1].error
+    assert statuses(desk) == ["open", "open", "replayed"]
 
 
 def test_absent_and_foreign_look_the_same(desk: Desk, mapping: SourceMapping, replay: Replay, new_tenant: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +89,9 @@ def call(mapping: SourceMapping, **fields: object) -> StagedInteraction:
         ("people", {"id": "x" * 201}, ("identifier.too_long", "person.id")),
         ("people", {"id": 1, "email": "ada@@acme"}, ("email.invalid", "person.email")),
         ("people", {"id": 1, "email": {"work": "x"}}, ("email.invalid", "person.email")),
+        ("people", {"id": 1, "email": "ada\x00@acme.com"}, ("email.invalid", "person.email")),
+        ("people", {"id": 1, "email": "ada\ud800@acme.com"}, ("email.invalid", "person.email")),
+        ("people", {"id": 1, "email": "Ada <ada\ufffd@acme.com>"}, ("email.invalid", "person.email")),
         ("people", {"id": 1, "email": "a" * 400 + "@x.example"}, ("email.too_long", "person.email")),
         ("leads", {"title": "Dr"}, ("person.unidentified", "person.id")),
         ("leads", {"title": "Dr", "phone": "call me"}, ("person.unidentified", "person.id")),
@@ -120,6 +124,21 @@ def test_a_broken_contract_names_reason_and_field(
     """Required fields, times and their order: such a row goes to quarantine."""
     outcome = stage_record(mapping, stream, "row-1", {"id": 1, **record} if stream == "calls" else record, CONTEXT)
     assert breach_of(outcome) == breach
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("lost", ["\x00", "\ud800"])
+def test_an_address_with_a_lost_letter_is_none(mapping: SourceMapping, lost: str, validation: bool) -> None:
+    """No address is staged with U+FFFD in it, whatever is validated: a listed person breaks the contract, a participant does without;
+    a display name may have lost a letter."""
+    settings = replace(CONTEXT, email_validation=validation)
+    broken = stage_record(mapping, "people", "row-1", {"id": 1, "email": f"a{lost}da@acme.com"}, settings)
+    assert breach_of(broken) == ("email.invalid", "person.email")
+    record = {"id": 1, "at": AT, "who": [{"name": "Ada King", "email": f"a{lost}da@acme.com"}]}
+    [participant] = rows(mapping, "calls", record, settings).interactions[0].participants
+    assert participant.person is not None
+    assert (participant.person.email, participant.person.attributes.get("unusable_fields")) == (None, "email")
+    assert person(mapping, settings, email=f"A{lost}da <ada@acme.com>").email == "ada@acme.com"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pay_ready.sources import connector, replay
 from pay_ready.sources.catalog import configure
 from pay_ready.sources.connector import ConnectorRun
 from pay_ready.sources.decode import decode_block
-from pay_ready.sources.protocol import Message, NotProtocol, Record, State, StreamStatus, TraceError
+from pay_ready.sources.protocol import Log, Message, NotProtocol, Record, State, StreamStatus, TraceError
 from pay_ready.sources.replay import StreamPosition, replay_command
 from pay_ready.sources.replay_files import parse_config, stream_files
 from pay_ready.sources.replay_rows import sniff_delimiter
@@ -354,12 +354,57 @@ def test_a_damaged_file_stops_its_stream_alone(folder: Path) -> None:
     assert done.statuses == ["STARTED", "RUNNING", "INCOMPLETE", "STARTED", "RUNNING", "COMPLETE"]
     (error,) = done.errors
     assert (error.failure_type, str(error.stream)) == ("config_error", "calls")
+    assert "file=calls.jsonl.gz" in error.message
     calls = [record for record in done.records if record.stream == "calls"]
     assert 100 < len(calls) < 5000
     assert sum(state.record_count or 0 for state in done.states if str(state.streams[0]) == "calls") == len(calls)
     assert checked(folder)["status"] == "SUCCEEDED"  # its beginning is fine; only reading it all tells
     (folder / "calls.jsonl.gz").write_bytes(b"no gzip at all")
-    assert "gzip" in checked(folder)["message"]
+    assert "no whole gzip file" in checked(folder)["message"]
+    assert "file=calls.jsonl.gz" in checked(folder)["message"]
+    out = io.BytesIO()
+    replay.discover(parse_config(config_of(folder)), replay.Output(out))
+    assert [stream["name"] for stream in json.loads(out.getvalue())["catalog"]["streams"]] == ["calls", "people"]
+
+
+@pytest.mark.parametrize("name", ["people.jsonl", "people.jsonl.gz"])
+def test_an_emptied_file_stops_its_stream_until_it_is_back(folder: Path, name: str) -> None:
+    """A file that had rows and has none: INCOMPLETE, named, its position kept; others of the stream are read; back, nothing comes twice."""
+    (folder / "people").mkdir()
+    file, beside = folder / "people" / name, folder / "people" / "z.jsonl"
+    content = gzip.compress(b'{"id":1}\n', mtime=0) if name.endswith(".gz") else b'{"id":1}\n'
+    file.write_bytes(content)
+    first = read(folder)
+    file.write_bytes(b"")
+    beside.write_text('{"id":2}\n')
+    second = read(folder, state=first.states[-1])
+    third = read(folder, state=second.states[-1])
+    for done, rows in ((second, [{"id": 2}]), (third, [])):
+        assert (done.complete, done.statuses[-1], done.rows) == (False, "INCOMPLETE", rows)
+        assert f"file=people/{name}" in done.errors[0].message
+    file.write_bytes(content)
+    fourth = read(folder, state=third.states[-1])
+    assert (fourth.complete, fourth.rows) == (True, [])
+
+
+def test_a_smaller_file_is_said(folder: Path) -> None:
+    """A file replaced by a smaller one is read from its start, with a warning; one replaced by a larger one without."""
+    (folder / "people.jsonl").write_text('{"id":1}\n{"id":2}\n')
+    first = read(folder)
+    (folder / "people.jsonl").write_text('{"id":3}\n')
+    second = read(folder, state=first.states[-1])
+    (folder / "people.jsonl").write_text('{"id":4}\n{"id":5}\n')
+    third = read(folder, state=second.states[-1])
+    warned = [[m.message for m in done.messages if isinstance(m, Log) and m.level == "WARN"] for done in (second, third)]
+    assert (second.rows, third.rows) == ([{"id": 3}], [{"id": 4}, {"id": 5}])
+    assert warned[0][0].startswith("people.jsonl became smaller (9 bytes, 18 before)")
+    assert warned[1] == []
+
+
+def test_a_file_is_no_folder_of_exports(folder: Path) -> None:
+    """Who names an export file is told to name its folder."""
+    (folder / "people.csv").write_text("id\n1\n")
+    assert f"name {folder}" in checked(folder / "people.csv")["message"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,19 @@
 
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from msgspec import Raw
 
+from pay_ready.db.landing import LandingRow
+from pay_ready.demo import EXPORTS
+from pay_ready.model.ids import SourceId
 from pay_ready.model.staged import StagedCompany, StagedInteraction, StagedParticipant, StagedPerson, StagedTurn
+from pay_ready.pipeline.land_rows import StreamPlan, row_maker
 from pay_ready.pipeline.mapping.language import load_mappings
 from pay_ready.resources import resource_path
+from pay_ready.sources.protocol import Record
 from tests.mapping_support import appearances, at, breach_of, company_of, interaction_of, outcome_of, person_of, reason_of
 
 GONG_CALL = {
@@ -35,6 +42,33 @@ def test_every_declared_stream_is_tried() -> None:
     shipped = {pair for pair in declared if pair[0] in ("gong", "slack", "hubspot", "salesforce", "zendesk")}
     assert len(shipped) == 35
     assert {pair for pair in shipped if not re.search(r'"{}",\s+"{}"'.format(*pair), tried)} == set()
+
+
+def test_every_declared_stream_names_its_key() -> None:
+    """Keys of export files are the mapping's and never a guess from a sample; a cursor is the field of the last change, if any."""
+    streams = {
+        f"{kind}.{name}": stream
+        for kind, mapping in load_mappings(resource_path("config", "sources")).items()
+        for name, stream in mapping.streams.items()
+    }
+    assert [name for name, stream in streams.items() if not stream.primary_key] == []
+    # A call's start and a comment's or a membership's making say nothing about a later change.
+    assert {name for name, stream in streams.items() if not stream.cursor} == {
+        "gong.users", "gong.calls", "gong.extensiveCalls", "gong.callTranscripts", "gong.scorecards", "gong.answeredScorecards",
+        "slack.channel_members", "zendesk.ticket_comments",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("export", sorted(EXPORTS.glob("*/*/*.jsonl")), ids=lambda path: "/".join(path.parts[-3:]))
+def test_keys_and_cursors_are_in_the_demo_exports(export: Path) -> None:
+    """Rows have the key that their mapping names, and the cursor as a time or number; but for those that the demo spoils on purpose."""
+    stream = load_mappings(resource_path("config", "sources"))[export.parent.name].stream(export.stem)
+    assert stream is not None
+    make = row_maker(SourceId(UUID(int=1)), StreamPlan(stream=export.stem, primary_key=stream.primary_key, cursor=stream.cursor))
+    lines = export.read_bytes().splitlines()
+    landed = [row for line in lines if isinstance(row := make(Record(stream=export.stem, data=Raw(line), emitted_at=0)), LandingRow)]
+    assert len(landed) > 0.9 * len(lines)
+    assert not stream.cursor or sum(row.cursor_order[:1] in (b"t", b"n") for row in landed) > 0.9 * len(lines)
 
 
 def test_gong_users_are_the_tenants_own() -> None:

@@ -217,6 +217,9 @@ def _read_email(raw: object, _origin: Origin, context: MappingContext) -> EmailA
     email = parse_email(written, validate=context.email_validation)
     if email is None and written and not says_nothing(written):
         raise UnusableError("email.too_long" if len(written) > LONGEST_EMAIL else "email.invalid")
+    if email is not None and "\ufffd" in email.address:
+        # Where a NUL or half a surrogate pair stood. No mailbox has that letter, but a validator lets it pass.
+        raise UnusableError("email.invalid")
     return email
 
 
