@@ -26,7 +26,7 @@ check: $(INSTALLED) ## style, types, layers, security, secrets
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
-	@$(BIN)/bandit -q -c pyproject.toml -r pay_ready flows
+	@$(BIN)/bandit -q -c pyproject.toml -r pay_ready flows 2>/dev/null
 	@git ls-files -z | grep -zvE '^(requirements\.lock|pay_ready/demo/exports/)' | xargs -0 $(BIN)/detect-secrets-hook
 
 format: $(INSTALLED) ## put the code into its form

@@ -32,7 +32,7 @@ def connected(url: str, *, variable: str) -> Iterator[psycopg.Connection[Any]]:
         try:
             connection = psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_TIMEOUT_S)
         except psycopg.ProgrammingError:
-            hint = "write it like postgresql://user:password@host:5432/database"
+            hint = "write it like postgresql://user:password@host:5432/database"  # pragma: allowlist secret
             raise ConfigError("not a database URL", hint, setting=variable) from None
         except psycopg.OperationalError as error:
             raise _unreachable(url, variable, str(error)) from None
