@@ -1,4 +1,4 @@
-"""Connectors are installed whole, at exact versions, each in an environment of its own. No network: the wheel is made here."""
+"""Connectors are installed whole, at exact versions, each in an environment of its own. No network, by settings: the wheel is made here."""
 
 import os
 import signal
@@ -40,6 +40,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for installer in ("UV", "PIP"):
         monkeypatch.setenv(f"{installer}_NO_INDEX", "1")
         monkeypatch.setenv(f"{installer}_FIND_LINKS", str(folder))
+    monkeypatch.setenv("UV_OFFLINE", "1")
     make_wheel(folder, "1.0.0")
     return folder
 
