@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -258,17 +258,19 @@ def load_keyring(environment: Environment, *, may_generate: bool) -> Keyring:
         return Keyring.from_text(environment.secret_key.get_secret_value())
     path = key_file(environment)
     if path.is_file():
-        return Keyring.from_text(path.read_text("ascii"))
+        return Keyring.from_file(path)
     if environment.secret_key_file is not None or not may_generate:
         hint = "make one: pay-ready keys generate; then set PAY_READY_SECRET_KEY or PAY_READY_SECRET_KEY_FILE"
         raise SecretError("no key to encrypt credentials with", hint)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(generate_key() + "\n")
-    except FileExistsError:
-        pass  # another process was quicker
-    return Keyring.from_text(path.read_text("ascii"))
+    # Whole or absent: another process that looks at this moment must not find an empty key.
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        handle.write(generate_key() + "\n")
+    with suppress(FileExistsError):  # another process was quicker: its key holds
+        path.hardlink_to(draft)
+    draft.unlink()
+    return Keyring.from_file(path)
 
 
 @contextmanager
@@ -277,6 +279,10 @@ def _urls(environment: Environment) -> Iterator[Urls]:
         admin = environment.admin_database_url
         yield Urls(app=environment.database_url.get_secret_value(), admin=admin.get_secret_value() if admin else None, embedded=False)
         return
+    if environment.admin_database_url is not None:
+        # Never the administrator's URL in its place, and nobody's own database is migrated without being asked.
+        hint = "make a login with: pay-ready migrate --app-login NAME; and put its URL into PAY_READY_DATABASE_URL"
+        raise UsageError("there is an administrator's URL and none for the app", hint)
     with admin_urls(environment) as (urls, schema):
         _prepare_embedded(urls, schema)
         yield urls

@@ -300,3 +300,30 @@ def test_no_heading_is_folded_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPat
     assert all(words.count(heading) == 1 for heading in columns)
     assert all(f"{figure},000" in words for figure in range(1, 10))
     assert (width < 120) == ("emitted 1,000" in shown)
+
+
+def test_the_administrators_url_never_stands_in_for_the_apps(empty_database: Scratch, tmp_path: Path) -> None:
+    """With it alone a command says what is missing, and leaves the database as it is."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PAY_READY_ADMIN_DATABASE_URL": empty_database.admin_url}
+    command = [sys.executable, "-m", "pay_ready.cli.main", "tenants", "list"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "put its URL into PAY_READY_DATABASE_URL" in done.stderr
+    with psycopg.connect(empty_database.admin_url) as connection:
+        assert connection.execute("select to_regnamespace('pay_ready')").fetchone() == (None,)
+
+
+def test_processes_that_need_a_key_at_once_agree_on_one(tmp_path: Path) -> None:
+    """Eight first looks at once: one key, readable by its owner alone, and no leftovers."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    script = (
+        "from pay_ready.app import load_keyring; from pay_ready.settings import Environment;"
+        f"print(load_keyring(Environment(home={str(tmp_path)!r}), may_generate=True).keys[0].key_id.hex())"
+    )
+    with ThreadPoolExecutor(8) as threads:
+        runs = list(
+            threads.map(lambda _: subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True), range(8))
+        )
+    assert len(set(runs)) == 1
+    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("secret.key", 0o600)]
