@@ -325,5 +325,5 @@ def test_processes_that_need_a_key_at_once_agree_on_one(tmp_path: Path) -> None:
         runs = list(
             threads.map(lambda _: subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True), range(8))
         )
-    assert len(set(runs)) == 1
+    assert len({done.stdout for done in runs}) == 1
     assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("secret.key", 0o600)]
