@@ -16,7 +16,7 @@ import structlog
 
 from pay_ready.db import landing as rows_of
 from pay_ready.db import leases, sources
-from pay_ready.db.landing import Landing
+from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import PartialError, PayReadyError, SecretError
@@ -59,6 +59,13 @@ class Connector(Protocol):
         """A context in which the messages come."""
 
 
+class Plan(Protocol):
+    """Decides what to read from how far the streams are; asked anew before each attempt, under the lease."""
+
+    def __call__(self, states: Mapping[str, StreamState], /) -> ConfiguredCatalog:
+        """The streams to read. States are by stream; one that was never read has none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
     """How a sync goes about it; the defaults are the shipped settings."""
@@ -79,7 +86,7 @@ class Sync:
     tenant: TenantId
     source: DataSource
     connector: Connector
-    catalog: ConfiguredCatalog
+    plan: Plan
     keyring: Keyring | None
     options: SyncOptions
     progress: Progress
@@ -90,6 +97,7 @@ class Sync:
 class _Course:
     """What a run has seen so far."""
 
+    wanted: set[str] = field(default_factory=set)  # streams that the last plan names
     complete: set[str] = field(default_factory=set)
     emitted: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -113,7 +121,7 @@ def sync_source(
     tenant: TenantId,
     source_name: str,
     connector: Connector,
-    catalog: ConfiguredCatalog,
+    catalog: ConfiguredCatalog | Plan,
     *,
     keyring: Keyring | None = None,
     options: SyncOptions | None = None,
@@ -123,7 +131,7 @@ def sync_source(
     """Bring the records of a source in; the report says how it went, also when it failed.
 
     Args:
-        catalog: The streams to read; generations in it are set here.
+        catalog: The streams to read, or what decides on them; generations in it are set here.
         keyring: For credentials; replay sources need none.
         is_whole: Whether the catalog is all that the source offers: a stream that was landed before and is not in it is then
             gone, and the run is partial, unless shrinking was accepted.
@@ -139,8 +147,8 @@ def sync_source(
     with database.tenant_transaction(tenant) as tx:
         source = sources.require_active(tx, source_name)
     sync = Sync(
-        database=database, tenant=tenant, source=source, connector=connector, catalog=catalog, keyring=keyring, options=options,
-        progress=progress, is_whole=is_whole,
+        database=database, tenant=tenant, source=source, connector=connector, plan=_plan_of(catalog), keyring=keyring,
+        options=options, progress=progress, is_whole=is_whole,
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
@@ -148,12 +156,17 @@ def sync_source(
         return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease))
 
 
+def _plan_of(catalog: ConfiguredCatalog | Plan) -> Plan:
+    if not isinstance(catalog, ConfiguredCatalog):
+        return catalog
+    return lambda _: catalog
+
+
 def _run(sync: Sync, run: Landing) -> SyncReport:
     begun_at, course = time.monotonic(), _Course()
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
-        course.notes += _vanished(sync, rows_of.lock_states(tx, run.source_id))
     error: PayReadyError | None = None
     try:
         _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
@@ -166,11 +179,11 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
     return _close(sync, run, course, begun_at, aborted, error)
 
 
-def _vanished(sync: Sync, landed: Collection[str]) -> list[str]:
+def _vanished(sync: Sync, landed: Collection[str], offered: Collection[str]) -> list[str]:
     """A note on each stream that was landed before and that the source no longer offers: its rows stay, and grow old unseen."""
     if not sync.is_whole or sync.options.guard.accept:
         return []
-    gone = set(landed) - {str(descriptor) for descriptor in sync.catalog.descriptors} - {ALL_STREAMS}
+    gone = set(landed) - set(offered) - {ALL_STREAMS}
     hint = "bring it back, or remove the source and add it again with the streams to read (--stream)"
     return [f"stream {stream} is no longer offered: {hint}" for stream in sorted(gone)]
 
@@ -195,7 +208,8 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         PayReadyError: The source failed, or the time is up; a TransientError when a retry may help.
     """
     course.attempts += 1
-    begun = begin_read(sync.database, sync.tenant, run, sync.catalog, sync.source, sync.keyring, skip=course.complete)
+    catalog = _planned(sync, run, course)
+    begun = begin_read(sync.database, sync.tenant, run, catalog, sync.source, sync.keyring, skip=course.complete)
     for stream, watermark in begun.watermarks.items():
         course.before.setdefault(stream, watermark)
     if not begun.streams:
@@ -213,6 +227,18 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         lander.finish()
     if error := reading.outcome.error():
         raise error
+
+
+def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
+    """What to read now. The states are read under the lease, so nobody else moves them until the read begins."""
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        states = rows_of.lock_states(tx, run.source_id)
+    catalog = sync.plan(states)
+    course.wanted = {str(descriptor) for descriptor in catalog.descriptors}
+    if course.attempts == 1:
+        course.notes += _vanished(sync, states, course.wanted)
+    return catalog
 
 
 def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
@@ -246,14 +272,13 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         rows_of.be_durable(tx)
-        wanted = {str(descriptor) for descriptor in sync.catalog.descriptors}
-        for stream in sorted(wanted - course.complete):
+        for stream in sorted(course.wanted - course.complete):
             rows_of.end_stream(tx, run, stream, status="incomplete")
         after = {name: state.watermark for name, state in rows_of.lock_states(tx, run.source_id).items()}
         report = SyncReport(
             run_id=run.run_id,
             source=sync.source.name,
-            status=_status(wanted, course, error),
+            status=_status(course, error),
             seconds=round(time.monotonic() - begun_at, 3),
             attempts=course.attempts,
             streams=stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after),
@@ -272,8 +297,8 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
     return report
 
 
-def _status(wanted: set[str], course: _Course, error: PayReadyError | None) -> RunStatus:
-    if error is None and wanted <= course.complete:
+def _status(course: _Course, error: PayReadyError | None) -> RunStatus:
+    if error is None and course.wanted <= course.complete:
         return "partial" if course.notes else "complete"
     return "partial" if course.complete else "failed"
 
