@@ -68,7 +68,7 @@ def etl(tenant: Slug, sources: Annotated[list[str], Field(max_length=100)] = [])
             waiting = [bring_in.submit(app, tenant, name, run_id) for name in steps.source_names(work, sources)]
             outcomes: list[SourceOutcome | BaseException] = [future.result(raise_on_failure=False) for future in waiting]
             done = [outcome for outcome in outcomes if isinstance(outcome, SourceOutcome)]
-            published = resolve(app, tenant, run_id) if done else None
+            published = resolve(app, tenant, run_id) if done and steps.may_publish(done) else None
     summary = _summary(run_id, outcomes, done, published)
     create_table_artifact(
         key=f"etl-{tenant}", table=[{"figure": key, "value": str(value)} for key, value in summary.model_dump().items()],

@@ -23,6 +23,7 @@ from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land import SyncOptions
 from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land_poison import PoisonLimit
 from pay_ready.pipeline.land_write import ShrinkGuard
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
@@ -102,6 +103,7 @@ class App:
                 max_retries=settings.etl.max_retries,
                 timeout_s=settings.etl.sync_timeout_minutes * 60,
                 guard=ShrinkGuard(max_percent=settings.etl.max_shrink_percent, accept=accept_shrink),
+                poison=PoisonLimit(max_percent=settings.etl.max_quarantine_percent),
             ),
             context=MappingContext(
                 phone_region=settings.staging.phone_region,

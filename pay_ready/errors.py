@@ -73,6 +73,10 @@ class CheckFailedError(PayReadyError):
     exit_code = 7
 
 
+class PublishHeldError(CheckFailedError):
+    """What a run brought in must not reach the published people and companies: the tenant's run stops before that."""
+
+
 class ContractError(PayReadyError):
     """A record or protocol message breaks its contract."""
 

@@ -39,6 +39,7 @@ class Etl(_Section):
     sync_timeout_minutes: float = Field(gt=0)
     max_retries: int = Field(ge=0, le=100)
     max_shrink_percent: float = Field(ge=0, le=100)
+    max_quarantine_percent: float = Field(ge=0, le=100)
 
 
 class Staging(_Section):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pay_ready.db import sources
-from pay_ready.db.sources import DataSource, SourceConfigV1
+from pay_ready.db.sources import Contract, DataSource, SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.land import Connector, Reading, SyncOptions
@@ -24,10 +24,12 @@ from tests.scripted_source import ARGV, START_MS, catalog_of, line_of
 QUICK = SyncOptions(limits=FlushLimits(rows=50), retry_wait_s=0.01)
 
 
-def add_source(database: Database, tenant: TenantId, name: str = "crm", settings: Mapping[str, Any] | None = None) -> DataSource:
+def add_source(
+    database: Database, tenant: TenantId, name: str = "crm", settings: Mapping[str, Any] | None = None, contract: Contract = "evolve"
+) -> DataSource:
     """A source named `name`."""
     with database.tenant_transaction(tenant) as tx:
-        config = SourceConfigV1(settings=dict(settings or {}))
+        config = SourceConfigV1(settings=dict(settings or {}), contract=contract)
         return sources.add(tx, name=name, kind="crm", ingest_mode="connector", connector="scripted", config=config, actor="tests")
 
 
@@ -47,11 +49,14 @@ def complete(stream: str = "people") -> StreamStatus:
     return StreamStatus(StreamDescriptor(stream), "COMPLETE")
 
 
-def stream_of(name: str = "people", *, key: bool = True, mode: str = "incremental", write: str | None = None) -> ConfiguredStream:
-    """A stream with `id` as key and `seq` as cursor."""
+def stream_of(
+    name: str = "people", *, key: bool = True, mode: str = "incremental", write: str | None = None, schema: Mapping[str, Any] | None = None
+) -> ConfiguredStream:
+    """A stream with `id` as key and `seq` as cursor; `schema` are the types of its fields."""
+    properties = {field: {"type": kind} for field, kind in (schema or {}).items()}
     offered = SourceStream(
         name=name,
-        json_schema=msgspec.Raw(b"{}"),
+        json_schema=msgspec.Raw(msgspec.json.encode({"properties": properties})),
         supported_sync_modes=("full_refresh", "incremental"),
         default_cursor_field=("seq",),
         source_defined_primary_key=(("id",),) if key else None,

@@ -1,6 +1,7 @@
 """`pay-ready sources`."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +13,18 @@ from pay_ready.errors import CheckFailedError, ConfigError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.db.sources import DataSource
+    from pay_ready.db.sources import Contract, DataSource
 
 app = typer.Typer(help="Sources: the systems whose records a tenant brings in.", no_args_is_help=True, rich_markup_mode=None)
 NameArgument = Annotated[str, typer.Argument(help="Name of the source within the tenant.")]
+
+
+class ContractWord(StrEnum):
+    """The words of `db.sources.Contract`, which --help must not load."""
+
+    EVOLVE = "evolve"
+    FREEZE = "freeze"
+    QUARANTINE = "quarantine"
 
 
 @app.command()
@@ -28,6 +37,9 @@ def add(
     config: Annotated[Path | None, typer.Option(help="JSON file with the connector's configuration; secrets in it are encrypted.")] = None,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="Your own mapping file, in the manner of config/sources/zendesk.toml.")] = None,
+    contract: Annotated[ContractWord, typer.Option(help="What becomes of a stream in which a field changed its type or is gone.")] = (
+        ContractWord.EVOLVE
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Add a source; it is checked before it is kept.
@@ -38,7 +50,7 @@ def add(
         raise UsageError("a source is either export files or a connector", "give --replay FOLDER or --connector name==version")
     settings = {"path": str(replay.expanduser().resolve())} if replay else _read_config(config)
     with opened_app() as opened:
-        source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping)
+        source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping, contract.value)
     if as_json:
         print_json("source", {"source": source, "check": found})
     else:
@@ -82,6 +94,27 @@ def list_all(tenant: TenantOption, as_json: JsonOption = False) -> None:
         print_table(("source", "kind", "how", "connector", "status", "changed"), rows)
 
 
+@app.command("accept-schema")
+def accept_schema(
+    tenant: TenantOption,
+    name: NameArgument,
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept the streams' present shape: the next sync takes it over, whatever the contract held back.
+
+    Example: pay-ready sources accept-schema crm -t acme --stream contacts
+    """
+    from pay_ready.pipeline.feed import accept_schemas
+
+    with opened_app() as opened:
+        given_up = accept_schemas(opened.database, opened.tenant(tenant).tenant_id, name, stream or (), actor=opened.actor)
+    if as_json:
+        print_json("accepted", {"source": name, "streams": given_up})
+    else:
+        say(f"the next sync of {name} takes over the shape of {', '.join(given_up)} - next: pay-ready run etl --tenant {tenant}")
+
+
 @app.command()
 def remove(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Remove a source: it is read no more and its credentials are deleted; the rows that it brought stay."""
@@ -99,12 +132,12 @@ def remove(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False
 
 def _add(
     opened: "App", tenant: str, name: str, kind: str, connector: str | None, settings: dict[str, Any], streams: list[str],
-    mapping: Path | None,
+    mapping: Path | None, contract: "Contract",
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     from pay_ready.pipeline.feed import NewSource, add_source
 
     own = str(mapping.expanduser().resolve()) if mapping else None
-    wanted = NewSource(name=name, kind=kind, connector=connector, settings=settings, streams=tuple(streams), mapping=own)
+    wanted = NewSource(name=name, kind=kind, connector=connector, settings=settings, streams=tuple(streams), mapping=own, contract=contract)
     note(f"checking {name}")
     tenant_id = opened.tenant(tenant).tenant_id
     source, found = add_source(opened.database, tenant_id, wanted, opened.feed, lambda: opened.keyring, actor=opened.actor)

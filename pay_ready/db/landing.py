@@ -16,8 +16,8 @@ from pay_ready.model.ids import RunId, SourceId, new_id
 # Refused records of which nobody can say to which stream they belong.
 UNKNOWN_STREAM = "(unknown)"
 
-_COLUMNS = ("stream_no", "record_key", "data", "payload_id", "content_hash", "cursor_order", "emitted_at", "deleted")
-_TYPES = ("int2", "text", "text", "uuid", "bytea", "text", "timestamptz", "bool")
+_COLUMNS = ("stream_no", "record_key", "data", "payload_id", "quality_flags", "content_hash", "cursor_order", "emitted_at", "deleted")
+_TYPES = ("int2", "text", "text", "uuid", "text", "bytea", "text", "timestamptz", "bool")
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -42,6 +42,7 @@ class LandingRow(Struct, frozen=True, gc=False):
     emitted_us: int  # microseconds since 2000-01-01 UTC, as Postgres counts
     deleted: bool = False
     payload: Payload | None = None
+    quality_flags: bytes | None = None  # JSON (QualityFlags): what was changed in it before it came
 
     @property
     def order(self) -> tuple[bytes, int, bytes]:
@@ -61,7 +62,7 @@ class StreamRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of records; `emitted` is the sum of the others."""
+    """What became of records; `emitted` is the sum of the others but `flagged`, those with quality flags."""
 
     emitted: int = 0
     landed: int = 0
@@ -69,6 +70,7 @@ class Counts:
     superseded: int = 0
     deleted: int = 0
     quarantined: int = 0
+    flagged: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Counts)})
@@ -128,6 +130,7 @@ class StreamRun:
     deleted: int
     quarantined: int
     tombstoned: int
+    flagged: int
     staged: int
     unmapped: int
     stage_quarantined: int
@@ -261,9 +264,10 @@ def copy_chunks(streams: Sequence[StreamRows]) -> Iterator[bytes]:
         for row in stream.rows:
             key, data, cursor = row.record_key, row.data, row.cursor_order
             piece = b"".join((
-                head(8, 2, number, len(key)), key,
+                head(9, 2, number, len(key)), key,
                 _NULL if data is None else length(len(data)) + data,
                 _NULL if row.payload is None else b"\0\0\0\x10" + row.payload.payload_id.bytes,
+                _NULL if row.quality_flags is None else length(len(row.quality_flags)) + row.quality_flags,
                 b"\0\0\0\x20", row.content_hash,
                 length(len(cursor)), cursor,
                 tail(8, row.emitted_us, 1, row.deleted),
@@ -383,4 +387,5 @@ def _counts(stream: StreamRows, found: Sequence[Any]) -> Counts:
     totals = dict.fromkeys(("landed", "unchanged", "superseded", "deleted"), 0)
     for row in found:
         totals[row.verdict] += row.row_count
-    return Counts(emitted=len(stream.rows), **totals)
+    flagged = sum(row.quality_flags is not None for row in stream.rows)
+    return Counts(emitted=len(stream.rows), flagged=flagged, **totals)

@@ -18,6 +18,7 @@ from pay_ready.secrets import Keyring
 IngestMode = Literal["replay", "connector", "airbyte"]
 Credential = Literal["config", "platform"]
 Status = Literal["active", "paused", "removed"]
+Contract = Literal["evolve", "freeze", "quarantine"]
 
 _COLUMN = "source_credentials.envelope"
 
@@ -44,6 +45,7 @@ class SourceConfigV1(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     streams: dict[str, StreamConfigV1] = Field(default_factory=dict)
     secret_keys: tuple[str, ...] = ()  # names that the connector declares secret: their values are masked wherever they show
+    contract: Contract = "evolve"  # what becomes of a stream in which a field changed its type or is gone
     mapping: str | None = None  # path of the user's own mapping; else the shipped one of the source's kind
 
 

@@ -18,7 +18,7 @@ from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import PartialError, PayReadyError
+from pay_ready.errors import PartialError, PayReadyError, PublishHeldError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
@@ -28,7 +28,7 @@ from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.resolve import resolve_tenant
-from pay_ready.pipeline.stage import StageReport, check_equations, stage_source
+from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
 from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
 
@@ -78,12 +78,15 @@ class EtlReport:
 
         Raises:
             PayReadyError: Every source failed: the error of the first.
+            PublishHeldError: A source brought what must not be published: nothing was.
             PartialError: Some did.
         """
         failed = [outcome for outcome in self.sources if outcome.error is not None]
         if self.status == "failed" and failed and failed[0].error is not None:
             raise failed[0].error
         if self.status != "complete":
+            if held := next((outcome.error for outcome in failed if isinstance(outcome.error, PublishHeldError)), None):
+                raise held
             names = ", ".join(outcome.source for outcome in failed) or "some streams are not complete"
             raise PartialError("part of the run did not finish", "run it again: it goes on from there", sources=names)
 
@@ -98,9 +101,15 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
     started, run_id = time.monotonic(), RunId(new_id())
     with alone(work, run_id):
         outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
-        brought = [outcome for outcome in outcomes if outcome.stage is not None]
-        resolved = resolve_step(work, run_id, progress=progress) if brought or not outcomes else None
+        resolved = resolve_step(work, run_id, progress=progress) if may_publish(outcomes) else None
     return _report(work, run_id, outcomes, resolved, started)
+
+
+def may_publish(outcomes: Sequence[SourceOutcome]) -> bool:
+    """Whether something was brought in (or nobody had to), and nothing of it must be held back."""
+    brought = [outcome for outcome in outcomes if outcome.stage is not None]
+    held = any(isinstance(outcome.error, PublishHeldError) for outcome in outcomes)
+    return bool(brought or not outcomes) and not held
 
 
 @contextmanager
@@ -136,6 +145,7 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
         stage = stage_step(work, name, run_id, progress=progress)
         with work.database.tenant_transaction(work.tenant) as tx:
             equations = check_equations(tx, sync.run_id)
+            refuse_poison(tx, sync.run_id, equations, work.options.poison, source=name)
         sync.raise_for_failure()
     except PayReadyError as error:
         log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)

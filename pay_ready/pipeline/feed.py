@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pay_ready.db import sources
-from pay_ready.db.sources import DataSource, SourceConfigV1, StreamConfigV1
+from pay_ready.db import schemas, sources
+from pay_ready.db.sources import Contract, DataSource, SourceConfigV1, StreamConfigV1
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import CheckFailedError, ConflictError, UsageError
+from pay_ready.db.tenants import audit
+from pay_ready.errors import CheckFailedError, ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
 from pay_ready.pipeline.land import Connector
 from pay_ready.pipeline.mapping.rules import SourceMapping
@@ -71,6 +72,7 @@ class NewSource:
     settings: Mapping[str, Any]
     streams: tuple[str, ...] = ()
     mapping: str | None = None
+    contract: Contract = "evolve"
 
     def unkept(self, tenant: TenantId) -> DataSource:
         """The source as it would be kept. A connector's configuration is secret as a whole: it is no part of the row.
@@ -84,6 +86,7 @@ class NewSource:
             settings=dict(self.settings) if self.connector is None else {},
             streams={stream: StreamConfigV1() for stream in self.streams},
             mapping=self.mapping,
+            contract=self.contract,
         )
         now = datetime.now(UTC)
         return DataSource(
@@ -132,6 +135,23 @@ def add_source(
             sources.put_credential(tx, kept.source_id, "config", json.dumps(dict(wanted.settings)).encode(), ring)
     mapped = [each for each in catalog.descriptors if (rules := feed.mapping.stream(each.name)) and rules.ignore is None]
     return kept, f"{len(catalog.descriptors)} streams, {len(mapped)} of them mapped"
+
+
+def accept_schemas(database: Database, tenant: TenantId, name: str, streams: Sequence[str], *, actor: str) -> list[str]:
+    """Give up the shapes that a source's streams are held to, so that the next sync takes over what it finds; the streams.
+
+    Raises:
+        NotFoundError: No such source, or a stream of it that was never seen; names those there are.
+    """
+    with database.tenant_transaction(tenant) as tx:
+        source = sources.require(tx, name)
+        known = schemas.current(tx, source.source_id)
+        if unknown := sorted(set(streams) - known.keys()):
+            hint = "choose one of " + (", ".join(sorted(known)) or "none: the source was never synced")
+            raise NotFoundError("no such stream with a known shape", hint, source=name, stream=", ".join(unknown))
+        schemas.close(tx, source.source_id, streams)
+        audit(tx, actor=actor, action="schema.accepted", subject_kind="data_source", subject_id=str(source.source_id))
+    return sorted(streams or known)
 
 
 def refuse_taken(there: DataSource | None) -> None:

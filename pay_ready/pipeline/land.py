@@ -6,6 +6,7 @@ when the source said COMPLETE and all before that is stored.
 """
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -19,14 +20,16 @@ from pay_ready.db import leases, sources
 from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import PartialError, PayReadyError, SecretError
+from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PublishHeldError, SecretError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land_begin import BegunRead, begin_read
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
 from pay_ready.pipeline.land_lease import held_lease
+from pay_ready.pipeline.land_poison import PoisonLimit
 from pay_ready.pipeline.land_queue import Write, committed_behind
 from pay_ready.pipeline.land_report import RunStatus, SyncReport, stored, stream_reports
+from pay_ready.pipeline.land_schema import JudgedSchemas, judge_schemas
 from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
 from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
@@ -37,6 +40,7 @@ from pay_ready.sources.protocol import Log, Message
 log = structlog.get_logger()
 
 _MOST_REMARKS = 20
+POISON_HINT = "the run was stopped, what is committed stays; look: pay-ready quarantine list; mend mapping or source and run again"
 
 
 class Reading(Protocol):
@@ -74,6 +78,7 @@ class SyncOptions:
     max_retries: int = 3
     timeout_s: float = 3600.0
     guard: ShrinkGuard = field(default_factory=ShrinkGuard)
+    poison: PoisonLimit = field(default_factory=PoisonLimit)
     lease_ttl_s: float = leases.TTL_S
     retry_wait_s: float = 1.0  # before the first retry; doubled each time, with jitter
 
@@ -102,12 +107,15 @@ class _Course:
     emitted: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    schema_changes: list[str] = field(default_factory=list)
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # by stream and reason
     before: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
 
     def note(self, written: Written) -> None:
         self.complete.update(written.complete)
         self.notes.extend(written.unbelieved)
+        self.refused.update(written.refused)
         for stream, counts in written.counts.items():
             self.emitted[stream] = self.emitted.get(stream, 0) + counts.emitted
 
@@ -208,8 +216,10 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         PayReadyError: The source failed, or the time is up; a TransientError when a retry may help.
     """
     course.attempts += 1
-    catalog = _planned(sync, run, course)
-    begun = begin_read(sync.database, sync.tenant, run, catalog, sync.source, sync.keyring, skip=course.complete)
+    judged = _judged(sync, run, course, _planned(sync, run, course))
+    begun = begin_read(
+        sync.database, sync.tenant, run, judged.catalog, sync.source, sync.keyring, skip=course.complete, refused=judged.refused
+    )
     for stream, watermark in begun.watermarks.items():
         course.before.setdefault(stream, watermark)
     if not begun.streams:
@@ -241,6 +251,18 @@ def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
     return catalog
 
 
+def _judged(sync: Sync, run: Landing, course: _Course, catalog: ConfiguredCatalog) -> JudgedSchemas:
+    """What of the catalog the source's contract lets through."""
+    judged = judge_schemas(sync.database, sync.tenant, run, sync.source, catalog)
+    course.schema_changes += judged.changes
+    course.notes += [note for note in judged.notes if note not in course.notes]
+    course.wanted -= set(judged.frozen)
+    if judged.frozen and not judged.catalog.streams:
+        hint = "nothing was read; accept the new shapes: pay-ready sources accept-schema"
+        raise CheckFailedError(f"the contract is frozen and every stream broke it: {'; '.join(judged.notes[:3])}", hint)
+    return judged
+
+
 def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
     return Lander(run.source_id, begun.streams, sync.options.limits, write, time.monotonic, has_all_state=begun.has_all_state)
 
@@ -259,6 +281,8 @@ def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Writ
 
 def _tell(sync: Sync, course: _Course, written: Written) -> None:
     course.note(written)
+    if reasons := sync.options.poison.reasons(course.emitted, course.refused):
+        raise PublishHeldError(f"too many records go to quarantine: {reasons}", POISON_HINT, source=sync.source.name)
     for stream in written.counts:
         sync.progress(ProgressEvent(step="sync", subject=f"{sync.source.name}/{stream}", done=course.emitted[stream]))
 
@@ -284,6 +308,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
             streams=stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after),
             notes=tuple(course.notes),
             remarks=tuple(course.remarks),
+            schema_changes=tuple(course.schema_changes),
             aborted_runs=aborted,
             error=error,
         )

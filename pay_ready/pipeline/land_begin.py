@@ -60,8 +60,12 @@ def begin_read(
     keyring: Keyring | None,
     *,
     skip: Collection[str] = (),
+    refused: Mapping[str, str] | None = None,
 ) -> BegunRead:
     """Begin every stream of the catalog but those to skip, in one transaction.
+
+    Args:
+        refused: By stream, why all of its records go to quarantine.
 
     Raises:
         ConflictError: The lease was taken over.
@@ -86,7 +90,7 @@ def begin_read(
         config=config,
         catalog=replace(catalog, streams=tuple(_with_generation(each, starts[str(each.descriptor)]) for each in wanted)),
         states=[state.encode() for state in states],
-        streams=[_begun(stream, starts[str(stream.descriptor)], source.config) for stream in wanted],
+        streams=[_begun(stream, starts[str(stream.descriptor)], source.config, refused or {}) for stream in wanted],
         watermarks={name: stored[name].watermark if name in stored else "" for name in starts},
         has_all_state=bool(all_state),
     )
@@ -111,13 +115,14 @@ def start_of(stream: ConfiguredStream, stored: StreamState | None, run: RunId, *
     return _Start(generation=generation + _drops_unseen(stream), pass_run=run, keep_state=False)
 
 
-def _begun(stream: ConfiguredStream, start: _Start, config: SourceConfig) -> BegunStream:
+def _begun(stream: ConfiguredStream, start: _Start, config: SourceConfig, refused: Mapping[str, str]) -> BegunStream:
     own = config.streams.get(stream.stream.name)
     plan = StreamPlan(
         stream=str(stream.descriptor),
         primary_key=stream.primary_key,
         cursor=stream.cursor_field,
         deleted_flag=own.deleted_flag if own and own.deleted_flag else CDC_DELETED,
+        refused_because=refused.get(str(stream.descriptor), ""),
     )
     return BegunStream(
         plan=plan,

@@ -280,8 +280,13 @@ def fold(rows: Sequence[LandingRow]) -> tuple[Sequence[LandingRow], Counts]:
         unchanged += other.content_hash == row.content_hash
         if row.order > other.order:
             best[row.record_key] = row
-    lost = len(rows) - len(best)
-    return list(best.values()), Counts(emitted=lost, unchanged=unchanged, superseded=lost - unchanged)
+    kept = list(best.values())
+    lost, flagged = len(rows) - len(kept), _flagged(rows) - _flagged(kept)
+    return kept, Counts(emitted=lost, unchanged=unchanged, superseded=lost - unchanged, flagged=flagged)
+
+
+def _flagged(rows: Sequence[LandingRow]) -> int:
+    return sum(row.quality_flags is not None for row in rows)
 
 
 def may_join(first: Flush, second: Flush) -> bool:

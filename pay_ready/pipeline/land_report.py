@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pay_ready.db.landing import StreamRun
-from pay_ready.errors import ContractError, PartialError, PayReadyError
+from pay_ready.errors import ContractError, PartialError, PayReadyError, PublishHeldError
 from pay_ready.model.ids import RunId
 
 RunStatus = Literal["complete", "partial", "failed"]
@@ -26,6 +26,7 @@ class StreamReport:
     deleted: int
     quarantined: int
     tombstoned: int
+    flagged: int
     watermark_before: str
     watermark_after: str
 
@@ -41,6 +42,7 @@ class SyncReport:
     attempts: int
     streams: Sequence[StreamReport]
     notes: Sequence[str] = ()  # why it is not complete, for example why a refresh dropped nothing
+    schema_changes: Sequence[str] = ()  # fields that are new, gone or of another type, and were taken over
     remarks: Sequence[str] = ()  # worth knowing, and no failure
     aborted_runs: int = 0  # runs of dead processes that this one closed
     error: PayReadyError | None = None
@@ -61,7 +63,7 @@ class SyncReport:
         Raises:
             PayReadyError: The run failed, or is partial (PartialError).
         """
-        if self.status == "failed" and self.error:
+        if self.error and (self.status == "failed" or isinstance(self.error, PublishHeldError)):
             raise self.error
         if self.status != "complete":
             why = self.error.what if self.error else "; ".join(self.notes) or "not every stream is complete"

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, structs
 
 from pay_ready.db.landing import LandingRow, Payload, Refused
 from pay_ready.model.ids import SourceId, stable_id
+from pay_ready.pipeline.land_flags import flags_of
 from pay_ready.pipeline.land_values import canonical, cursor_text, decode, fits_jsonb, key_text, lenient
 from pay_ready.sources.catalog import FieldPath
 from pay_ready.sources.protocol import Record
@@ -31,6 +32,7 @@ class StreamPlan:
     primary_key: tuple[FieldPath, ...] = ()
     cursor: FieldPath = ()
     deleted_flag: FieldPath = CDC_DELETED  # set in records that say that a row is gone
+    refused_because: str = ""  # the stream broke its contract: all of its records go to quarantine, for this reason
 
     @property
     def is_keyless(self) -> bool:
@@ -46,6 +48,12 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
     key_paths, cursor_path, flag_path = plan.primary_key, plan.cursor, plan.deleted_flag
     flag = flag_path[0]
 
+    def refuse(record: Record) -> Refused:
+        return refused(source, plan.stream, plan.refused_because, bytes(record.data), emitted_us(record.emitted_at))
+
+    if plan.refused_because:
+        return refuse
+
     def make(record: Record) -> LandingRow | Refused:
         raw, moment = bytes(record.data), emitted_us(record.emitted_at)
         try:
@@ -54,7 +62,9 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
             return refused(source, plan.stream, MALFORMED, raw, moment)
         if type(value) is not dict:
             return refused(source, plan.stream, MALFORMED, raw, moment)
-        digest = sha256(text).digest()
+        # What was changed in a row belongs to its version: the same values with other flags are another one.
+        flags = flags_of(bytes(record.meta)) if record.meta is not None else None
+        digest = sha256(text if flags is None else text + b"\0" + flags).digest()
         key = key_text([_at(value, path) for path in key_paths]) if key_paths else digest.hex().encode()
         if key is None:
             return refused(source, plan.stream, KEY_MISSING, raw, moment)
@@ -62,8 +72,8 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
         if flag in value and _is_set(_at(value, flag_path)):
             return LandingRow(key, None, digest, cursor, moment, deleted=True)
         if fits and len(text) <= LARGEST_DATA:
-            return LandingRow(key, text, digest, cursor, moment)
-        return LandingRow(key, None, digest, cursor, moment, payload=payload_of(source, raw))
+            return LandingRow(key, text, digest, cursor, moment, quality_flags=flags)
+        return LandingRow(key, None, digest, cursor, moment, payload=payload_of(source, raw), quality_flags=flags)
 
     return make
 
@@ -72,7 +82,7 @@ def by_reference(source: SourceId, row: LandingRow) -> LandingRow:
     """The same row with its data kept as bytes: for what the database would not take after all."""
     if row.data is None:
         return row
-    return LandingRow(row.record_key, None, row.content_hash, row.cursor_order, row.emitted_us, row.deleted, payload_of(source, row.data))
+    return structs.replace(row, data=None, payload=payload_of(source, row.data))
 
 
 def payload_of(source: SourceId, content: bytes) -> Payload:
@@ -111,8 +121,7 @@ def numbered(rows: Sequence[LandingRow], times: dict[str, int]) -> list[LandingR
         digest = row.record_key.decode()
         ordinal = times.get(digest, 0)
         times[digest] = ordinal + 1
-        key = b"%s.%d" % (row.record_key, ordinal)
-        made.append(LandingRow(key, row.data, row.content_hash, row.cursor_order, row.emitted_us, row.deleted, row.payload))
+        made.append(structs.replace(row, record_key=b"%s.%d" % (row.record_key, ordinal)))
     return made
 
 

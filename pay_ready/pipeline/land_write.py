@@ -1,6 +1,7 @@
 """One flush, one transaction: rows, states, counts and batch numbers become visible together or not at all."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
@@ -42,6 +43,7 @@ class Written:
     tombstoned: dict[str, int] = field(default_factory=dict)
     complete: Sequence[str] = ()
     unbelieved: Sequence[str] = ()  # reasons why refreshes dropped nothing
+    refused: Mapping[tuple[str, str], int] = field(default_factory=dict)  # records for quarantine, by stream and reason
 
     def __add__(self, after: "Written") -> "Written":
         counts = {name: self.counts.get(name, Counts()) + after.counts.get(name, Counts()) for name in self.counts | after.counts}
@@ -50,6 +52,7 @@ class Written:
             tombstoned=self.tombstoned | after.tombstoned,
             complete=[*self.complete, *after.complete],
             unbelieved=[*self.unbelieved, *after.unbelieved],
+            refused=Counter(self.refused) + Counter(after.refused),
         )
 
 
@@ -97,6 +100,7 @@ def _write(database: Database, tenant: TenantId, run: Landing, flush: Flush, gua
         tombstoned={stream: count for stream, count, _ in ended},
         complete=[stream for stream, _, _ in ended],
         unbelieved=[why for _, _, why in ended if why],
+        refused=Counter((each.stream, bad.reason) for each in flush.streams for bad in each.refused),
     )
 
 

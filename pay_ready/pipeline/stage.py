@@ -12,16 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 
-from pay_ready.db import staging
-from pay_ready.db.quarantine import quarantine_id
+from pay_ready.db import quarantine, staging
+from pay_ready.db.quarantine import QuarantineFilter, quarantine_id
 from pay_ready.db.staging import END_OF_TIME, Batch, ChunkScope, LandedKey, LandedRow, Position, Said, StreamEquations, Written
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import CheckFailedError, PayReadyError
+from pay_ready.errors import CheckFailedError, PayReadyError, PublishHeldError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import BatchId, RunId, SourceId, TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.staged import StagedRows
 from pay_ready.pipeline.contracts import Breach, StageOutcome, Unmapped, stage_record
+from pay_ready.pipeline.land_poison import PoisonLimit
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage_rows import RecordIds, UnstorableError, add_rows
@@ -170,6 +171,21 @@ def check_equations(tx: TenantTransaction, run: RunId) -> tuple[StreamEquations,
     found = staging.equations(tx, run)
     _require(run, found)
     return found
+
+
+def refuse_poison(tx: TenantTransaction, run: RunId, equations: Sequence[StreamEquations], limit: PoisonLimit, *, source: str) -> None:
+    """Stop before publishing when too much of what a run landed broke its contract; what is staged and set aside stays.
+
+    Raises:
+        PublishHeldError: Names the stream, the counts and the first ten reasons.
+    """
+    if not any(each.stage_quarantined >= limit.from_records for each in equations):
+        return
+    found = quarantine.groups(tx, QuarantineFilter(run_id=run, step="stage", status=None))
+    broken = {(each.stream, f"{each.reason} in {each.field}" if each.field else each.reason): each.row_count for each in found}
+    if reasons := limit.reasons({each.stream: each.landed for each in equations}, broken):
+        hint = "nothing was published; look: pay-ready quarantine list; mend the mapping, then pay-ready quarantine replay"
+        raise PublishHeldError(f"too many records broke their contract: {reasons}", hint, source=source)
 
 
 def _pages(database: Database, job: StageJob, stream: str) -> Iterator[StreamStaged]:

@@ -49,8 +49,12 @@ def sample(files: Iterable[ExportFile]) -> list[Mapping[str, object]]:
 
 
 def json_schema(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """A JSON schema of rows: the types that each property has; null is always allowed, for a sample proves no presence."""
+    """A JSON schema of rows: the types that each property has; null is always allowed, for a sample proves no presence.
+
+    `required` are the properties that every row of the sample had: whoever compares schemas may miss those.
+    """
     types: dict[str, set[str]] = {}
+    rows = list(rows)
     for row in rows:
         for name, value in row.items():
             types.setdefault(name, {"null"}).add(_type(value))
@@ -60,6 +64,8 @@ def json_schema(rows: Iterable[Mapping[str, object]]) -> bytes:
             "$schema": "http://json-schema.org/draft-07/schema#",
             "type": "object",
             "additionalProperties": True,
+            "x-pay-ready-sampled": True,
+            "required": [name for name in properties if all(name in row for row in rows)],
             "properties": properties,
         }
     )

@@ -16,6 +16,7 @@ create temp table landing_rows (
     record_key text collate "C" not null,
     data text,
     payload_id uuid,
+    quality_flags text,
     content_hash bytea not null,
     cursor_order text collate "C" not null,
     emitted_at timestamptz not null,
@@ -67,7 +68,8 @@ where tenant_id = %(tenant_id)s
 -- name: stream_runs
 -- params: run_id uuid
 select
-    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, tombstoned, staged, unmapped, stage_quarantined
+    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, tombstoned, flagged, staged, unmapped,
+    stage_quarantined
 from pay_ready.stream_runs
 where tenant_id = %(tenant_id)s
   and run_id = %(run_id)s
@@ -145,6 +147,7 @@ judged as materialized (
         copied.record_key,
         copied.data,
         copied.payload_id,
+        copied.quality_flags,
         copied.content_hash,
         copied.cursor_order,
         copied.emitted_at,
@@ -189,29 +192,30 @@ batches as (
 -- New rows apart: without "on conflict" they cost a seventh less, and nobody else writes under this lease.
 inserted as (
     insert into pay_ready.landed_records (
-        tenant_id, source_id, stream, record_key, data, payload_id, content_hash, generation, cursor_order, emitted_at, batch_id,
-        deleted_at
+        tenant_id, source_id, stream, record_key, data, payload_id, quality_flags, content_hash, generation, cursor_order, emitted_at,
+        batch_id, deleted_at
     )
     select
-        %(tenant_id)s, %(source_id)s, stream, record_key, data::jsonb, payload_id, content_hash, generation, cursor_order, emitted_at,
-        batch_id, case when deleted then now() end
+        %(tenant_id)s, %(source_id)s, stream, record_key, data::jsonb, payload_id, quality_flags::jsonb, content_hash, generation,
+        cursor_order, emitted_at, batch_id, case when deleted then now() end
     from judged
     where verdict = 'new'
 ),
 -- An update with a join would be planned without knowing how many rows there are; this one always goes by the key.
 replaced as (
     insert into pay_ready.landed_records as landed (
-        tenant_id, source_id, stream, record_key, data, payload_id, content_hash, generation, cursor_order, emitted_at, batch_id,
-        deleted_at
+        tenant_id, source_id, stream, record_key, data, payload_id, quality_flags, content_hash, generation, cursor_order, emitted_at,
+        batch_id, deleted_at
     )
     select
-        %(tenant_id)s, %(source_id)s, stream, record_key, data::jsonb, payload_id, content_hash, generation, cursor_order, emitted_at,
-        batch_id, case when deleted then now() end
+        %(tenant_id)s, %(source_id)s, stream, record_key, data::jsonb, payload_id, quality_flags::jsonb, content_hash, generation,
+        cursor_order, emitted_at, batch_id, case when deleted then now() end
     from judged
     where verdict = 'newer'
     on conflict (tenant_id, source_id, stream, record_key) do update
     set data = excluded.data,
         payload_id = excluded.payload_id,
+        quality_flags = excluded.quality_flags,
         content_hash = excluded.content_hash,
         generation = excluded.generation,
         cursor_order = excluded.cursor_order,
@@ -264,24 +268,26 @@ where streams.tenant_id = %(tenant_id)s
   and streams.stream = by_run.stream;
 
 -- name: add_counts
--- params: source_id uuid, run_id uuid, streams text[], and bigint[] of emitted, landed, unchanged, superseded, deleted, quarantined
+-- params: source_id uuid, run_id uuid, streams text[], and bigint[] of emitted, landed, unchanged, superseded, deleted, quarantined,
+-- flagged
 insert into pay_ready.stream_runs as streams (
-    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined
+    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, flagged
 )
 select
     %(tenant_id)s, %(run_id)s, %(source_id)s, added.stream, 'running', added.emitted, added.landed, added.unchanged, added.superseded,
-    added.deleted, added.quarantined
+    added.deleted, added.quarantined, added.flagged
 from unnest(
     %(streams)s::text[], %(emitted)s::bigint[], %(landed)s::bigint[], %(unchanged)s::bigint[], %(superseded)s::bigint[],
-    %(deleted)s::bigint[], %(quarantined)s::bigint[]
-) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined)
+    %(deleted)s::bigint[], %(quarantined)s::bigint[], %(flagged)s::bigint[]
+) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined, flagged)
 on conflict (tenant_id, run_id, stream) do update
 set emitted = streams.emitted + excluded.emitted,
     landed = streams.landed + excluded.landed,
     unchanged = streams.unchanged + excluded.unchanged,
     superseded = streams.superseded + excluded.superseded,
     deleted = streams.deleted + excluded.deleted,
-    quarantined = streams.quarantined + excluded.quarantined;
+    quarantined = streams.quarantined + excluded.quarantined,
+    flagged = streams.flagged + excluded.flagged;
 
 -- name: end_stream_run
 -- params: run_id uuid, stream text, status text, tombstoned bigint
@@ -474,6 +480,7 @@ marked as (
     update pay_ready.landed_records as landed
     set data = null,
         payload_id = null,
+        quality_flags = null,
         generation = %(generation)s,
         batch_id = %(batch_id)s,
         landed_at = now(),

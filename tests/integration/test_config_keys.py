@@ -130,7 +130,7 @@ def work_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object
             if tenants.find(tx) is None:
                 tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
         options = app.work("acme").options
-        return options.max_retries, options.timeout_s, options.guard.max_percent
+        return options.max_retries, options.timeout_s, options.guard.max_percent, options.poison.max_percent
 
 
 def pool_exhausted(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
@@ -281,6 +281,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "etl.sync_timeout_minutes": (1, work_options),
     "etl.max_retries": (0, work_options),
     "etl.max_shrink_percent": (50, work_options),
+    "etl.max_quarantine_percent": (50, work_options),
     "staging.phone_region": ("DE", phone_staged),
     "staging.time_zone": ("America/New_York", naive_time_staged),
     "staging.internal_domains": (["b.example"], side_staged),
