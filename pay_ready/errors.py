@@ -73,6 +73,14 @@ class CheckFailedError(PayReadyError):
     exit_code = 7
 
 
+class CountError(CheckFailedError):
+    """Records are unaccounted for: the equations of a run do not hold."""
+
+
+class HeldBackError(CheckFailedError):
+    """A stream is far smaller than when it was published last; publishing waits until somebody says that this is right."""
+
+
 class ContractError(PayReadyError):
     """A record or protocol message breaks its contract."""
 

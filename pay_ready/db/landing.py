@@ -131,6 +131,7 @@ class StreamRun:
     staged: int
     unmapped: int
     stage_quarantined: int
+    flagged: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,13 @@ def close_run(
 def stream_runs(tx: TenantTransaction, run: RunId) -> list[StreamRun]:
     """The counts of a run, by stream."""
     return [StreamRun(**row._asdict()) for row in tx.rows("landing.stream_runs", {"run_id": run})]
+
+
+def keep_watermarks(tx: TenantTransaction, run: RunId, watermarks: Mapping[str, tuple[str, str]]) -> None:
+    """Write the highest cursors before and after the run, by stream."""
+    kept = {"run_id": run, "streams": list(watermarks), "befores": [b for b, _ in watermarks.values()],
+            "afters": [a for _, a in watermarks.values()]}  # fmt: skip
+    tx.execute("landing.keep_watermarks", kept)
 
 
 def lock_states(tx: TenantTransaction, source: SourceId) -> dict[str, StreamState]:
