@@ -11,10 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pay_ready.app import App, open_app
-from pay_ready.errors import TransientError
+from pay_ready.errors import CheckFailedError, HeldBackError, TransientError
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline import etl as steps
 from pay_ready.pipeline.etl import SourceOutcome, TenantWork
+from pay_ready.pipeline.volume import Doubts
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
@@ -30,6 +31,7 @@ class EtlSummary(BaseModel):
     staged: int
     quarantined: int
     published_run: int | None
+    held_back: str  # why nothing was published: streams and counts; empty when nothing held it back
 
 
 def _is_transient(task: object, run: object, state: object) -> bool:  # noqa: ARG001 - Prefect's signature
@@ -43,9 +45,9 @@ def _is_transient(task: object, run: object, state: object) -> bool:  # noqa: AR
     task_run_name="bring in {source}", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
     retry_condition_fn=_is_transient,
 )  # fmt: skip
-def bring_in(app: App, slug: str, source: str, run_id: RunId) -> SourceOutcome:
+def bring_in(app: App, slug: str, source: str, run_id: RunId, accept_shrink: bool) -> SourceOutcome:
     """Sync and stage one source; a transient failure is raised, so that Prefect tries again."""
-    outcome = steps.bring_in(app.work(slug), source, run_id)
+    outcome = steps.bring_in(app.work(slug, accept_shrink=accept_shrink), source, run_id)
     if isinstance(outcome.error, TransientError):
         raise outcome.error
     return outcome
@@ -53,27 +55,42 @@ def bring_in(app: App, slug: str, source: str, run_id: RunId) -> SourceOutcome:
 
 @task(task_run_name="resolve", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
       retry_condition_fn=_is_transient)  # fmt: skip
-def resolve(app: App, slug: str, run_id: RunId) -> int | None:
-    """Resolve and publish; the number of the published run, or None when nothing changed."""
-    return steps.resolve_step(app.work(slug), run_id).run_no
+def resolve(app: App, slug: str, run_id: RunId, doubts: Doubts, accept_shrink: bool) -> int | None:
+    """Resolve and publish, unless a stream holds it back; the number of the published run, or None when nothing changed."""
+    return steps.resolve_step(app.work(slug, accept_shrink=accept_shrink), run_id, doubts=doubts).run_no
 
 
 @flow(name="etl", flow_run_name="etl {tenant}", timeout_seconds=6 * 3600, persist_result=False)
-def etl(tenant: Slug, sources: Annotated[list[str], Field(max_length=100)] = []) -> EtlSummary:  # noqa: B006 - Prefect copies it
-    """Sync, stage, resolve and publish one tenant. `sources`: only these; empty for all that are active."""
+def etl(
+    tenant: Slug,
+    sources: Annotated[list[str], Field(max_length=100)] = [],  # noqa: B006 - Prefect copies it
+    accept_shrink: bool = False,
+) -> EtlSummary:
+    """Sync, stage, resolve and publish one tenant.
+
+    `sources`: only these; empty for all that are active. `accept_shrink`: believe that much of a stream is gone.
+    """
     run_id = RunId(new_id())
+    published: int | None = None
     with open_app() as app:
         work: TenantWork = app.work(tenant)
         with steps.alone(work, run_id):
-            waiting = [bring_in.submit(app, tenant, name, run_id) for name in steps.source_names(work, sources)]
+            waiting = [bring_in.submit(app, tenant, name, run_id, accept_shrink) for name in steps.source_names(work, sources)]
             outcomes: list[SourceOutcome | BaseException] = [future.result(raise_on_failure=False) for future in waiting]
             done = [outcome for outcome in outcomes if isinstance(outcome, SourceOutcome)]
-            published = resolve(app, tenant, run_id) if done and steps.may_publish(done) else None
-    summary = _summary(run_id, outcomes, done, published)
+            held: CheckFailedError | None = steps.held_by(done)
+            if done and held is None:
+                try:
+                    published = resolve(app, tenant, run_id, steps.doubts_in(done), accept_shrink)
+                except HeldBackError as error:
+                    held = error
+    summary = _summary(run_id, outcomes, done, published, held)
     create_table_artifact(
         key=f"etl-{tenant}", table=[{"figure": key, "value": str(value)} for key, value in summary.model_dump().items()],
         description=f"pay_ready etl of {tenant}",
     )  # fmt: skip
+    if held is not None:
+        raise held
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
@@ -82,14 +99,21 @@ def etl(tenant: Slug, sources: Annotated[list[str], Field(max_length=100)] = [])
     return summary
 
 
-def _summary(run_id: RunId, outcomes: list[SourceOutcome | BaseException], done: list[SourceOutcome], published: int | None) -> EtlSummary:
+def _summary(
+    run_id: RunId,
+    outcomes: list[SourceOutcome | BaseException],
+    done: list[SourceOutcome],
+    published: int | None,
+    held: CheckFailedError | None,
+) -> EtlSummary:
     streams = [stream for outcome in done for stream in outcome.equations]
     bad = len(outcomes) - sum(outcome.error is None for outcome in done)
     return EtlSummary(
         run_id=str(run_id),
-        status="complete" if not bad else ("partial" if done else "failed"),
+        status="failed" if held or (not done and bad) else ("partial" if bad else "complete"),
         landed=sum(stream.landed for stream in streams),
         staged=sum(stream.staged for stream in streams),
         quarantined=sum(stream.quarantined + stream.stage_quarantined for stream in streams),
         published_run=published,
+        held_back=str(held or ""),
     )

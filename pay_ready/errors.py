@@ -77,6 +77,18 @@ class PublishHeldError(CheckFailedError):
     """What a run brought in must not reach the published people and companies: the tenant's run stops before that."""
 
 
+class CountError(PublishHeldError):
+    """Records are unaccounted for: the equations of a run do not hold."""
+
+
+class PoisonError(PublishHeldError):
+    """So many records of a stream are broken that the source or its mapping must be wrong."""
+
+
+class HeldBackError(PublishHeldError):
+    """A stream is far smaller than when it was published last; publishing waits until somebody says that this is right."""
+
+
 class ContractError(PayReadyError):
     """A record or protocol message breaks its contract."""
 

@@ -1,8 +1,9 @@
 """What tests of landing share: a source, a reading made of messages, and the scripted connector."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, Strea
 from pay_ready.sources.connector import ConnectorCommand, ConnectorRun
 from pay_ready.sources.decode import decode_line
 from pay_ready.sources.outcome import RunOutcome
-from pay_ready.sources.protocol import Catalog, Message, Record, SourceStream, State, StreamDescriptor, StreamStatus
+from pay_ready.sources.protocol import Catalog, Message, NotProtocol, Record, SourceStream, State, StreamDescriptor, StreamStatus
 from tests.scripted_source import ARGV, START_MS, catalog_of, line_of
 
 QUICK = SyncOptions(limits=FlushLimits(rows=50), retry_wait_s=0.01)
@@ -96,18 +97,27 @@ class Script:
 
 
 class _Scripted:
+    """A reading that counts what it gives, as a real one does, unless the script says what it counted."""
+
     def __init__(self, batches: Iterable[Sequence[Message]], said: RunOutcome | None, configured: ConfiguredCatalog) -> None:
         self._batches, self._said = batches, said
         self._statuses = dict.fromkeys(configured.descriptors, "")
+        self._records: Counter[StreamDescriptor] = Counter()
+        self._unreadable = 0
 
     def batches(self) -> Iterator[list[Message]]:
         for batch in self._batches:
             self._statuses.update({each.stream: each.status for each in batch if isinstance(each, StreamStatus)})
+            self._records.update(each.descriptor for each in batch if isinstance(each, Record))
+            self._unreadable += sum(isinstance(each, NotProtocol) and each.is_record for each in batch)
             yield list(batch)
 
     @property
     def outcome(self) -> RunOutcome:
-        return self._said or RunOutcome(connector="script", exit_code=0, statuses=self._statuses)
+        outcome = self._said or RunOutcome(connector="script", exit_code=0, statuses=self._statuses)
+        if outcome.records:
+            return outcome
+        return replace(outcome, records=dict(self._records), unreadable_records=self._unreadable)
 
 
 def says(*messages: Message) -> Script:

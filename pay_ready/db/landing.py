@@ -189,6 +189,13 @@ def stream_runs(tx: TenantTransaction, run: RunId) -> list[StreamRun]:
     return [StreamRun(**row._asdict()) for row in tx.rows("landing.stream_runs", {"run_id": run})]
 
 
+def keep_watermarks(tx: TenantTransaction, run: RunId, watermarks: Mapping[str, tuple[str, str]]) -> None:
+    """Write the highest cursors before and after the run, by stream."""
+    kept = {"run_id": run, "streams": list(watermarks), "befores": [b for b, _ in watermarks.values()],
+            "afters": [a for _, a in watermarks.values()]}  # fmt: skip
+    tx.execute("landing.keep_watermarks", kept)
+
+
 def lock_states(tx: TenantTransaction, source: SourceId) -> dict[str, StreamState]:
     """The states of a source by stream, locked until the end of the transaction."""
     found = (StreamState(**row._asdict()) for row in tx.rows("landing.states", {"source_id": source}))

@@ -68,6 +68,17 @@ def guard(tx: TenantTransaction, lease: Lease) -> None:
         raise lost(lease)
 
 
+def seize(tx: TenantTransaction, token: int, holder: str, *, ttl_s: float = TTL_S) -> Lease | None:
+    """Take a lease from whoever holds it under this token, alive or not; None when it is held no longer.
+
+    Waits for the end of the transaction that writes under it: what comes after finds a higher token, and is refused.
+    """
+    taken = tx.row("leases.seize", {
+        "known_token": token, "holder": holder, "token": tenants.next_number(tx, "lease_token"), "ttl_s": ttl_s,
+    })  # fmt: skip
+    return None if taken is None else Lease(name=taken.lease, holder=holder, token=taken.token)
+
+
 def release(tx: TenantTransaction, lease: Lease) -> bool:
     """Give the lease back; False when it was somebody else's by then."""
     return tx.execute("leases.release", {"lease": lease.name, "token": lease.token}) > 0
@@ -75,7 +86,7 @@ def release(tx: TenantTransaction, lease: Lease) -> bool:
 
 def lost(lease: Lease) -> ConflictError:
     """The error of a writer whose lease was taken over."""
-    hint = "nothing of it was written; let the newer run finish"
+    hint = "nothing of it was written; pay-ready runs list says which run goes on, or who aborted this one"
     return ConflictError("the lease was taken over by another run", hint, lease=lease.name, token=lease.token)
 
 
@@ -83,16 +94,35 @@ def _held(name: str, holder: str, since: str) -> RetryLaterError:
     return RetryLaterError("another run is at work", "wait for its end or try again later", lease=name, holder=holder, since=since)
 
 
-def _is_gone(holder: str) -> bool:
-    """Whether the holder was a process of this host and is no more; in doubt it lives, and its lease runs out by itself."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderProcess:
+    """The process that a holder names; `exists` is None where this host cannot say."""
+
+    host: str
+    pid: int
+    exists: bool | None
+
+
+def process_of(holder: str) -> HolderProcess | None:
+    """The process of a holder, looked up when it is one of this host; None when the holder names none."""
     host, _, rest = holder.partition(":")
     pid = rest.partition(":")[0]
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
+    if not pid.isdigit():
+        return None
+    return HolderProcess(host=host, pid=int(pid), exists=_exists(int(pid)) if host == socket.gethostname() else None)
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the holder was a process of this host and is no more; in doubt it lives, and its lease runs out by itself."""
+    process = process_of(holder)
+    return process is not None and process.exists is False
+
+
+def _exists(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
         return False
-    return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,7 +1,8 @@
-"""The order of the steps: sync and stage each source, then resolve and publish.
+"""The order of the steps: sync and stage each source, then look at the volumes, resolve and publish.
 
 Every step is recorded in step_runs, is callable alone, and may be repeated at any time. A source that fails does not hold the
-others back; the run is then partial.
+others back; the run is then partial. What holds the tenant back is a stream that is far smaller than when it was published
+last, and records that are unaccounted for: then nothing is resolved and nothing published.
 """
 
 import time
@@ -9,16 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import structlog
 
-from pay_ready.db import entities, leases, operation, sources
+from pay_ready.db import entities, leases, operation, sources, volume
 from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import PartialError, PayReadyError, PublishHeldError
+from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayReadyError, PublishHeldError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
@@ -28,7 +30,9 @@ from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.resolve import resolve_tenant
+from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
+from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
 from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
 
@@ -72,21 +76,23 @@ class EtlReport:
     sources: tuple[SourceOutcome, ...]
     resolve: ResolveReport | None
     seconds: float
+    held: CheckFailedError | None = None  # why nothing was resolved and published
 
     def raise_for_failure(self) -> None:
         """Raise what went wrong.
 
         Raises:
+            PublishHeldError: Nothing was published: a stream is far smaller than it was, too much of one is broken, or records
+                are unaccounted for.
             PayReadyError: Every source failed: the error of the first.
-            PublishHeldError: A source brought what must not be published: nothing was.
             PartialError: Some did.
         """
+        if self.held is not None:
+            raise self.held
         failed = [outcome for outcome in self.sources if outcome.error is not None]
         if self.status == "failed" and failed and failed[0].error is not None:
             raise failed[0].error
         if self.status != "complete":
-            if held := next((outcome.error for outcome in failed if isinstance(outcome.error, PublishHeldError)), None):
-                raise held
             names = ", ".join(outcome.source for outcome in failed) or "some streams are not complete"
             raise PartialError("part of the run did not finish", "run it again: it goes on from there", sources=names)
 
@@ -101,15 +107,24 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
     started, run_id = time.monotonic(), RunId(new_id())
     with alone(work, run_id):
         outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
-        resolved = resolve_step(work, run_id, progress=progress) if may_publish(outcomes) else None
-    return _report(work, run_id, outcomes, resolved, started)
+        resolved: ResolveReport | None = None
+        held: CheckFailedError | None = held_by(outcomes)
+        if held is None and (not outcomes or any(outcome.stage is not None for outcome in outcomes)):
+            try:
+                resolved = resolve_step(work, run_id, doubts=doubts_in(outcomes), progress=progress)
+            except HeldBackError as error:
+                held = error
+    return _report(work, run_id, outcomes, resolved, held, started)
 
 
-def may_publish(outcomes: Sequence[SourceOutcome]) -> bool:
-    """Whether something was brought in (or nobody had to), and nothing of it must be held back."""
-    brought = [outcome for outcome in outcomes if outcome.stage is not None]
-    held = any(isinstance(outcome.error, PublishHeldError) for outcome in outcomes)
-    return bool(brought or not outcomes) and not held
+def held_by(outcomes: Sequence[SourceOutcome]) -> PublishHeldError | None:
+    """Why nothing may be published: the first source that brought too much that is broken, or of which records are unaccounted for."""
+    return next((outcome.error for outcome in outcomes if isinstance(outcome.error, PublishHeldError)), None)
+
+
+def doubts_in(outcomes: Sequence[SourceOutcome]) -> Doubts:
+    """The refreshes that the brake did not believe."""
+    return doubts_of({outcome.source: outcome.sync.unbelieved for outcome in outcomes if outcome.sync})
 
 
 @contextmanager
@@ -144,8 +159,10 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
         sync = sync_step(work, name, run_id, progress=progress)
         stage = stage_step(work, name, run_id, progress=progress)
         with work.database.tenant_transaction(work.tenant) as tx:
-            equations = check_equations(tx, sync.run_id)
+            amend_report(tx, sync.run_id, partial(with_step, step="stage", seconds=stage.elapsed_s))
+            equations = check_equations(tx, sync.run_id, is_staged=True)
             refuse_poison(tx, sync.run_id, equations, work.options.poison, source=name)
+        sync = replace(sync, seconds_by_step={**sync.seconds_by_step, "stage": round(stage.elapsed_s, 3)})
         sync.raise_for_failure()
     except PayReadyError as error:
         log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
@@ -174,7 +191,7 @@ def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress
     """Stage what one source has landed.
 
     Raises:
-        CheckFailedError: The numbers of a run do not add up; what they are about was rolled back.
+        CountError: The numbers of a run do not add up; what they are about was rolled back.
     """
     with _recorded(work, run_id, "stage", name) as done:
         with work.database.tenant_transaction(work.tenant) as tx:
@@ -187,15 +204,22 @@ def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress
         return report
 
 
-def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> ResolveReport:
-    """Find out who is who, publish what changed, and keep the figures that `tenants show` prints.
+def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = None, progress: Progress = no_progress) -> ResolveReport:
+    """Look at the volumes, find out who is who, publish what changed, and keep the figures that `tenants show` prints.
 
     When another run published meanwhile, it is done again on what stands then, etl.max_retries times at most.
 
+    Args:
+        doubts: Refreshes that the brake did not believe.
+
     Raises:
+        HeldBackError: A stream is far smaller than when it was published last; nothing was resolved.
         RetryLaterError: Another run published meanwhile, each time.
     """
     options = work.options
+    with _recorded(work, run_id, "volume", "") as done:
+        sizes = guard_volume(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
+        done(len(sizes), "complete")
     resolve = transient_retries(
         resolve_tenant,
         attempts=options.max_retries + 1,
@@ -210,6 +234,7 @@ def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_pro
             counts = entities.counts(tx)
             published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
             entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
+            volume.keep_published(tx, sizes)
         done(report.people.records + report.companies.records, "complete")
         return report
 
@@ -237,12 +262,18 @@ def _recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Itera
 
 
 def _report(
-    work: TenantWork, run_id: RunId, outcomes: tuple[SourceOutcome, ...], resolve: ResolveReport | None, started: float
+    work: TenantWork,
+    run_id: RunId,
+    outcomes: tuple[SourceOutcome, ...],
+    resolve: ResolveReport | None,
+    held: CheckFailedError | None,
+    started: float,
 ) -> EtlReport:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     status: Literal["complete", "partial", "failed"] = "complete"
     if failed:
         status = "failed" if len(failed) == len(outcomes) and all(outcome.sync is None for outcome in failed) else "partial"
     return EtlReport(
-        run_id=run_id, tenant=work.slug, status=status, sources=outcomes, resolve=resolve, seconds=round(time.monotonic() - started, 3)
-    )
+        run_id=run_id, tenant=work.slug, status="failed" if held else status, sources=outcomes, resolve=resolve,
+        seconds=round(time.monotonic() - started, 3), held=held,
+    )  # fmt: skip

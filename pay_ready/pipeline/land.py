@@ -16,21 +16,24 @@ from typing import Any, Protocol
 import structlog
 
 from pay_ready.db import landing as rows_of
-from pay_ready.db import leases, sources
+from pay_ready.db import leases, runs, sources
 from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
-from pay_ready.db.tenancy import Database
-from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PublishHeldError, SecretError
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land_begin import BegunRead, begin_read
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
+from pay_ready.pipeline.land_check import emitted_by_stream, require_all_accounted
+from pay_ready.pipeline.land_findings import RunFindings
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_poison import PoisonLimit
 from pay_ready.pipeline.land_queue import Write, committed_behind
-from pay_ready.pipeline.land_report import RunStatus, SyncReport, stored, stream_reports
+from pay_ready.pipeline.land_report import RunStatus, StreamReport, SyncReport, Unbelieved, require_landing_equation, stream_reports
 from pay_ready.pipeline.land_schema import JudgedSchemas, judge_schemas
 from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
+from pay_ready.pipeline.run_column import stored
 from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
@@ -96,6 +99,7 @@ class Sync:
     options: SyncOptions
     progress: Progress
     is_whole: bool
+    findings: RunFindings = field(default_factory=RunFindings)
 
 
 @dataclass(slots=True)
@@ -105,16 +109,18 @@ class _Course:
     wanted: set[str] = field(default_factory=set)  # streams that the last plan names
     complete: set[str] = field(default_factory=set)
     emitted: dict[str, int] = field(default_factory=dict)
+    accounted: Mapping[str, int] = field(default_factory=dict)  # records by stream, before the attempt under way
     notes: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    schema_changes: list[str] = field(default_factory=list)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)  # by stream and reason
+    unbelieved: list[Unbelieved] = field(default_factory=list)
     before: dict[str, str] = field(default_factory=dict)
     attempts: int = 0
 
     def note(self, written: Written) -> None:
         self.complete.update(written.complete)
-        self.notes.extend(written.unbelieved)
+        self.unbelieved.extend(written.unbelieved)
+        self.notes.extend(map(str, written.unbelieved))
         self.refused.update(written.refused)
         for stream, counts in written.counts.items():
             self.emitted[stream] = self.emitted.get(stream, 0) + counts.emitted
@@ -135,6 +141,7 @@ def sync_source(
     options: SyncOptions | None = None,
     progress: Progress = no_progress,
     is_whole: bool = False,
+    findings: RunFindings | None = None,
 ) -> SyncReport:
     """Bring the records of a source in; the report says how it went, also when it failed.
 
@@ -143,6 +150,7 @@ def sync_source(
         keyring: For credentials; replay sources need none.
         is_whole: Whether the catalog is all that the source offers: a stream that was landed before and is not in it is then
             gone, and the run is partial, unless shrinking was accepted.
+        findings: What the caller, the plan or the connector find out beside the records; the report says it.
 
     Raises:
         NotFoundError: No such source.
@@ -156,7 +164,7 @@ def sync_source(
         source = sources.require_active(tx, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, plan=_plan_of(catalog), keyring=keyring,
-        options=options, progress=progress, is_whole=is_whole,
+        options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(),
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
@@ -216,10 +224,12 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         PayReadyError: The source failed, or the time is up; a TransientError when a retry may help.
     """
     course.attempts += 1
-    judged = _judged(sync, run, course, _planned(sync, run, course))
-    begun = begin_read(
-        sync.database, sync.tenant, run, judged.catalog, sync.source, sync.keyring, skip=course.complete, refused=judged.refused
-    )
+    clock = sync.findings.clock
+    with clock.measured("plan"):
+        judged = _judged(sync, run, course, _planned(sync, run, course))
+        begun = begin_read(
+            sync.database, sync.tenant, run, judged.catalog, sync.source, sync.keyring, skip=course.complete, refused=judged.refused
+        )
     for stream, watermark in begun.watermarks.items():
         course.before.setdefault(stream, watermark)
     if not begun.streams:
@@ -227,7 +237,7 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
     commits = committed_behind(partial(_commit, sync, run), partial(_tell, sync, course))
     with commits as write, sync.connector(begun.config, begun.catalog, begun.states) as reading:
         lander = _lander(sync, run, begun, write)
-        for messages in reading.batches():
+        for messages in clock.waited("read", reading.batches()):
             lander.take(messages)
             if sync.source.ingest_mode == "replay":  # what strange connectors warn of may be about people
                 course.remark(messages)
@@ -235,6 +245,8 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
                 hint = "what is committed stays: run again, or raise etl.sync_timeout_minutes"
                 raise PartialError("the sync took too long and was stopped", hint, source=sync.source.name)
         lander.finish()
+    with sync.database.tenant_transaction(sync.tenant) as tx:
+        require_all_accounted(run.run_id, reading.outcome, course.accounted, emitted_by_stream(tx, run.run_id))
     if error := reading.outcome.error():
         raise error
 
@@ -244,6 +256,7 @@ def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         states = rows_of.lock_states(tx, run.source_id)
+        course.accounted = emitted_by_stream(tx, run.run_id)
     catalog = sync.plan(states)
     course.wanted = {str(descriptor) for descriptor in catalog.descriptors}
     if course.attempts == 1:
@@ -254,7 +267,8 @@ def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
 def _judged(sync: Sync, run: Landing, course: _Course, catalog: ConfiguredCatalog) -> JudgedSchemas:
     """What of the catalog the source's contract lets through."""
     judged = judge_schemas(sync.database, sync.tenant, run, sync.source, catalog)
-    course.schema_changes += judged.changes
+    for stream, changes in judged.changes.items():
+        sync.findings.schema_changes.setdefault(stream, []).extend(changes)
     course.notes += [note for note in judged.notes if note not in course.notes]
     course.wanted -= set(judged.frozen)
     if judged.frozen and not judged.catalog.streams:
@@ -268,6 +282,11 @@ def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
 
 
 def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Written:
+    with sync.findings.clock.measured("write"):
+        return _committed(sync, run, item)
+
+
+def _committed(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Written:
     if not isinstance(item, NewConfig):
         return write_flushes(sync.database, sync.tenant, run, item, sync.options.guard)
     if sync.keyring is None:
@@ -282,35 +301,43 @@ def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Writ
 def _tell(sync: Sync, course: _Course, written: Written) -> None:
     course.note(written)
     if reasons := sync.options.poison.reasons(course.emitted, course.refused):
-        raise PublishHeldError(f"too many records go to quarantine: {reasons}", POISON_HINT, source=sync.source.name)
+        raise PoisonError(f"too many records go to quarantine: {reasons}", POISON_HINT, source=sync.source.name)
     for stream in written.counts:
         sync.progress(ProgressEvent(step="sync", subject=f"{sync.source.name}/{stream}", done=course.emitted[stream]))
 
 
 def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: int, error: PayReadyError | None) -> SyncReport:
-    """Close the run and report.
+    """Close the run and report. A run whose counts do not add up has failed, whatever else is said of it.
 
     Raises:
         ConflictError: The lease was taken over; the new holder has closed the run already.
     """
+    findings = sync.findings
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         rows_of.be_durable(tx)
         for stream in sorted(course.wanted - course.complete):
             rows_of.end_stream(tx, run, stream, status="incomplete")
-        after = {name: state.watermark for name, state in rows_of.lock_states(tx, run.source_id).items()}
+        streams = _stream_reports(tx, sync, run, course)
+        try:
+            require_landing_equation(run.run_id, streams)
+        except CheckFailedError as mismatch:
+            error = mismatch
         report = SyncReport(
             run_id=run.run_id,
             source=sync.source.name,
-            status=_status(course, error),
+            status=_status(course, error, findings),
             seconds=round(time.monotonic() - begun_at, 3),
             attempts=course.attempts,
-            streams=stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after),
-            notes=tuple(course.notes),
-            remarks=tuple(course.remarks),
-            schema_changes=tuple(course.schema_changes),
+            streams=streams,
+            notes=(*course.notes, *findings.notes),
+            remarks=(*course.remarks, *findings.remarks),
             aborted_runs=aborted,
             error=error,
+            seconds_by_step={step: round(seconds, 3) for step, seconds in findings.clock.seconds.items()},
+            schema_changes={stream: tuple(lines) for stream, lines in findings.schema_changes.items() if lines},
+            unbelieved=tuple(course.unbelieved),
+            job=findings.job,
         )
         rows_of.close_run(
             tx, run.run_id, status=report.status, report=stored(report), **_error_columns(error),
@@ -322,9 +349,20 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
     return report
 
 
-def _status(course: _Course, error: PayReadyError | None) -> RunStatus:
+def _stream_reports(tx: TenantTransaction, sync: Sync, run: Landing, course: _Course) -> tuple[StreamReport, ...]:
+    """Figures by stream; the watermarks are kept beside the counts, not in the report's column."""
+    after = {name: state.watermark for name, state in rows_of.lock_states(tx, run.source_id).items()}
+    earlier = runs.recent_volumes(tx, run.source_id, sync.source.ingest_mode, run.run_id)
+    reports = stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after, earlier)
+    rows_of.keep_watermarks(tx, run.run_id, {each.stream: (each.watermark_before, each.watermark_after) for each in reports})
+    return reports
+
+
+def _status(course: _Course, error: PayReadyError | None, findings: RunFindings) -> RunStatus:
+    if isinstance(error, CheckFailedError):
+        return "failed"
     if error is None and course.wanted <= course.complete:
-        return "partial" if course.notes else "complete"
+        return "partial" if course.notes or findings.notes else "complete"
     return "partial" if course.complete else "failed"
 
 

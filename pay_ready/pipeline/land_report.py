@@ -1,21 +1,40 @@
 """What a sync did, in figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from dataclasses import dataclass, field, fields
+from statistics import median
+from typing import Literal
 
 from pay_ready.db.landing import StreamRun
-from pay_ready.errors import ContractError, PartialError, PayReadyError, PublishHeldError
+from pay_ready.errors import CountError, PartialError, PayReadyError, PublishHeldError
 from pay_ready.model.ids import RunId
+from pay_ready.pipeline.land_findings import JobReport
 
 RunStatus = Literal["complete", "partial", "failed"]
+VolumeWord = Literal["usual", "high", "low", "first"]
+
+# Records: a stream that brings some rows more than it ever did is no news.
+_FEW = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamVolume:
+    """Records of a stream beside those of its last complete runs, ten at most, that came in the same way.
+
+    low: fewer than half of the least of them. high: more than twice the most of them, and a hundred more. first: there are none.
+    """
+
+    emitted: int
+    runs: int
+    median: float | None
+    least: int | None
+    most: int | None
+    word: VolumeWord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamReport:
-    """One stream: what became of its records, and its highest cursor (as sortable text) before and after."""
+    """One stream: what became of its records, and its highest cursor (as sortable text, maybe personal) before and after."""
 
     stream: str
     status: str
@@ -26,9 +45,30 @@ class StreamReport:
     deleted: int
     quarantined: int
     tombstoned: int
-    flagged: int
     watermark_before: str
     watermark_after: str
+    flagged: int = 0  # records in which source or destination had to change a value
+    volume: StreamVolume | None = None
+
+    @property
+    def landing_holds(self) -> bool:
+        """emitted = landed + unchanged + superseded + deleted + quarantined."""
+        return self.emitted == self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unbelieved:
+    """A refresh that dropped nothing, in rows: of `live` ones it no longer listed `gone`."""
+
+    stream: str
+    live: int
+    gone: int
+    reason: Literal["shrink", "unreadable"]  # too many at once, or records that nobody could read may have been among them
+
+    def __str__(self) -> str:
+        if self.reason == "shrink":
+            return f"{self.stream}: the source lists {self.gone} of {self.live} rows no longer; nothing was dropped"
+        return f"{self.stream}: records could not be read, so {self.gone} rows may only seem to be gone; nothing was dropped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +82,13 @@ class SyncReport:
     attempts: int
     streams: Sequence[StreamReport]
     notes: Sequence[str] = ()  # why it is not complete, for example why a refresh dropped nothing
-    schema_changes: Sequence[str] = ()  # fields that are new, gone or of another type, and were taken over
     remarks: Sequence[str] = ()  # worth knowing, and no failure
     aborted_runs: int = 0  # runs of dead processes that this one closed
     error: PayReadyError | None = None
+    seconds_by_step: Mapping[str, float] = field(default_factory=dict)  # steps may overlap
+    schema_changes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by stream: fields that are new, gone or retyped
+    unbelieved: Sequence[Unbelieved] = ()
+    job: JobReport | None = None
 
     @property
     def emitted(self) -> int:
@@ -71,66 +114,44 @@ class SyncReport:
             raise PartialError(f"the sync is partial: {why}", hint, source=self.source, run=self.run_id)
 
 
-class StreamReportV1(BaseModel):
-    """One stream in the column `sync_runs.report`. Without its watermarks: they may be personal."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    stream: str
-    status: str
-    emitted: int
-    landed: int
-    unchanged: int
-    superseded: int
-    deleted: int
-    quarantined: int
-    tombstoned: int
-
-
-class SyncReportV1(BaseModel):
-    """The column `sync_runs.report`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1] = 1
-    seconds: float
-    attempts: int
-    streams: tuple[StreamReportV1, ...]
-    notes: tuple[str, ...] = ()
-
-
-def stored(report: SyncReport) -> dict[str, Any]:
-    """The report as its column holds it."""
-    kept = set(StreamReportV1.model_fields)
-    streams = [{key: value for key, value in asdict(stream).items() if key in kept} for stream in report.streams]
-    column = SyncReportV1.model_validate(
-        {"seconds": report.seconds, "attempts": report.attempts, "streams": streams, "notes": tuple(report.notes)}
-    )
-    return column.model_dump(mode="json")
-
-
-def read_report(column: Mapping[str, Any]) -> SyncReportV1:
-    """A stored report of any version.
-
-    Raises:
-        ContractError: The version is unknown, or the column is not of its shape.
-    """
-    if column.get("schema_version") != 1:
-        raise ContractError("a report of an unknown version", "upgrade pay-ready", version=column.get("schema_version"))
-    try:
-        return SyncReportV1.model_validate(dict(column))
-    except ValidationError:
-        raise ContractError("a report is not of its shape", column="sync_runs.report") from None
-
-
-def stream_reports(runs: Sequence[StreamRun], before: Mapping[str, str], after: Mapping[str, str]) -> tuple[StreamReport, ...]:
-    """Reports from the stored counts and the watermarks by stream."""
+def stream_reports(
+    runs: Sequence[StreamRun], before: Mapping[str, str], after: Mapping[str, str], earlier: Mapping[str, Sequence[int]]
+) -> tuple[StreamReport, ...]:
+    """Reports from the stored counts, and by stream the watermarks and the records of earlier runs."""
     shared = {each.name for each in fields(StreamReport)} & {each.name for each in fields(StreamRun)}
     return tuple(
         StreamReport(
             **{name: getattr(run, name) for name in shared},
             watermark_before=before.get(run.stream, ""),
             watermark_after=after.get(run.stream, ""),
+            volume=volume_of(run.emitted, earlier.get(run.stream, ())),
         )
         for run in runs
     )
+
+
+def volume_of(emitted: int, earlier: Sequence[int]) -> StreamVolume:
+    """How many records a stream brought, beside what it brought in earlier runs."""
+    if not earlier:
+        return StreamVolume(emitted=emitted, runs=0, median=None, least=None, most=None, word="first")
+    least, most = min(earlier), max(earlier)
+    word: VolumeWord = "usual"
+    if emitted * 2 < least:
+        word = "low"
+    elif emitted > most * 2 and emitted - most > _FEW:
+        word = "high"
+    return StreamVolume(emitted=emitted, runs=len(earlier), median=float(median(earlier)), least=least, most=most, word=word)
+
+
+def require_landing_equation(run: RunId, streams: Sequence[StreamReport]) -> None:
+    """emitted = landed + unchanged + superseded + deleted + quarantined, for each stream.
+
+    Raises:
+        CountError: It does not hold; names the run, the stream and the counts.
+    """
+    for stream in streams:
+        if not stream.landing_holds:
+            counts = {name: getattr(stream, name) for name in ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")}
+            raise CountError(
+                "the counts of a run do not add up", "check it with: pay-ready verify", run=run, stream=stream.stream, **counts
+            )

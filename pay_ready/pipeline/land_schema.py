@@ -18,7 +18,7 @@ class JudgedSchemas:
     catalog: ConfiguredCatalog  # without the streams that are frozen
     refused: dict[str, str] = field(default_factory=dict)  # by stream: why its rows go to quarantine
     frozen: list[str] = field(default_factory=list)  # streams left unread
-    changes: list[str] = field(default_factory=list)  # what was taken over
+    changes: dict[str, list[str]] = field(default_factory=dict)  # by stream: what was taken over
     notes: list[str] = field(default_factory=list)  # what was not
 
 
@@ -43,7 +43,8 @@ def judge_schemas(database: Database, tenant: TenantId, run: Landing, source: Da
             if broken and contract != "evolve":
                 _hold_back(judged, source, stream, broken)
                 continue
-            judged.changes += [f"{stream}: {change}" for change in changes]
+            if changes:
+                judged.changes[stream] = [str(change) for change in changes]
             shape = after if before is None else taken_over(before, after)
             if shape != before:
                 schemas.replace(tx, run.source_id, stream, stored_fields(shape), run.run_id)

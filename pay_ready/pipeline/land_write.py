@@ -14,6 +14,7 @@ from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, BegunStream, Flush, together
+from pay_ready.pipeline.land_report import Unbelieved
 from pay_ready.pipeline.land_rows import CONTRACT_VERSION, by_reference, numbered
 
 # SQLSTATEs that say that a value is not to the server's taste: data exception, program limit exceeded, and the CHECK on the
@@ -23,7 +24,7 @@ _VALUE_REFUSED = ("22", "54", "23514")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShrinkGuard:
-    """How much of a stream a refresh may drop before it is not believed."""
+    """How much of a stream may go at once before it is not believed: by a refresh, or from one publish to the next."""
 
     max_percent: float = 10.0
     from_rows: int = 200
@@ -31,7 +32,7 @@ class ShrinkGuard:
 
     def refuses(self, shrink: Shrink) -> bool:
         """Whether so many rows would go that an empty answer of the source is likelier than the truth."""
-        too_many = shrink.live > self.from_rows and shrink.gone * 100 > shrink.live * self.max_percent
+        too_many = shrink.live >= self.from_rows and shrink.gone * 100 > shrink.live * self.max_percent
         return too_many and not self.accept
 
 
@@ -42,7 +43,7 @@ class Written:
     counts: dict[str, Counts] = field(default_factory=dict)
     tombstoned: dict[str, int] = field(default_factory=dict)
     complete: Sequence[str] = ()
-    unbelieved: Sequence[str] = ()  # reasons why refreshes dropped nothing
+    unbelieved: Sequence[Unbelieved] = ()  # refreshes that dropped nothing
     refused: Mapping[tuple[str, str], int] = field(default_factory=dict)  # records for quarantine, by stream and reason
 
     def __add__(self, after: "Written") -> "Written":
@@ -141,9 +142,9 @@ def _cover(tx: TenantTransaction, run: Landing, flush: Flush) -> None:
             rows_of.cover_seen_keys(tx, run, each.stream, each.begun.pass_run)
 
 
-def _end(tx: TenantTransaction, run: Landing, begun: BegunStream, guard: ShrinkGuard) -> tuple[str, int, str]:
+def _end(tx: TenantTransaction, run: Landing, begun: BegunStream, guard: ShrinkGuard) -> tuple[str, int, Unbelieved | None]:
     """End a complete stream: its name, the rows that are gone, and why none are when the refresh is not believed."""
-    stream, gone, why = begun.plan.stream, 0, ""
+    stream, gone, why = begun.plan.stream, 0, None
     if begun.drops_unseen and begun.pass_run:
         why = _doubt(tx, run, begun, begun.pass_run, guard)
         gone = 0 if why else rows_of.tombstone_unseen(tx, run, stream, begun.pass_run, begun.generation)
@@ -151,13 +152,13 @@ def _end(tx: TenantTransaction, run: Landing, begun: BegunStream, guard: ShrinkG
     return stream, gone, why
 
 
-def _doubt(tx: TenantTransaction, run: Landing, begun: BegunStream, pass_run: RunId, guard: ShrinkGuard) -> str:
+def _doubt(tx: TenantTransaction, run: Landing, begun: BegunStream, pass_run: RunId, guard: ShrinkGuard) -> Unbelieved | None:
     stream = begun.plan.stream
     shrink = rows_of.measure_shrink(tx, run, stream, pass_run, begun.generation)
     if shrink.gone == 0 or guard.accept:
-        return ""
+        return None
     if guard.refuses(shrink):
-        return f"{stream}: the source lists {shrink.gone} of {shrink.live} rows no longer; nothing was dropped"
+        return Unbelieved(stream=stream, live=shrink.live, gone=shrink.gone, reason="shrink")
     if rows_of.has_keyless_refused(tx, run, stream, pass_run):
-        return f"{stream}: records could not be read, so {shrink.gone} rows may only seem to be gone; nothing was dropped"
-    return ""
+        return Unbelieved(stream=stream, live=shrink.live, gone=shrink.gone, reason="unreadable")
+    return None

@@ -21,14 +21,16 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, PayReadyError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.land_lease import held_lease
-from pay_ready.pipeline.land_report import SyncReportV1
 from pay_ready.pipeline.land_rows import StreamPlan, row_maker
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
+from pay_ready.pipeline.run_column import plain_report
 from pay_ready.pipeline.stage import restage_records, stage_source
 from pay_ready.sources.protocol import Record
 
 MOST_AT_ONCE = 100_000
+# By this the run of a replay is known from a sync (sql/queries/runs.sql: recent_volumes).
+REPLAY_NOTE = "replayed from quarantine"
 
 Selection = Sequence[UUID] | QuarantineFilter
 
@@ -281,7 +283,7 @@ def _land(replay: Replay, run: Landing, stream: str, rows: Mapping[UUID, Landing
         landing.add_counts(tx, run, {stream: counts})
         quarantine.close(tx, list(rows), "replayed")
         quarantine.end_stream_run(tx, run.run_id, stream)
-        report = SyncReportV1(seconds=0.0, attempts=1, streams=(), notes=("replayed from quarantine",)).model_dump(mode="json")
+        report = plain_report(REPLAY_NOTE)
         landing.close_run(tx, run.run_id, status="complete", report=report, error_class=None, error_text=None)
         landing.number_batches(tx, run, [stream])
 

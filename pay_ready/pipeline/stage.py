@@ -16,7 +16,7 @@ from pay_ready.db import quarantine, staging
 from pay_ready.db.quarantine import QuarantineFilter, quarantine_id
 from pay_ready.db.staging import END_OF_TIME, Batch, ChunkScope, LandedKey, LandedRow, Position, Said, StreamEquations, Written
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import CheckFailedError, PayReadyError, PublishHeldError
+from pay_ready.errors import CountError, PayReadyError, PoisonError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import BatchId, RunId, SourceId, TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
@@ -119,7 +119,7 @@ def stage_source(
         batch_size: Landed rows of a page, about: batches stay whole.
 
     Raises:
-        CheckFailedError: The counts of a run do not add up; that page was rolled back, those before it stand.
+        CountError: The counts of a run do not add up; that page was rolled back, those before it stand.
     """
     started = time.monotonic()
     job = StageJob(tenant=tenant, source_id=source, mapping=mapping, context=context, page_rows=batch_size)
@@ -162,14 +162,21 @@ def restage_records(
     return total
 
 
-def check_equations(tx: TenantTransaction, run: RunId) -> tuple[StreamEquations, ...]:
+def check_equations(tx: TenantTransaction, run: RunId, *, is_staged: bool = False) -> tuple[StreamEquations, ...]:
     """Both equations of a landing run, a row per stream: what reports print.
 
+    Args:
+        is_staged: Whether staging is through, so that no row of the run may wait.
+
     Raises:
-        CheckFailedError: One does not hold; names the run, the stream and the counts.
+        CountError: One does not hold; names the run, the stream and the counts.
     """
     found = staging.equations(tx, run)
     _require(run, found)
+    for stream in found:
+        if is_staged and stream.waiting:
+            hint = "run it again; if it stays so: pay-ready verify"
+            raise CountError("landed rows were not staged", hint, run=run, stream=stream.stream, waiting=stream.waiting)
     return found
 
 
@@ -177,7 +184,7 @@ def refuse_poison(tx: TenantTransaction, run: RunId, equations: Sequence[StreamE
     """Stop before publishing when too much of what a run landed broke its contract; what is staged and set aside stays.
 
     Raises:
-        PublishHeldError: Names the stream, the counts and the first ten reasons.
+        PoisonError: Names the stream, the counts and the first ten reasons.
     """
     if not any(each.stage_quarantined >= limit.from_records for each in equations):
         return
@@ -185,7 +192,7 @@ def refuse_poison(tx: TenantTransaction, run: RunId, equations: Sequence[StreamE
     broken = {(each.stream, f"{each.reason} in {each.field}" if each.field else each.reason): each.row_count for each in found}
     if reasons := limit.reasons({each.stream: each.landed for each in equations}, broken):
         hint = "nothing was published; look: pay-ready quarantine list; mend the mapping, then pay-ready quarantine replay"
-        raise PublishHeldError(f"too many records broke their contract: {reasons}", hint, source=source)
+        raise PoisonError(f"too many records broke their contract: {reasons}", hint, source=source)
 
 
 def _pages(database: Database, job: StageJob, stream: str) -> Iterator[StreamStaged]:
@@ -349,7 +356,7 @@ def _add_breach(said: Said, job: StageJob, scope: ChunkScope, key: LandedKey, ro
 def _require_all_landed(batches: Sequence[Batch], seen: Mapping[BatchId, int], stream: str) -> None:
     for batch in batches:
         if (found := seen.get(batch.batch_id, 0)) != batch.landed:
-            raise CheckFailedError(
+            raise CountError(
                 "a batch and its rows disagree, nothing of the page was staged", "check it with: pay-ready verify", stream=stream,
                 batch=batch.batch_id, landed=batch.landed, found=found,
             )  # fmt: skip
@@ -364,7 +371,7 @@ def _require(run: RunId, found: Sequence[StreamEquations]) -> None:
     for stream in found:
         if not (stream.landing_holds and stream.staging_holds):
             counts = {each.name: getattr(stream, each.name) for each in fields(stream)}
-            raise CheckFailedError("the counts of a run do not add up", "check it with: pay-ready verify", run=run, **counts)
+            raise CountError("the counts of a run do not add up", "check it with: pay-ready verify", run=run, **counts)
 
 
 def _settings_version(context: MappingContext) -> str:

@@ -75,6 +75,16 @@ where tenant_id = %(tenant_id)s
   and run_id = %(run_id)s
 order by stream;
 
+-- name: keep_watermarks
+-- params: run_id uuid, streams text[], befores text[], afters text[]
+update pay_ready.stream_runs as streams
+set watermark_before = kept.watermark_before,
+    watermark_after = kept.watermark_after
+from unnest(%(streams)s::text[], %(befores)s::text[], %(afters)s::text[]) as kept (stream, watermark_before, watermark_after)
+where streams.tenant_id = %(tenant_id)s
+  and streams.run_id = %(run_id)s
+  and streams.stream = kept.stream;
+
 -- name: states
 -- params: source_id uuid
 select stream, state, watermark, generation, lease_token, pass_run_id

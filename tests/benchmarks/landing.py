@@ -30,7 +30,7 @@ from pay_ready.pipeline.land import Reading, SyncOptions, sync_source
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.lines import LineReader
 from pay_ready.sources.outcome import RunOutcome
-from pay_ready.sources.protocol import Message, StreamDescriptor
+from pay_ready.sources.protocol import Message, Record, StreamDescriptor
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.landing_support import add_source, catalog
 
@@ -63,17 +63,21 @@ class Bytes:
 
     def __init__(self, content: bytes, folder: Path) -> None:
         self._content, self._folder = content, folder
+        self._records = 0
 
     def batches(self) -> Iterator[list[Message]]:
         """The messages, decoded."""
         reader = LineReader(self._folder)
         for start in range(0, len(self._content), CHUNK_BYTES):
-            yield from reader.feed(self._content[start : start + CHUNK_BYTES])
+            for messages in reader.feed(self._content[start : start + CHUNK_BYTES]):
+                self._records += sum(isinstance(message, Record) for message in messages)
+                yield messages
 
     @property
     def outcome(self) -> RunOutcome:
         """All well."""
-        return RunOutcome(connector="benchmark", exit_code=0, statuses={StreamDescriptor("people"): "COMPLETE"})
+        people = StreamDescriptor("people")
+        return RunOutcome(connector="benchmark", exit_code=0, statuses={people: "COMPLETE"}, records={people: self._records})
 
 
 def connector(content: bytes, folder: Path) -> Callable[..., AbstractContextManager[Reading]]:

@@ -17,9 +17,10 @@ from pay_ready.errors import ConfigError, ConflictError, DeniedError, NotFoundEr
 from pay_ready.model.ids import RunId, SourceId, TenantId, new_id
 from pay_ready.pipeline.land import SyncOptions, sync_source
 from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, StreamFlush
-from pay_ready.pipeline.land_report import SyncReport, read_report
+from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.land_rows import StreamPlan
 from pay_ready.pipeline.land_write import ShrinkGuard, write_flushes
+from pay_ready.pipeline.run_column import read_report
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Control, LenientRecord, Message, NotProtocol, State, StreamDescriptor, StreamStatus, TraceError
