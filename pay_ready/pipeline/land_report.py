@@ -26,6 +26,8 @@ class StreamReport:
     deleted: int
     quarantined: int
     tombstoned: int
+    skipped: int
+    undated: int
     watermark_before: str
     watermark_after: str
 
@@ -83,6 +85,8 @@ class StreamReportV1(BaseModel):
     deleted: int
     quarantined: int
     tombstoned: int
+    skipped: int = 0
+    undated: int = 0
 
 
 class SyncReportV1(BaseModel):
