@@ -14,10 +14,10 @@ from pay_ready.db import sources as source_rows
 from pay_ready.db.landing import Counts, Landing, LandingRow, Payload, StreamMove, StreamRows
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, SourceId, TenantId, new_id
-from pay_ready.pipeline.land_values import canonical
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
+from pay_ready.sources.cursors import canonical
 
 MAPPING = """
 kind = "desk"

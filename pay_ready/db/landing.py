@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from pay_ready.db.leases import Lease, lost
 from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.model.backfill import ChunkKey
 from pay_ready.model.ids import RunId, SourceId, new_id
 
 # Refused records of which nobody can say to which stream they belong.
@@ -62,7 +63,7 @@ class StreamRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of records; `emitted` is the sum of the others but `flagged`, those with quality flags."""
+    """What became of records; `emitted` is the sum of the others, but for the last three, which are no part of it."""
 
     emitted: int = 0
     landed: int = 0
@@ -70,7 +71,9 @@ class Counts:
     superseded: int = 0
     deleted: int = 0
     quarantined: int = 0
-    flagged: int = 0
+    flagged: int = 0  # with quality flags
+    skipped: int = 0  # outside of a backfill's range
+    undated: int = 0  # without a date, so that no backfill can ask for them
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Counts)})
@@ -134,6 +137,8 @@ class StreamRun:
     staged: int
     unmapped: int
     stage_quarantined: int
+    skipped: int
+    undated: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,7 @@ class Landing:
     source_id: SourceId
     run_id: RunId
     lease: Lease
+    chunk: ChunkKey | None = None  # of a backfill; None: a live sync
 
     def params(self, **more: object) -> dict[str, object]:
         """Parameters of a statement about this run."""

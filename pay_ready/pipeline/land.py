@@ -15,17 +15,19 @@ from typing import Any, Protocol
 
 import structlog
 
+from pay_ready.db import backfills, leases, runs, sources
 from pay_ready.db import landing as rows_of
-from pay_ready.db import leases, runs, sources
 from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError
+from pay_ready.model.backfill import ChunkKey, ChunkStatus
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
+from pay_ready.pipeline import land_states
 from pay_ready.pipeline.land_begin import BegunRead, begin_read
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
-from pay_ready.pipeline.land_check import emitted_by_stream, require_all_accounted
+from pay_ready.pipeline.land_check import accounted_by_stream, require_all_accounted
 from pay_ready.pipeline.land_findings import RunFindings
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_poison import PoisonLimit
@@ -39,11 +41,16 @@ from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Log, Message
+from pay_ready.sources.ranges import RecordRange
 
 log = structlog.get_logger()
 
 _MOST_REMARKS = 20
 POISON_HINT = "the run was stopped, what is committed stays; look: pay-ready quarantine list; mend mapping or source and run again"
+
+
+class StoppedError(PayReadyError):
+    """What a run is closed with when something that is not ours to judge ends it, for example Ctrl-C."""
 
 
 class Reading(Protocol):
@@ -84,6 +91,15 @@ class SyncOptions:
     poison: PoisonLimit = field(default_factory=PoisonLimit)
     lease_ttl_s: float = leases.TTL_S
     retry_wait_s: float = 1.0  # before the first retry; doubled each time, with jitter
+    lease_wait_s: float = 0.0  # for the source, while another run is at work on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRead:
+    """The chunk of a backfill that a read is for, and the records that belong to it."""
+
+    key: ChunkKey
+    records: RecordRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +116,7 @@ class Sync:
     progress: Progress
     is_whole: bool
     findings: RunFindings = field(default_factory=RunFindings)
+    chunk: ChunkRead | None = None
 
 
 @dataclass(slots=True)
@@ -142,6 +159,7 @@ def sync_source(
     progress: Progress = no_progress,
     is_whole: bool = False,
     findings: RunFindings | None = None,
+    chunk: ChunkRead | None = None,
 ) -> SyncReport:
     """Bring the records of a source in; the report says how it went, also when it failed.
 
@@ -151,12 +169,13 @@ def sync_source(
         is_whole: Whether the catalog is all that the source offers: a stream that was landed before and is not in it is then
             gone, and the run is partial, unless shrinking was accepted.
         findings: What the caller, the plan or the connector find out beside the records; the report says it.
+        chunk: Land its records alone, from its scratch state on; nothing of the live streams moves but their rows.
 
     Raises:
         NotFoundError: No such source.
         DeniedError: The source is paused.
-        RetryLaterError: Another run is at work on it.
-        ConflictError: Another run took the lease over; nothing was written after that.
+        RetryLaterError: Another run is at work on it, still after `lease_wait_s`.
+        ConflictError: Another run took the lease over; nothing was written after that. Or the chunk is complete already.
         TransientError: The database is away, so that not even the run could be closed.
     """
     options = options or SyncOptions()
@@ -164,12 +183,13 @@ def sync_source(
         source = sources.require_active(tx, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, plan=_plan_of(catalog), keyring=keyring,
-        options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(),
+        options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(), chunk=chunk,
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
-    with held_lease(database, tenant, f"source:{source.source_id}", holder, ttl_s=options.lease_ttl_s) as lease:
-        return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease))
+    name = f"source:{source.source_id}"
+    with held_lease(database, tenant, name, holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s) as lease:
+        return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease, chunk=chunk.key if chunk else None))
 
 
 def _plan_of(catalog: ConfiguredCatalog | Plan) -> Plan:
@@ -182,7 +202,9 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
     begun_at, course = time.monotonic(), _Course()
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
-        aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
+        aborted = rows_of.open_run(tx, run, "backfill" if run.chunk else sync.source.ingest_mode)
+        if run.chunk:
+            backfills.begin_chunk(tx, run, run.chunk)
     error: PayReadyError | None = None
     try:
         _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
@@ -190,7 +212,7 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
         error = failure
     except BaseException as failure:
         # Not ours to judge, but the run shall not look alive: closed, then raised on.
-        _close(sync, run, course, begun_at, aborted, PayReadyError(f"stopped by {type(failure).__name__}"))
+        _close(sync, run, course, begun_at, aborted, StoppedError(f"stopped by {type(failure).__name__}"))
         raise
     return _close(sync, run, course, begun_at, aborted, error)
 
@@ -228,8 +250,9 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
     with clock.measured("plan"):
         judged = _judged(sync, run, course, _planned(sync, run, course))
         begun = begin_read(
-            sync.database, sync.tenant, run, judged.catalog, sync.source, sync.keyring, skip=course.complete, refused=judged.refused
-        )
+            sync.database, sync.tenant, run, judged.catalog, sync.source, sync.keyring, skip=course.complete, refused=judged.refused,
+            records=sync.chunk.records if sync.chunk else None,
+        )  # fmt: skip
     for stream, watermark in begun.watermarks.items():
         course.before.setdefault(stream, watermark)
     if not begun.streams:
@@ -246,7 +269,7 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
                 raise PartialError("the sync took too long and was stopped", hint, source=sync.source.name)
         lander.finish()
     with sync.database.tenant_transaction(sync.tenant) as tx:
-        require_all_accounted(run.run_id, reading.outcome, course.accounted, emitted_by_stream(tx, run.run_id))
+        require_all_accounted(run.run_id, reading.outcome, course.accounted, accounted_by_stream(tx, run.run_id))
     if error := reading.outcome.error():
         raise error
 
@@ -255,8 +278,9 @@ def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
     """What to read now. The states are read under the lease, so nobody else moves them until the read begins."""
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
-        states = rows_of.lock_states(tx, run.source_id)
-        course.accounted = emitted_by_stream(tx, run.run_id)
+        states = land_states.lock_states(tx, run)
+        course.accounted = accounted_by_stream(tx, run.run_id)
+        course.complete |= land_states.complete_streams(tx, run)
     catalog = sync.plan(states)
     course.wanted = {str(descriptor) for descriptor in catalog.descriptors}
     if course.attempts == 1:
@@ -317,7 +341,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         leases.guard(tx, run.lease)
         rows_of.be_durable(tx)
         for stream in sorted(course.wanted - course.complete):
-            rows_of.end_stream(tx, run, stream, status="incomplete")
+            land_states.end_stream(tx, run, stream, status="incomplete")
         streams = _stream_reports(tx, sync, run, course)
         try:
             require_landing_equation(run.run_id, streams)
@@ -342,6 +366,8 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         rows_of.close_run(
             tx, run.run_id, status=report.status, report=stored(report), **_error_columns(error),
         )  # fmt: skip
+        if run.chunk:
+            backfills.end_chunk(tx, run.chunk, _chunk_status(report), error)
     log.info(
         "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
         landed=report.landed, elapsed_s=report.seconds,
@@ -364,6 +390,12 @@ def _status(course: _Course, error: PayReadyError | None, findings: RunFindings)
     if error is None and course.wanted <= course.complete:
         return "partial" if course.notes or findings.notes else "complete"
     return "partial" if course.complete else "failed"
+
+
+def _chunk_status(report: SyncReport) -> ChunkStatus:
+    if report.status == "complete":
+        return "complete"
+    return "interrupted" if isinstance(report.error, StoppedError) else "failed"
 
 
 def _error_columns(error: PayReadyError | None) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource, SourceConfig
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId
+from pay_ready.pipeline import land_states
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, BegunStream
 from pay_ready.pipeline.land_rows import CDC_DELETED, StreamPlan
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, StreamChoice
+from pay_ready.sources.ranges import RecordRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +63,13 @@ def begin_read(
     *,
     skip: Collection[str] = (),
     refused: Mapping[str, str] | None = None,
+    records: RecordRange | None = None,
 ) -> BegunRead:
     """Begin every stream of the catalog but those to skip, in one transaction.
 
     Args:
         refused: By stream, why all of its records go to quarantine.
+        records: The records to land; None: all of them.
 
     Raises:
         ConflictError: The lease was taken over.
@@ -76,21 +80,21 @@ def begin_read(
         leases.guard(tx, run.lease)
         rows_of.be_durable(tx)
         config = sources.connector_config(tx, source, keyring)
-        stored = rows_of.lock_states(tx, run.source_id)
+        stored = land_states.lock_states(tx, run)
         all_state = stored[ALL_STREAMS].state if ALL_STREAMS in stored else None
         starts = {
             str(stream.descriptor): start_of(stream, stored.get(str(stream.descriptor)), run.run_id, has_all_state=bool(all_state))
             for stream in wanted
         }
         for name, start in sorted(starts.items()):
-            rows_of.begin_stream(tx, run, name, generation=start.generation, pass_run=start.pass_run, keep_state=start.keep_state)
+            land_states.begin_stream(tx, run, name, generation=start.generation, pass_run=start.pass_run, keep_state=start.keep_state)
     kept = [stored[name].state for name, start in starts.items() if start.keep_state and name in stored]
     states = [all_state] if all_state else [state for state in kept if state]
     return BegunRead(
         config=config,
         catalog=replace(catalog, streams=tuple(_with_generation(each, starts[str(each.descriptor)]) for each in wanted)),
         states=[state.encode() for state in states],
-        streams=[_begun(stream, starts[str(stream.descriptor)], source.config, refused or {}) for stream in wanted],
+        streams=[_begun(stream, starts[str(stream.descriptor)], source.config, refused or {}, records) for stream in wanted],
         watermarks={name: stored[name].watermark if name in stored else "" for name in starts},
         has_all_state=bool(all_state),
     )
@@ -115,7 +119,9 @@ def start_of(stream: ConfiguredStream, stored: StreamState | None, run: RunId, *
     return _Start(generation=generation + _drops_unseen(stream), pass_run=run, keep_state=False)
 
 
-def _begun(stream: ConfiguredStream, start: _Start, config: SourceConfig, refused: Mapping[str, str]) -> BegunStream:
+def _begun(
+    stream: ConfiguredStream, start: _Start, config: SourceConfig, refused: Mapping[str, str], records: RecordRange | None
+) -> BegunStream:
     own = config.streams.get(stream.stream.name)
     plan = StreamPlan(
         stream=str(stream.descriptor),
@@ -130,6 +136,7 @@ def _begun(stream: ConfiguredStream, start: _Start, config: SourceConfig, refuse
         pass_run=start.pass_run,
         remembers_keys=_drops_unseen(stream) or plan.is_keyless,
         drops_unseen=_drops_unseen(stream),
+        records=records,
     )
 
 

@@ -7,8 +7,10 @@ from functools import reduce
 
 from pay_ready.db.landing import UNKNOWN_STREAM, Counts, LandingRow, Refused
 from pay_ready.model.ids import RunId, SourceId
+from pay_ready.pipeline.land_range import Outside, RangedMaker, ranged
 from pay_ready.pipeline.land_rows import UNEXPECTED, RowMaker, StreamPlan, refused, row_maker
 from pay_ready.sources.protocol import Control, Message, NotProtocol, Oversized, Record, State, StreamDescriptor, StreamStatus
+from pay_ready.sources.ranges import RecordRange
 
 # States that concern all streams are kept under this name.
 ALL_STREAMS = ""
@@ -35,6 +37,7 @@ class BegunStream:
     pass_run: RunId | None = None  # the pass under way
     remembers_keys: bool = False  # a refresh or a keyless stream: keys of the pass are kept
     drops_unseen: bool = False  # a refresh: what it does not list is gone
+    records: RecordRange | None = None  # those to land; None: all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +78,19 @@ class NewConfig:
 class _Buffered:
     begun: BegunStream | None
     stream: str
-    make: RowMaker | None
+    make: RowMaker | RangedMaker | None
     sealed: list[LandingRow | Refused] = field(default_factory=list)  # covered by a state
     open: list[LandingRow | Refused] = field(default_factory=list)
     state: str | None = None
     has_uncovered: bool = False  # rows went out before their state
     covers_earlier: bool = False
     is_complete: bool = False
+    outside: dict[Outside, int] = field(default_factory=dict)  # records out of range since the last flush
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a flush would change anything."""
+        return bool(self.sealed or self.state or self.is_complete or self.covers_earlier or self.outside)
 
 
 class Lander:
@@ -102,7 +111,7 @@ class Lander:
     ) -> None:
         self._has_all_state = has_all_state
         self._source, self._limits, self._write, self._clock = source, limits, write, clock
-        self._streams = {begun.plan.stream: _Buffered(begun, begun.plan.stream, row_maker(source, begun.plan)) for begun in streams}
+        self._streams = {begun.plan.stream: _Buffered(begun, begun.plan.stream, _maker(source, begun)) for begun in streams}
         self._by_name: dict[tuple[str | None, str], _Buffered] = {}
         self._all_state: str | None = None
         self._sealed_rows = self._sealed_bytes = self._open_rows = self._open_bytes = 0
@@ -131,7 +140,11 @@ class Lander:
         if make is None:
             buffered.open.append(refused(self._source, buffered.stream, UNEXPECTED, bytes(record.data)))
         else:
-            buffered.open.append(make(record))
+            made = make(record)
+            if isinstance(made, str):
+                buffered.outside[made] = buffered.outside.get(made, 0) + 1
+                return
+            buffered.open.append(made)
         self._open_rows += 1
         self._open_bytes += len(record.data)
         if self._open_rows >= _PATIENCE * self._limits.rows or self._open_bytes >= _PATIENCE * self._limits.size_bytes:
@@ -227,12 +240,13 @@ class Lander:
             if buffered.begun is None:
                 # No state will ever cover a stream that nobody asked for.
                 self._seal(buffered)
-        ready = [each for each in self._streams.values() if each.sealed or each.state or each.is_complete or each.covers_earlier]
+        ready = [each for each in self._streams.values() if each.has_news]
         flushes = [_flush_of(each, each.sealed) for each in ready]
         if flushes or self._all_state is not None:
             self._write(Flush(streams=flushes, all_streams_state=self._all_state))
         for buffered in self._streams.values():
             buffered.sealed, buffered.state, buffered.is_complete, buffered.covers_earlier = [], None, False, False
+            buffered.outside = {}
         self._all_state = None
         self._sealed_rows = self._sealed_bytes = 0
         self._flushed_at = self._clock()
@@ -248,6 +262,11 @@ class Lander:
         self._open_rows = self._open_bytes = 0
 
 
+def _maker(source: SourceId, begun: BegunStream) -> RowMaker | RangedMaker:
+    make = row_maker(source, begun.plan)
+    return ranged(make, begun.plan, begun.records) if begun.records else make
+
+
 def _flush_of(buffered: _Buffered, taken: Sequence[LandingRow | Refused]) -> StreamFlush:
     rows = [each for each in taken if isinstance(each, LandingRow)]
     bad = [each for each in taken if isinstance(each, Refused)]
@@ -257,7 +276,7 @@ def _flush_of(buffered: _Buffered, taken: Sequence[LandingRow | Refused]) -> Str
         stream=buffered.stream,
         begun=buffered.begun,
         rows=best,
-        folded=folded + Counts(emitted=len(bad), quarantined=len(bad)),
+        folded=folded + Counts(emitted=len(bad), quarantined=len(bad), **buffered.outside),
         refused=bad,
         state=buffered.state,
         watermark=max((row.cursor_order for row in rows), default=b"").decode(),

@@ -47,6 +47,8 @@ class StreamReport:
     tombstoned: int
     watermark_before: str
     watermark_after: str
+    skipped: int = 0  # records outside of a backfill's range
+    undated: int = 0  # records without a date, so that no backfill can ask for them
     flagged: int = 0  # records in which source or destination had to change a value
     volume: StreamVolume | None = None
 

@@ -10,8 +10,9 @@ from msgspec import MsgspecError, structs
 from pay_ready.db.landing import LandingRow, Payload, Refused
 from pay_ready.model.ids import SourceId, stable_id
 from pay_ready.pipeline.land_flags import flags_of
-from pay_ready.pipeline.land_values import canonical, cursor_text, decode, fits_jsonb, key_text, lenient
+from pay_ready.pipeline.land_values import decode, fits_jsonb, key_text, lenient
 from pay_ready.sources.catalog import FieldPath
+from pay_ready.sources.cursors import canonical, cursor_text
 from pay_ready.sources.protocol import Record
 
 LARGEST_DATA = 32 << 20  # bytes; landed_records has the same limit
@@ -65,11 +66,11 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
         # What was changed in a row belongs to its version: the same values with other flags are another one.
         flags = flags_of(bytes(record.meta)) if record.meta is not None else None
         digest = sha256(text if flags is None else text + b"\0" + flags).digest()
-        key = key_text([_at(value, path) for path in key_paths]) if key_paths else digest.hex().encode()
+        key = key_text([value_at(value, path) for path in key_paths]) if key_paths else digest.hex().encode()
         if key is None:
             return refused(source, plan.stream, KEY_MISSING, raw, moment)
-        cursor = cursor_text(_at(value, cursor_path)) if cursor_path else b""
-        if flag in value and _is_set(_at(value, flag_path)):
+        cursor = cursor_text(value_at(value, cursor_path)) if cursor_path else b""
+        if flag in value and _is_set(value_at(value, flag_path)):
             return LandingRow(key, None, digest, cursor, moment, deleted=True)
         if fits and len(text) <= LARGEST_DATA:
             return LandingRow(key, text, digest, cursor, moment, quality_flags=flags)
@@ -143,7 +144,8 @@ def _read(raw: bytes, *, strict: bool) -> tuple[object, bytes, bool]:
     return value, text, False
 
 
-def _at(value: object, path: FieldPath) -> object:
+def value_at(value: object, path: FieldPath) -> object:
+    """What stands at a path in a record; None when nothing does."""
     for name in path:
         if type(value) is not dict:
             return None

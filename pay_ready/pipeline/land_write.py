@@ -13,6 +13,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId
+from pay_ready.pipeline import land_states
 from pay_ready.pipeline.land_buffer import ALL_STREAMS, BegunStream, Flush, together
 from pay_ready.pipeline.land_report import Unbelieved
 from pay_ready.pipeline.land_rows import CONTRACT_VERSION, by_reference, numbered
@@ -83,9 +84,9 @@ def _write(database: Database, tenant: TenantId, run: Landing, flush: Flush, gua
     with database.tenant_transaction(tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
         rows_of.begin_flush(tx)
-        rows_of.move_states(tx, run, _moves(flush))
+        land_states.move_states(tx, run, _moves(flush))
         if flush.all_streams_state == "":
-            rows_of.clear_state(tx, run, ALL_STREAMS)
+            land_states.clear_state(tx, run, ALL_STREAMS)
         failpoint("land.after_states")
         counts = _land(tx, run, flush)
         failpoint("land.after_rows")
@@ -125,7 +126,7 @@ def _land(tx: TenantTransaction, run: Landing, flush: Flush) -> dict[str, Counts
     ]
     landed = rows_of.land_rows(tx, run, wanted, covered=flush.covered)
     counts = {each.stream: each.folded + landed.get(each.stream, Counts()) for each in flush.streams}
-    return {stream: count for stream, count in counts.items() if count.emitted}
+    return {stream: count for stream, count in counts.items() if count != Counts()}
 
 
 def _keyed(tx: TenantTransaction, run: Landing, begun: BegunStream, rows: Sequence[LandingRow]) -> Sequence[LandingRow]:
@@ -148,7 +149,7 @@ def _end(tx: TenantTransaction, run: Landing, begun: BegunStream, guard: ShrinkG
     if begun.drops_unseen and begun.pass_run:
         why = _doubt(tx, run, begun, begun.pass_run, guard)
         gone = 0 if why else rows_of.tombstone_unseen(tx, run, stream, begun.pass_run, begun.generation)
-    rows_of.end_stream(tx, run, stream, status="complete", tombstoned=gone)
+    land_states.end_stream(tx, run, stream, status="complete", tombstoned=gone)
     return stream, gone, why
 
 

@@ -60,6 +60,8 @@ class StreamReportV2(StreamReportV1):
     """One stream, still without its watermarks."""
 
     flagged: int = 0
+    skipped: int = 0
+    undated: int = 0
     volume: StreamVolumeV2 | None = None
 
 

@@ -68,8 +68,8 @@ where tenant_id = %(tenant_id)s
 -- name: stream_runs
 -- params: run_id uuid
 select
-    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, tombstoned, flagged, staged, unmapped,
-    stage_quarantined
+    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, tombstoned, flagged, skipped, undated, staged,
+    unmapped, stage_quarantined
 from pay_ready.stream_runs
 where tenant_id = %(tenant_id)s
   and run_id = %(run_id)s
@@ -279,17 +279,17 @@ where streams.tenant_id = %(tenant_id)s
 
 -- name: add_counts
 -- params: source_id uuid, run_id uuid, streams text[], and bigint[] of emitted, landed, unchanged, superseded, deleted, quarantined,
--- flagged
+-- flagged, skipped, undated
 insert into pay_ready.stream_runs as streams (
-    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, flagged
+    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, flagged, skipped, undated
 )
 select
     %(tenant_id)s, %(run_id)s, %(source_id)s, added.stream, 'running', added.emitted, added.landed, added.unchanged, added.superseded,
-    added.deleted, added.quarantined, added.flagged
+    added.deleted, added.quarantined, added.flagged, added.skipped, added.undated
 from unnest(
     %(streams)s::text[], %(emitted)s::bigint[], %(landed)s::bigint[], %(unchanged)s::bigint[], %(superseded)s::bigint[],
-    %(deleted)s::bigint[], %(quarantined)s::bigint[], %(flagged)s::bigint[]
-) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined, flagged)
+    %(deleted)s::bigint[], %(quarantined)s::bigint[], %(flagged)s::bigint[], %(skipped)s::bigint[], %(undated)s::bigint[]
+) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined, flagged, skipped, undated)
 on conflict (tenant_id, run_id, stream) do update
 set emitted = streams.emitted + excluded.emitted,
     landed = streams.landed + excluded.landed,
@@ -297,7 +297,9 @@ set emitted = streams.emitted + excluded.emitted,
     superseded = streams.superseded + excluded.superseded,
     deleted = streams.deleted + excluded.deleted,
     quarantined = streams.quarantined + excluded.quarantined,
-    flagged = streams.flagged + excluded.flagged;
+    flagged = streams.flagged + excluded.flagged,
+    skipped = streams.skipped + excluded.skipped,
+    undated = streams.undated + excluded.undated;
 
 -- name: end_stream_run
 -- params: run_id uuid, stream text, status text, tombstoned bigint
@@ -399,19 +401,27 @@ where tenant_id = %(tenant_id)s
   and not covered;
 
 -- name: drop_uncovered_seen_keys
+-- Of live passes: a backfill's chunk under way keeps its own.
 -- params: source_id uuid, stream text
-delete from pay_ready.seen_keys
-where tenant_id = %(tenant_id)s
-  and source_id = %(source_id)s
-  and stream = %(stream)s
-  and not covered;
+delete from pay_ready.seen_keys as seen
+where seen.tenant_id = %(tenant_id)s
+  and seen.source_id = %(source_id)s
+  and seen.stream = %(stream)s
+  and not seen.covered
+  and not exists (
+      select from pay_ready.backfill_runs as runs where runs.tenant_id = %(tenant_id)s and runs.run_id = seen.run_id
+  );
 
 -- name: drop_seen_keys
+-- Of live passes.
 -- params: source_id uuid, stream text
-delete from pay_ready.seen_keys
-where tenant_id = %(tenant_id)s
-  and source_id = %(source_id)s
-  and stream = %(stream)s;
+delete from pay_ready.seen_keys as seen
+where seen.tenant_id = %(tenant_id)s
+  and seen.source_id = %(source_id)s
+  and seen.stream = %(stream)s
+  and not exists (
+      select from pay_ready.backfill_runs as runs where runs.tenant_id = %(tenant_id)s and runs.run_id = seen.run_id
+  );
 
 -- name: times_seen
 -- How often rows without a key were listed in this pass, for those that were: their keys are "<digest>.<ordinal>".
@@ -450,16 +460,19 @@ where landed.tenant_id = %(tenant_id)s
   and landed.deleted_at is null;
 
 -- name: keyless_quarantined
--- Whether records of a pass could not be read, so that nobody knows which rows they were.
+-- Whether records of a pass could not be read, so that nobody knows which rows they were. Backfills are no part of a pass.
 -- params: source_id uuid, stream text, pass_run_id uuid, unknown_stream text
 select exists (
     select
-    from pay_ready.stream_runs
-    where tenant_id = %(tenant_id)s
-      and source_id = %(source_id)s
-      and stream in (%(stream)s, %(unknown_stream)s)
-      and run_id >= %(pass_run_id)s
-      and quarantined > 0
+    from pay_ready.stream_runs as streams
+    where streams.tenant_id = %(tenant_id)s
+      and streams.source_id = %(source_id)s
+      and streams.stream in (%(stream)s, %(unknown_stream)s)
+      and streams.run_id >= %(pass_run_id)s
+      and streams.quarantined > 0
+      and not exists (
+          select from pay_ready.backfill_runs as runs where runs.tenant_id = %(tenant_id)s and runs.run_id = streams.run_id
+      )
 );
 
 -- name: tombstone_unseen

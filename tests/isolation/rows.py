@@ -245,8 +245,13 @@ def _always(*values: str) -> Callable[[_Place], Sequence[str]]:
     return lambda place: values  # noqa: ARG005
 
 
+def _texts(place: _Place) -> Sequence[str]:
+    return [f"{{{place.marked},another}}"]
+
+
 _MAKERS: Mapping[str, Callable[[_Place], Sequence[str]]] = {
     "text": _text,
+    "text[]": _texts,
     "uuid": _uuid,
     "bytea": _bytes,
     "jsonb": _json,

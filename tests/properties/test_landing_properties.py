@@ -19,7 +19,8 @@ from pay_ready.model.ids import SourceId, TenantId, new_id, stable_id
 from pay_ready.pipeline.land import sync_source
 from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, StreamFlush, fold, may_join, together
 from pay_ready.pipeline.land_rows import StreamPlan, numbered, row_maker
-from pay_ready.pipeline.land_values import LONGEST_KEY, canonical, cursor_text, decode, key_text
+from pay_ready.pipeline.land_values import LONGEST_KEY, decode, key_text
+from pay_ready.sources.cursors import canonical, cursor_text
 from pay_ready.sources.protocol import Message, Record, State
 from tests.conftest import Scratch
 from tests.landing_support import QUICK, add_source, catalog, complete, record, says, state, stream_of
