@@ -11,6 +11,7 @@ create table if not exists pay_ready.platform_jobs (
     job_id bigint check (job_id > 0),
     job_type text not null check (job_type in ('sync', 'reset')),
     started_by_us boolean not null,
+    after_job_id bigint not null check (after_job_id >= 0),
     seen_status text not null default '' check (length(seen_status) <= 100),
     outcome text check (outcome in ('succeeded', 'failed', 'cancelled', 'lost', 'not_started')),
     requested_at timestamptz not null default now(),
@@ -26,7 +27,7 @@ create table if not exists pay_ready.platform_jobs (
     primary key (tenant_id, request_id),
     foreign key (tenant_id, source_id) references pay_ready.data_sources (tenant_id, source_id)
 );
-create unique index if not exists platform_jobs_by_job on pay_ready.platform_jobs (tenant_id, source_id, job_id);
+create index if not exists platform_jobs_by_job on pay_ready.platform_jobs (tenant_id, source_id, job_id);
 create index if not exists platform_jobs_open on pay_ready.platform_jobs (tenant_id, source_id, requested_at) where outcome is null;
 call pay_ready.protect_table('platform_jobs');
 call pay_ready.describe_table('platform_jobs', 'Jobs of the Airbyte platform: the row is there before the request, the id before the first poll.', $$
@@ -35,7 +36,8 @@ call pay_ready.describe_table('platform_jobs', 'Jobs of the Airbyte platform: th
     connection_id internal Connection in Airbyte.
     job_id        internal Airbyte's number of the job; empty while the answer to the request is not known.
     job_type      internal sync or reset.
-    started_by_us internal Whether our request started it: no other job is ever cancelled by us.
+    started_by_us internal Whether our request surely started it: no other job is ever cancelled by us.
+    after_job_id  internal The connection's newest job before the request (0: none): a job of ours has a higher number.
     seen_status   internal The last word that Airbyte said of it.
     outcome       internal How it ended; empty while nobody knows of its end. not_started: the request came to nothing.
     requested_at  internal When it was asked for or found.
@@ -44,8 +46,8 @@ call pay_ready.describe_table('platform_jobs', 'Jobs of the Airbyte platform: th
     finished_at   internal When its end was seen.
     rows_synced   internal Rows, as Airbyte counts them.
     bytes_synced  internal Bytes, as Airbyte counts them.
-    attempts      internal Attempts, where Airbyte says so.
-    failure       internal Airbyte's reason, masked.
+    attempts      internal Attempts at least: Airbyte names none, but says when a job stands between two.
+    failure       internal What is known of why it did not succeed, masked.
 $$);
 
 create table if not exists pay_ready.stream_schemas (
