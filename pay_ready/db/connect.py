@@ -1,7 +1,7 @@
 """Single connections, and what keeps one from coming about: said at once, in a line, without the password."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,12 +16,13 @@ _REASON = re.compile(r".*(?:failed|error): (?:FATAL:\s+)?(.+)")
 
 
 @contextmanager
-def connected(url: str, *, variable: str) -> Iterator[psycopg.Connection[Any]]:
+def connected(url: str, *, variable: str, parameters: Mapping[str, Any] | None = None) -> Iterator[psycopg.Connection[Any]]:
     """An autocommit connection for a moment.
 
     Args:
         url: Where to.
         variable: The setting that holds the URL, for the error.
+        parameters: Of libpq, for example its keepalives; they outrank those of the URL.
 
     Raises:
         ConfigError: The URL is none, or names a database that is not there.
@@ -30,7 +31,9 @@ def connected(url: str, *, variable: str) -> Iterator[psycopg.Connection[Any]]:
     """
     with translating():
         try:
-            connection = psycopg.connect(url, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_TIMEOUT_S)
+            connection = psycopg.connect(
+                url, autocommit=True, prepare_threshold=None, **{"connect_timeout": CONNECT_TIMEOUT_S, **(parameters or {})}
+            )
         except psycopg.ProgrammingError:
             hint = "write it like postgresql://user:password@host:5432/database"  # pragma: allowlist secret
             raise ConfigError("not a database URL", hint, setting=variable) from None

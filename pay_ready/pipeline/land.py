@@ -283,6 +283,7 @@ def _planned(sync: Sync, run: Landing, course: _Course) -> ConfiguredCatalog:
         course.complete |= land_states.complete_streams(tx, run)
     catalog = sync.plan(states)
     course.wanted = {str(descriptor) for descriptor in catalog.descriptors}
+    course.notes += [note for note in catalog.notes if note not in course.notes]
     if course.attempts == 1:
         course.notes += _vanished(sync, states, course.wanted)
     return catalog

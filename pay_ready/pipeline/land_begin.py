@@ -127,7 +127,7 @@ def _begun(
         stream=str(stream.descriptor),
         primary_key=stream.primary_key,
         cursor=stream.cursor_field,
-        deleted_flag=own.deleted_flag if own and own.deleted_flag else CDC_DELETED,
+        deleted_flags=(CDC_DELETED, own.deleted_flag) if own and own.deleted_flag else (CDC_DELETED,),
         refused_because=refused.get(str(stream.descriptor), ""),
     )
     return BegunStream(

@@ -32,7 +32,7 @@ class StreamPlan:
     stream: str
     primary_key: tuple[FieldPath, ...] = ()
     cursor: FieldPath = ()
-    deleted_flag: FieldPath = CDC_DELETED  # set in records that say that a row is gone
+    deleted_flags: tuple[FieldPath, ...] = (CDC_DELETED,)  # one of them set: the record says that its row is gone
     refused_because: str = ""  # the stream broke its contract: all of its records go to quarantine, for this reason
 
     @property
@@ -46,8 +46,8 @@ RowMaker = Callable[[Record], LandingRow | Refused]
 
 def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
     """A function from a record of the stream to its row. A keyless row gets its digest as key; the ordinal comes later."""
-    key_paths, cursor_path, flag_path = plan.primary_key, plan.cursor, plan.deleted_flag
-    flag = flag_path[0]
+    key_paths, cursor_path = plan.primary_key, plan.cursor
+    delete_marks = [(path[0], path) for path in plan.deleted_flags]
 
     def refuse(record: Record) -> Refused:
         return refused(source, plan.stream, plan.refused_because, bytes(record.data), emitted_us(record.emitted_at))
@@ -70,8 +70,9 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
         if key is None:
             return refused(source, plan.stream, KEY_MISSING, raw, moment)
         cursor = cursor_text(value_at(value, cursor_path)) if cursor_path else b""
-        if flag in value and _is_set(value_at(value, flag_path)):
-            return LandingRow(key, None, digest, cursor, moment, deleted=True)
+        for name, path in delete_marks:
+            if name in value and _is_set(value_at(value, path)):
+                return LandingRow(key, None, digest, cursor, moment, deleted=True)
         if fits and len(text) <= LARGEST_DATA:
             return LandingRow(key, text, digest, cursor, moment, quality_flags=flags)
         return LandingRow(key, None, digest, cursor, moment, payload=payload_of(source, raw), quality_flags=flags)

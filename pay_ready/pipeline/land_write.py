@@ -149,6 +149,9 @@ def _end(tx: TenantTransaction, run: Landing, begun: BegunStream, guard: ShrinkG
     if begun.drops_unseen and begun.pass_run:
         why = _doubt(tx, run, begun, begun.pass_run, guard)
         gone = 0 if why else rows_of.tombstone_unseen(tx, run, stream, begun.pass_run, begun.generation)
+    if why:
+        # What the refresh said last must not stand for more than was taken over: the next one begins anew.
+        land_states.clear_state(tx, run, stream)
     land_states.end_stream(tx, run, stream, status="complete", tombstoned=gone)
     return stream, gone, why
 

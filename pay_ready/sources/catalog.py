@@ -52,10 +52,11 @@ class ConfiguredStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredCatalog:
-    """The streams of one read. `sync_id` numbers the sync."""
+    """The streams of one read. `sync_id` numbers the sync; `notes` say what was asked for and cannot be read."""
 
     streams: tuple[ConfiguredStream, ...]
     sync_id: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def descriptors(self) -> tuple[StreamDescriptor, ...]:
