@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pay_ready.cli import connectors, demo, entities, keys, quarantine, run, server, sources, tenants
+from pay_ready.cli import backfill, connectors, demo, entities, keys, quarantine, run, server, sources, tenants
 from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("demo")(demo.demo)
+app.command("backfill")(backfill.backfill)
 app.command("doctor")(server.doctor)
 app.command("migrate")(server.migrate)
 app.command("people")(entities.people)

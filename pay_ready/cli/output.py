@@ -104,7 +104,7 @@ def as_plain(value: object) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    return str(value) if isinstance(value, UUID) else value
+    return str(value) if isinstance(value, UUID | Exception) else value
 
 
 def _speakable(text: str, stream: TextIO) -> str:

@@ -51,8 +51,23 @@ class _Lines:
 
     def _speak(self, event: ProgressEvent) -> None:
         of = f" of {event.total:,}" if event.total is not None else ""
-        note(f"{event.step} {event.subject}: {event.done:,}{of}")
+        detail = f" - {_detail(event)}" if _detail(event) else ""
+        note(f"{event.step} {event.subject}: {event.done:,}{of}{detail}")
         self._spoke_at = time.monotonic()
+
+
+def _detail(event: ProgressEvent) -> str:
+    """What there is to say beside the figures of a bar: where it is, how fast, how long yet."""
+    rate = f"{event.rows_per_s:,.0f} rows/s" if event.rows_per_s is not None else ""
+    left = f"{_duration(event.left_s)} left" if event.left_s else ""
+    return ", ".join(filter(None, (event.detail, rate, left)))
+
+
+def _duration(seconds: float) -> str:
+    """1:02:03, or 2:03 when there is no hour in it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @contextmanager
@@ -61,14 +76,17 @@ def _bars() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )  # fmt: skip
     tasks: dict[tuple[str, str], TaskID] = {}
     with Bars(*columns, console=Console(stderr=True)) as bars:
 
         def progress(event: ProgressEvent) -> None:
             part = (event.step, event.subject)
             if part not in tasks:
-                tasks[part] = bars.add_task(f"{event.step} {event.subject}", total=event.total)
-            bars.update(tasks[part], completed=event.done, total=event.total)
+                tasks[part] = bars.add_task(f"{event.step} {event.subject}", total=event.total, detail="")
+            bars.update(tasks[part], completed=event.done, total=event.total, detail=_detail(event))
 
         yield progress

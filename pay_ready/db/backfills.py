@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pay_ready.db import landing as rows_of
@@ -57,23 +57,33 @@ class Chunk:
     start: datetime
     end: datetime
     status: ChunkStatus
-    attempts: int
+    attempts: int = 0
     landed_before: int
     estimated_rows: int | None
-    error_class: str | None
-    error_text: str | None
-    emitted: int
-    landed: int
-    unchanged: int
-    superseded: int
-    deleted: int
-    quarantined: int
-    staged: int
-    unmapped: int
-    stage_quarantined: int
-    skipped: int
-    undated: int
-    seconds: float
+    error_class: str | None = None
+    error_text: str | None = None
+    emitted: int = 0
+    landed: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    staged: int = 0
+    unmapped: int = 0
+    stage_quarantined: int = 0
+    skipped: int = 0
+    undated: int = 0
+    seconds: float = 0.0
+
+    @property
+    def landing_holds(self) -> bool:
+        """emitted = landed + unchanged + superseded + deleted + quarantined."""
+        return self.emitted == self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined
+
+    @property
+    def waiting_rows(self) -> int:
+        """Landed and not staged yet: what is missing in landed = staged + unmapped + quarantined."""
+        return self.landed - self.staged - self.unmapped - self.stage_quarantined
 
 
 def find_plan(tx: TenantTransaction, scope: Scope) -> Plan | None:
@@ -109,9 +119,8 @@ def add_plan(tx: TenantTransaction, plan: PlanId, scope: Scope, chunks: Sequence
 
 def chunks_of(tx: TenantTransaction, plan: PlanId) -> list[Chunk]:
     """The chunks of a plan in order."""
-    renamed = {"chunk_start": "start", "chunk_end": "end"}
-    found = tx.rows("backfills.chunks", {"plan_id": plan})
-    return [Chunk(**{renamed.get(name, name): value for name, value in row._asdict().items()}) for row in found]
+    found = [row._asdict() for row in tx.rows("backfills.chunks", {"plan_id": plan})]
+    return [Chunk(start=_utc(row.pop("chunk_start")), end=_utc(row.pop("chunk_end")), **row) for row in found]
 
 
 def finish_plan(tx: TenantTransaction, plan: PlanId) -> bool:
@@ -233,7 +242,12 @@ def _chunk_params(chunk: ChunkKey, **more: object) -> dict[str, object]:
 
 def _plan(row: Any, source: SourceId) -> Plan:
     scope = Scope(
-        source_id=source, streams=tuple(row.streams), all_streams=row.all_streams, dated_by=row.dated_by, start=row.range_start,
-        end=row.range_end, length=ChunkLength.from_interval(row.chunk),
+        source_id=source, streams=tuple(row.streams), all_streams=row.all_streams, dated_by=row.dated_by, start=_utc(row.range_start),
+        end=_utc(row.range_end), length=ChunkLength.from_interval(row.chunk),
     )  # fmt: skip
     return Plan(plan_id=PlanId(row.plan_id), scope=scope, status=row.status, created_at=row.created_at, finished_at=row.finished_at)
+
+
+def _utc(moment: datetime) -> datetime:
+    """Sessions may have a time zone of their own; chunks are cut in UTC."""
+    return moment.astimezone(UTC)

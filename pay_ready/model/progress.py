@@ -8,10 +8,13 @@ from dataclasses import dataclass
 class ProgressEvent:
     """Rows done so far of one part of a step; `total` is None when nobody knows."""
 
-    step: str  # sync, stage, resolve, publish
+    step: str  # sync, stage, resolve, publish, backfill
     subject: str  # "gong/calls", "person"
     done: int
     total: int | None = None
+    detail: str = ""  # where in the part it is, for people
+    rows_per_s: float | None = None
+    left_s: float | None = None  # seconds, estimated
 
 
 Progress = Callable[[ProgressEvent], None]

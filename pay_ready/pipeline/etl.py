@@ -6,12 +6,12 @@ last, and records that are unaccounted for: then nothing is resolved and nothing
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -25,7 +25,7 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
 from pay_ready.pipeline.feed import Feed, open_feed
-from pay_ready.pipeline.land import SyncOptions, sync_source
+from pay_ready.pipeline.land import Connector, Plan, SyncOptions, sync_source
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
@@ -35,6 +35,7 @@ from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
 from pay_ready.resilience import transient_retries
 from pay_ready.secrets import Keyring
+from pay_ready.sources.catalog import ConfiguredCatalog
 
 log = structlog.get_logger()
 
@@ -53,6 +54,18 @@ class TenantWork:
     resolution: ResolutionConfig
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSource:
+    """A source ready to be read. `config` is what its connector is given: with its secrets."""
+
+    source: DataSource
+    feed: Feed
+    config: Mapping[str, Any] = field(repr=False)
+    connector: Connector
+    catalog: ConfiguredCatalog | Plan
+    keyring: Keyring | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,18 +186,30 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
     """Bring the records of one source in."""
     with _recorded(work, run_id, "sync", name) as done:
-        with work.database.tenant_transaction(work.tenant) as tx:
-            source = sources.require_active(tx, name)
-            # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
-            keyring = None if source.ingest_mode == "replay" else work.keyring()
-            config = sources.connector_config(tx, source, keyring)
-        connector, catalog = open_feed(work.feed(source), source, config)
+        opened = open_source(work, name)
         report = sync_source(
-            work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress,
-            is_whole=not source.config.streams,
+            work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
+            progress=progress, is_whole=not opened.source.config.streams,
         )  # fmt: skip
         done(report.emitted, report.status)
         return report
+
+
+def open_source(work: TenantWork, name: str) -> OpenSource:
+    """A source, ready to be read, and what it will be asked for.
+
+    Raises:
+        NotFoundError, DeniedError: There is no such source, or it is paused.
+        PayReadyError: Its connector does not start, or has no credentials.
+    """
+    with work.database.tenant_transaction(work.tenant) as tx:
+        source = sources.require_active(tx, name)
+        # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
+        keyring = None if source.ingest_mode == "replay" else work.keyring()
+        config = sources.connector_config(tx, source, keyring)
+    feed = work.feed(source)
+    connector, catalog = open_feed(feed, source, config)
+    return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
 
 
 def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:

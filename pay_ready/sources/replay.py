@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -18,6 +18,7 @@ from pay_ready import __version__
 from pay_ready.errors import ConfigError
 from pay_ready.sources.process import ConnectorCommand
 from pay_ready.sources.replay_files import ExportFile, FilePosition, OpenExport, ReplayConfig, StreamOptions, parse_config, stream_files
+from pay_ready.sources.replay_range import keeper, range_of
 from pay_ready.sources.replay_rows import Rows
 from pay_ready.sources.replay_shape import describe
 
@@ -36,6 +37,8 @@ _SPEC = {
         "properties": {
             "path": {"type": "string", "title": "Folder", "description": "Absolute path of the folder with <stream>.jsonl or .csv (.gz)"},
             "checkpoint_every": {"type": "integer", "minimum": 1, "default": 1000, "description": "Records between two states"},
+            "start_date": {"type": "string", "format": "date-time", "description": "Rows whose cursor is before it are left out"},
+            "end_date": {"type": "string", "format": "date-time", "description": "Rows whose cursor is not before it are left out"},
             "streams": {
                 "type": "object",
                 "description": "Options by stream; all are found out when left open",
@@ -80,6 +83,7 @@ class _State(Struct, frozen=True):
 class _Configured(Struct, frozen=True):
     stream: _Descriptor
     sync_mode: str
+    cursor_field: tuple[str, ...] | None = None
 
 
 class _Catalog(Struct, frozen=True):
@@ -127,8 +131,16 @@ class Output:
 class StreamRead:
     """One stream of one read: its files, one after the other, with a state every so many records."""
 
-    def __init__(self, name: str, files: Sequence[ExportFile], then: StreamPosition, checkpoint_every: int, output: Output) -> None:
-        self._name, self._files, self._output = name, files, output
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[ExportFile],
+        then: StreamPosition,
+        checkpoint_every: int,
+        output: Output,
+        keeps: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        self._name, self._files, self._output, self._keeps = name, files, output, keeps
         self._every, self._since = checkpoint_every, 0
         self._then = then.files
         # Of a file that is gone, nothing is remembered: should it come back, it is read whole.
@@ -182,11 +194,13 @@ class StreamRead:
 
     def _rows(self, file: ExportFile, export: OpenExport, start: FilePosition) -> None:
         rows = Rows(export, start.offset, start.line)
-        write, head, every = self._output.write, self._head, self._every
+        write, head, every, keeps = self._output.write, self._head, self._every, self._keeps
         # A later row of a file is the newer one: each gets a later moment, at least by the millisecond that the protocol knows.
         moment, since = self._next_moment(), self._since
         try:
             for data in rows:
+                if keeps and not keeps(data):
+                    continue
                 write(b'%b%b,"emitted_at":%d}}\n' % (head, data, moment))
                 moment += 1
                 since += 1
@@ -239,6 +253,7 @@ def discover(config: ReplayConfig, output: Output) -> None:
 def read(config: ReplayConfig, catalog: _Catalog, then: Mapping[str, StreamPosition], output: Output) -> bool:
     """Emit the chosen streams; one that fails stops no other. True when all are complete."""
     offered = stream_files(config)
+    records = range_of(config)
     complete = True
     for chosen in catalog.streams:
         name = chosen.stream.name
@@ -246,7 +261,8 @@ def read(config: ReplayConfig, catalog: _Catalog, then: Mapping[str, StreamPosit
         if chosen.sync_mode != "incremental":
             position = StreamPosition(emitted_at=position.emitted_at)
         try:
-            StreamRead(name, _files_of(name, offered), position, config.checkpoint_every, output).run()
+            keeps = keeper(records, chosen.cursor_field) if records and chosen.cursor_field else None
+            StreamRead(name, _files_of(name, offered), position, config.checkpoint_every, output, keeps).run()
         except _UNREADABLE as error:
             output.error(reason_of(error), name)
             output.status(name, "INCOMPLETE")

@@ -47,6 +47,8 @@ class ReplayConfig(Struct, frozen=True, forbid_unknown_fields=True):
     path: str
     streams: dict[str, StreamOptions] = field(default_factory=dict)
     checkpoint_every: Annotated[int, Meta(ge=1)] = 1000
+    start_date: str | None = None  # rows whose cursor is before it are left out
+    end_date: str | None = None  # likewise from it on
 
 
 class FilePosition(Struct, frozen=True, kw_only=True):
