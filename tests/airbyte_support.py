@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from pay_ready.db import sources
+from pay_ready.db.sources import DataSource, SourceConfigV1
+from pay_ready.db.tenancy import Database
 from pay_ready.errors import PayReadyError
+from pay_ready.model.ids import TenantId
+from pay_ready.pipeline.platform import JobOptions
+from pay_ready.pipeline.platform_watch import Intervals
+from pay_ready.resilience import Breaker
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_access import open_access
 from pay_ready.sources.airbyte_http import HttpOptions
@@ -19,9 +26,10 @@ QUICK = HttpOptions(call_s=5.0, start_job_s=5.0, attempts=3, wait_initial_s=0.01
 ONCE = HttpOptions(call_s=5.0, start_job_s=5.0, attempts=1)
 
 
-def client_of(simulator: AirbyteSimulator, options: HttpOptions = QUICK) -> AirbyteClient:
+def client_of(simulator: AirbyteSimulator, options: HttpOptions = QUICK, breaker: Breaker | None = None) -> AirbyteClient:
     """Our client, with the application's credentials unless the server wants none."""
-    return AirbyteClient(open_access(simulator.url, simulator.credentials if simulator.auth == "application" else None), options=options)
+    access = open_access(simulator.url, simulator.credentials if simulator.auth == "application" else None)
+    return AirbyteClient(access, options=options, breaker=breaker)
 
 
 def carried(error: BaseException) -> Iterator[tuple[str, str]]:
@@ -60,3 +68,12 @@ def secrets_of(simulator: AirbyteSimulator) -> Iterator[str]:
 def _shapes(secret: str) -> Iterator[str]:
     yield from (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1])
     yield base64.b64encode(secret.encode()).decode().rstrip("=")[:-2]
+
+
+def airbyte_source(database: Database, tenant: TenantId, name: str = "crm") -> DataSource:
+    """A source that an Airbyte connection feeds."""
+    with database.tenant_transaction(tenant) as tx:
+        return sources.add(tx, name=name, kind="crm", ingest_mode="airbyte", connector="airbyte", config=SourceConfigV1(), actor="tests")
+
+
+QUICK_JOB = JobOptions(timeout_s=30.0, intervals=Intervals(first_s=0.01, most_s=0.03), look_for_s=0.15, cancel_grace_s=10.0)

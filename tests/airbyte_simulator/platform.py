@@ -65,6 +65,7 @@ class SimulatedJob:
     step: int = 0
     reads: int = 0
     forced: str | None = None
+    is_zombie: bool = False  # ended, and shown as running all the same
     ended_at: datetime | None = None
     work: Future[None] | None = None  # what `on_job_running` does meanwhile
 
@@ -79,8 +80,8 @@ class SimulatedJob:
     def shown(self) -> dict[str, Any]:
         """As the API shows it: times of an ended job alone, no attempts, no reason."""
         body: dict[str, Any] = {
-            "jobId": self.job_id, "status": self.status, "jobType": self.job_type, "connectionId": self.connection_id,
-            "startTime": java_time(self.created_at),
+            "jobId": self.job_id, "status": "running" if self.is_zombie else self.status, "jobType": self.job_type,
+            "connectionId": self.connection_id, "startTime": java_time(self.created_at),
         }  # fmt: skip
         if self.status != "pending":
             body["duration"] = "PT0S"

@@ -27,7 +27,7 @@ _NEXT_HOST = "https://api.airbyte.invalid/v1"  # a setting of the server, and wr
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong with the next `times` requests that match.
+    """Something that goes wrong with the next `times` requests that match, after the first `skip` of them.
 
     instead: another answer is given, and nothing done. late: done, then answered after `delay_s`. later: done after `delay_s`.
     lost: done, and the connection is closed without an answer. refused: closed before anything is done. cut: done, and half
@@ -38,6 +38,7 @@ class Fault:
     method: str = "GET"
     path: str = ""  # regular expression, found anywhere in the path
     times: int = 1
+    skip: int = 0
     status: int = 503
     body: str = ""
     content_type: str = "application/problem+json"
@@ -151,9 +152,13 @@ class AirbyteSimulator:
 
     async def _answered(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         fault = next((f for f in self.faults if f.times > 0 and f.method == request.method and re.search(f.path, request.path)), None)
+        if fault is not None and fault.skip > 0:
+            fault.skip -= 1
+            fault = None
         if fault is None:
             return await self._done(request, handler)
         fault.times -= 1
+        await request.read()  # also when the client does not wait for the end
         if fault.kind == "refused":
             return self._hang_up(request)
         if fault.kind == "instead":
