@@ -28,6 +28,9 @@ from pay_ready.pipeline.land_write import ShrinkGuard
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
+from pay_ready.pipeline.platform import JobOptions
+from pay_ready.pipeline.platform_source import PlatformOptions
+from pay_ready.pipeline.platform_watch import Intervals
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
@@ -82,8 +85,8 @@ class App:
         """
         return load_keyring(self.environment, may_generate=self.urls.embedded)
 
-    def work(self, slug: str, *, accept_shrink: bool = False) -> TenantWork:
-        """A tenant's pipeline with its settings.
+    def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False) -> TenantWork:
+        """A tenant's pipeline with its settings; the options stand above them.
 
         Raises:
             NotFoundError, DeniedError: As `tenant`.
@@ -116,6 +119,14 @@ class App:
             resolution=resolution,
             keyring=lambda: self.keyring,
             feed=self.feed,
+            platform=PlatformOptions(
+                job=JobOptions(
+                    timeout_s=settings.etl.sync_timeout_minutes * 60,
+                    cancel_on_timeout=settings.airbyte.cancel_on_timeout or cancel_on_timeout,
+                    intervals=Intervals(first_s=settings.airbyte.poll_seconds, most_s=settings.airbyte.longest_poll_seconds),
+                ),
+                lag_s=settings.airbyte.lag_hours * 3600,
+            ),
         )
 
     def feed(self, source: DataSource) -> Feed:
@@ -126,9 +137,10 @@ class App:
             ConfigError: There is no mapping of the source's kind; names those there are.
         """
         scratch = self.environment.state_folder / "scratch"
+        command = None
         if source.ingest_mode == "replay":
             command = replay_command(scratch)
-        else:
+        elif source.ingest_mode == "connector":
             command = find_connector(source.connector, self.environment.connectors_folder).command(scratch)
         return Feed(command=command, mapping=self.mapping(source), is_replay=source.ingest_mode == "replay")
 

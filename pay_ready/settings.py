@@ -42,6 +42,13 @@ class Etl(_Section):
     max_quarantine_percent: float = Field(ge=0, le=100)
 
 
+class Airbyte(_Section):
+    poll_seconds: float = Field(gt=0)
+    longest_poll_seconds: float = Field(gt=0)
+    cancel_on_timeout: bool
+    lag_hours: float = Field(ge=0)
+
+
 class Staging(_Section):
     phone_region: str
     time_zone: str
@@ -106,6 +113,7 @@ class TenantSettings(_Section):
     schema_version: Literal[1] = 1
     entity_resolution: dict[str, Any] = Field(default_factory=dict)
     etl: dict[str, Any] = Field(default_factory=dict)
+    airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -114,6 +122,7 @@ class Settings(_Section):
 
     entity_resolution: EntityResolution
     etl: Etl
+    airbyte: Airbyte
     staging: Staging
     database: DatabaseSettings
     logging: Logging
@@ -167,6 +176,7 @@ class _Overrides(BaseSettings):
 
     entity_resolution: dict[str, Any] = Field(default_factory=dict)
     etl: dict[str, Any] = Field(default_factory=dict)
+    airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)

@@ -35,6 +35,12 @@ def add(
     replay: Annotated[Path | None, typer.Option(help="Folder with export files: <stream>.jsonl or .csv, also .gz.")] = None,
     connector: Annotated[str | None, typer.Option(help="Installed connector: name==version.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with the connector's configuration; secrets in it are encrypted.")] = None,
+    airbyte: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file with an Airbyte connection: connection_id, client_id, client_secret, destination_url, destination_schema."
+        ),
+    ] = None,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="Your own mapping file, in the manner of config/sources/zendesk.toml.")] = None,
     contract: Annotated[ContractWord, typer.Option(help="What becomes of a stream in which a field changed its type or is gone.")] = (
@@ -45,10 +51,14 @@ def add(
     """Add a source; it is checked before it is kept.
 
     Example: pay-ready sources add -t acme crm --kind hubspot --replay ~/exports/hubspot
+
+    With an Airbyte: pay-ready sources add -t acme crm --kind hubspot --airbyte airbyte.json
     """
-    if (replay is None) == (connector is None):
-        raise UsageError("a source is either export files or a connector", "give --replay FOLDER or --connector name==version")
-    settings = {"path": str(replay.expanduser().resolve())} if replay else _read_config(config)
+    if [replay, connector, airbyte].count(None) != 2:
+        hint = "give one of --replay FOLDER, --connector name==version and --airbyte FILE"
+        raise UsageError("a source is export files, a connector, or a connection of an Airbyte", hint)
+    settings = {"path": str(replay.expanduser().resolve())} if replay else _read_config(airbyte or config)
+    connector = "airbyte" if airbyte else connector
     with opened_app() as opened:
         source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping, contract.value)
     if as_json:
@@ -62,6 +72,7 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
     """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
     from pay_ready.db import sources
     from pay_ready.pipeline.feed import check_feed
+    from pay_ready.pipeline.platform_source import PlatformSource, check_platform
 
     with opened_app() as opened:
         work = opened.work(tenant)
@@ -69,11 +80,14 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
             source = sources.require(tx, name)
             keyring = None if source.ingest_mode == "replay" else opened.keyring
             config = sources.connector_config(tx, source, keyring)
-        outcome = check_feed(opened.feed(source), source, config)
+            platform = (
+                PlatformSource.stored(tx, source, opened.mapping(source), opened.keyring) if source.ingest_mode == "airbyte" else None
+            )
+        outcome = check_platform(platform) if platform else check_feed(opened.feed(source), source, config)
     if as_json:
         print_json("check", outcome)
     elif outcome.succeeded:
-        say(f"source {name} can be read")
+        say(f"source {name} can be read" + (f" ({outcome.message})" if outcome.message else ""))
     if not outcome.succeeded:
         raise CheckFailedError(f"the source cannot be read: {outcome.message}", "mend its configuration and add it again", source=name)
 

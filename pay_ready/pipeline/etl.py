@@ -26,9 +26,11 @@ from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
 from pay_ready.pipeline.feed import Feed, open_feed
 from pay_ready.pipeline.land import Connector, Plan, SyncOptions, sync_source
+from pay_ready.pipeline.land_findings import RunFindings
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
+from pay_ready.pipeline.platform_source import PlatformOptions, PlatformSource, RemarkingTables, run_platform_job
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
@@ -54,6 +56,7 @@ class TenantWork:
     resolution: ResolutionConfig
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
+    platform: PlatformOptions = field(default_factory=PlatformOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class OpenSource:
     connector: Connector
     catalog: ConfiguredCatalog | Plan
     keyring: Keyring | None
+    findings: RunFindings = field(default_factory=RunFindings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,28 +190,41 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
     """Bring the records of one source in."""
     with _recorded(work, run_id, "sync", name) as done:
-        opened = open_source(work, name)
+        opened = open_source(work, name, run_job=True, progress=progress)
         report = sync_source(
             work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
-            progress=progress, is_whole=not opened.source.config.streams,
+            progress=progress, is_whole=not opened.source.config.streams, findings=opened.findings,
         )  # fmt: skip
         done(report.emitted, report.status)
         return report
 
 
-def open_source(work: TenantWork, name: str) -> OpenSource:
+def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress: Progress = no_progress) -> OpenSource:
     """A source, ready to be read, and what it will be asked for.
+
+    Args:
+        run_job: Have Airbyte sync it first, where an Airbyte extracts it, and wait for the end of that.
 
     Raises:
         NotFoundError, DeniedError: There is no such source, or it is paused.
-        PayReadyError: Its connector does not start, or has no credentials.
+        PayReadyError: Its connector does not start, or has no credentials; or what `run_platform_job` raises.
     """
     with work.database.tenant_transaction(work.tenant) as tx:
         source = sources.require_active(tx, name)
         # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
         keyring = None if source.ingest_mode == "replay" else work.keyring()
         config = sources.connector_config(tx, source, keyring)
-    feed = work.feed(source)
+        feed = work.feed(source)
+        platform = PlatformSource.stored(tx, source, feed.mapping, keyring) if keyring and source.ingest_mode == "airbyte" else None
+    if platform is not None:
+        job, findings = None, RunFindings()
+        if run_job:
+            job, findings = run_platform_job(work.database, work.tenant, platform, work.platform, progress)
+        tables = platform.tables(job, options=work.platform)
+        return OpenSource(
+            source=source, feed=feed, config=config, connector=RemarkingTables(tables=tables, findings=findings), catalog=tables.plan,
+            keyring=keyring, findings=findings,
+        )  # fmt: skip
     connector, catalog = open_feed(feed, source, config)
     return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
 

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pay_ready.db import schemas, sources
-from pay_ready.db.sources import Contract, DataSource, SourceConfigV1, StreamConfigV1
+from pay_ready.db.sources import Contract, DataSource, IngestMode, SourceConfigV1, StreamConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.db.tenants import audit
 from pay_ready.errors import CheckFailedError, ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
 from pay_ready.pipeline.land import Connector
 from pay_ready.pipeline.mapping.rules import SourceMapping
+from pay_ready.pipeline.platform_source import PlatformSource, check_platform, keep_credentials, read_platform_config
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
 from pay_ready.sources.connector import CheckOutcome, ConnectorRun, check, discover, spec
@@ -22,6 +23,7 @@ from pay_ready.sources.masking import secret_values
 from pay_ready.sources.process import ConnectorCommand
 from pay_ready.sources.protocol import SourceStream
 
+AIRBYTE = "airbyte"  # stands where other sources name their connector
 _SOURCE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 
 
@@ -29,9 +31,20 @@ _SOURCE_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 class Feed:
     """What it takes to read a source."""
 
-    command: ConnectorCommand
+    command: ConnectorCommand | None  # None: an Airbyte platform extracts it, and its destination's tables are read
     mapping: SourceMapping
     is_replay: bool
+
+    @property
+    def connector(self) -> ConnectorCommand:
+        """How its connector is called.
+
+        Raises:
+            UsageError: It has none.
+        """
+        if self.command is None:
+            raise UsageError("this source has no connector of ours", "an Airbyte platform extracts it")
+        return self.command
 
 
 def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tuple[Connector, ConfiguredCatalog]:
@@ -42,7 +55,7 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
         PayReadyError: The connector does not start, or offers other streams than the source names.
     """
     secrets = secret_values(config, frozenset(source.config.secret_keys))
-    catalog = discover(feed.command, config, secrets=secrets)
+    catalog = discover(feed.connector, config, secrets=secrets)
     if not catalog.streams:
         where = "are the export files still in their folder?" if feed.is_replay else "may its credentials still read anything?"
         raise CheckFailedError("the source offers no stream at all", f"{where} pay-ready sources check says more", source=source.name)
@@ -52,19 +65,22 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
     choices += [StreamChoice(name=name) for name in sorted(missing)]  # refused by name, with what there is
 
     def connector(config: Mapping[str, object], catalog: ConfiguredCatalog, state: Sequence[bytes]) -> ConnectorRun:
-        return ConnectorRun(feed.command, config, catalog, state, secrets=secrets)
+        return ConnectorRun(feed.connector, config, catalog, state, secrets=secrets)
 
     return connector, configure(catalog, choices)
 
 
 def check_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> CheckOutcome:
     """Whether the source can be read with this configuration; its reason is masked."""
-    return check(feed.command, config, secrets=secret_values(config, frozenset(source.config.secret_keys)))
+    return check(feed.connector, config, secrets=secret_values(config, frozenset(source.config.secret_keys)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewSource:
-    """A source as its user describes it; `settings` is the connector's configuration, `connector` None for export files."""
+    """A source as its user describes it: `settings` is the configuration of its connector, or of its Airbyte connection.
+
+    `connector` is name==version, AIRBYTE, or None for export files.
+    """
 
     name: str
     kind: str
@@ -83,7 +99,7 @@ class NewSource:
         if not _SOURCE_NAME.fullmatch(self.name):
             raise UsageError("not a source's name", "use lower-case letters, digits, - and _ (at most 63)", source=self.name)
         config = SourceConfigV1(
-            settings=dict(self.settings) if self.connector is None else {},
+            settings=self._open_settings(),
             streams={stream: StreamConfigV1() for stream in self.streams},
             mapping=self.mapping,
             contract=self.contract,
@@ -91,9 +107,19 @@ class NewSource:
         now = datetime.now(UTC)
         return DataSource(
             source_id=source_id_of(tenant, self.name), name=self.name, kind=self.kind, status="active", config=config,
-            ingest_mode="replay" if self.connector is None else "connector", connector=self.connector or "replay",
-            created_at=now, updated_at=now,
+            ingest_mode=self._ingest_mode(), connector=self.connector or "replay", created_at=now, updated_at=now,
         )  # fmt: skip
+
+    def _ingest_mode(self) -> IngestMode:
+        if self.connector is None:
+            return "replay"
+        return "airbyte" if self.connector == AIRBYTE else "connector"
+
+    def _open_settings(self) -> dict[str, Any]:
+        """The part of the settings that is no secret."""
+        if self.connector == AIRBYTE:
+            return read_platform_config(self.settings).settings()
+        return dict(self.settings) if self.connector is None else {}
 
 
 def add_source(
@@ -115,8 +141,10 @@ def add_source(
     """
     source = wanted.unkept(tenant)
     feed = feed_of(source)
+    if source.ingest_mode == "airbyte":
+        return _add_platform(database, tenant, wanted, source, feed.mapping, keyring(), actor=actor)
     if not feed.is_replay:
-        declared = tuple(sorted(spec(feed.command).secret_keys))
+        declared = tuple(sorted(spec(feed.connector).secret_keys))
         source = replace(source, config=source.config.model_copy(update={"secret_keys": declared}))
     ring = keyring() if wanted.connector is not None else None
     with database.tenant_transaction(tenant) as tx:
@@ -135,6 +163,26 @@ def add_source(
             sources.put_credential(tx, kept.source_id, "config", json.dumps(dict(wanted.settings)).encode(), ring)
     mapped = [each for each in catalog.descriptors if (rules := feed.mapping.stream(each.name)) and rules.ignore is None]
     return kept, f"{len(catalog.descriptors)} streams, {len(mapped)} of them mapped"
+
+
+def _add_platform(
+    database: Database, tenant: TenantId, wanted: NewSource, source: DataSource, mapping: SourceMapping, keyring: Keyring, *, actor: str
+) -> tuple[DataSource, str]:
+    config = read_platform_config(wanted.settings)
+    with database.tenant_transaction(tenant) as tx:
+        refuse_taken(sources.find(tx, wanted.name))
+    outcome = check_platform(PlatformSource.described(source, mapping, config))
+    if not outcome.succeeded:
+        raise CheckFailedError(
+            f"the source cannot be read: {outcome.message}", "nothing was kept; mend it and add it again", source=wanted.name
+        )
+    with database.tenant_transaction(tenant) as tx:
+        kept = sources.add(
+            tx, name=source.name, kind=source.kind, ingest_mode=source.ingest_mode, connector=source.connector, config=source.config,
+            actor=actor,
+        )  # fmt: skip
+        keep_credentials(tx, kept, config, keyring)
+    return kept, outcome.message
 
 
 def accept_schemas(database: Database, tenant: TenantId, name: str, streams: Sequence[str], *, actor: str) -> list[str]:

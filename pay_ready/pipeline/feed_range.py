@@ -92,7 +92,7 @@ def ranged_source(feed: Feed, source: DataSource, config: Mapping[str, object], 
     if feed.is_replay:
         return ConfiguredRange(connector=connector, name="replay", keys=REPLAY_KEYS, counted=partial(count_rows, config))
     name = source.connector.partition("==")[0]
-    specification = msgspec.json.decode(spec(feed.command).connection_specification, type=dict[str, object])
+    specification = msgspec.json.decode(spec(feed.connector).connection_specification, type=dict[str, object])
     return ConfiguredRange(connector=connector, name=name, keys=range_keys(keys, name, specification))
 
 
