@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pay_ready.cli import backfill, connectors, demo, entities, keys, quarantine, run, server, sources, tenants
+from pay_ready.cli import backfill, connectors, demo, entities, keys, quarantine, run, runs, server, sources, tenants
 from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.command("people")(entities.people)
 app.command("companies")(entities.companies)
 app.command("timeline")(entities.timeline)
 app.add_typer(run.app, name="run")
+app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")

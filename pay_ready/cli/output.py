@@ -93,7 +93,7 @@ def printable(text: str) -> str:
 
 
 def as_plain(value: object) -> Any:
-    """Dataclasses, ids and times as JSON knows them."""
+    """Dataclasses, models, ids, times and errors as JSON knows them."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -104,7 +104,11 @@ def as_plain(value: object) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    return str(value) if isinstance(value, UUID | Exception) else value
+    if hasattr(value, "model_dump"):  # pydantic's; the library itself is heavy
+        return as_plain(value.model_dump())
+    if isinstance(value, PayReadyError):
+        return {"class": type(value).__name__, "message": str(value), "exit_code": value.exit_code}
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _speakable(text: str, stream: TextIO) -> str:

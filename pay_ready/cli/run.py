@@ -8,11 +8,11 @@ import typer
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
+from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.model.resolution import ResolveReport
     from pay_ready.pipeline.etl import EtlReport, SourceOutcome
-    from pay_ready.pipeline.land_report import SyncReport
 
 app = typer.Typer(
     help="The pipeline, or one step of it. Every step may be repeated: what is there is not done again.",
@@ -20,25 +20,41 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
-ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe a refresh that drops much of a stream.")]
+ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe that much of a stream is gone: drop it, publish without it.")]
+WatermarksOption = Annotated[bool, typer.Option("--watermarks", help="Also show watermarks that are texts: they may be about people.")]
 
 
 @app.command()
-def etl(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
-    """Sync, stage, resolve, publish. Example: pay-ready run etl --tenant acme"""
+def etl(
+    tenant: TenantOption,
+    source: SourcesOption = None,
+    accept_shrink: ShrinkOption = False,
+    watermarks: WatermarksOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Sync, stage, resolve, publish. Exit 7 when a stream is far smaller than it was: then nothing is published.
+
+    Example: pay-ready run etl --tenant acme
+    """
     from pay_ready.pipeline.etl import run_etl
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
         report = run_etl(opened.work(tenant, accept_shrink=accept_shrink), source or (), progress=progress)
     if as_json:
-        print_json("etl", report)
+        print_json("etl", plain_report(report, show_text=watermarks))
     else:
         print_etl(report)
     report.raise_for_failure()
 
 
 @app.command()
-def sync(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+def sync(
+    tenant: TenantOption,
+    source: SourcesOption = None,
+    accept_shrink: ShrinkOption = False,
+    watermarks: WatermarksOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Bring records in, without staging them. Example: pay-ready run sync --tenant acme --source hubspot"""
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline import etl as steps
@@ -48,13 +64,9 @@ def sync(tenant: TenantOption, source: SourcesOption = None, accept_shrink: Shri
         work = opened.work(tenant, accept_shrink=accept_shrink)
         reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
     if as_json:
-        print_json("syncs", reports)
+        print_json("syncs", plain_report(reports, show_text=watermarks))
     else:
-        figures = ("stream", "status", "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")
-        rows = ((report.source, *(getattr(each, figure) for figure in figures)) for report in reports for each in report.streams)
-        print_table(("source", *figures), rows)
-        for report in reports:
-            print_notes(report)
+        print_syncs(reports, show_text=watermarks)
     for report in reports:
         report.raise_for_failure()
 
@@ -82,13 +94,16 @@ def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOptio
 
 
 @app.command()
-def resolve(tenant: TenantOption, as_json: JsonOption = False) -> None:
-    """Find out who is who among the staged records, and publish what changed. Example: pay-ready run resolve --tenant acme"""
+def resolve(tenant: TenantOption, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+    """Find out who is who among the staged records, and publish what changed. Exit 7 when a stream is far smaller than it was.
+
+    Example: pay-ready run resolve --tenant acme
+    """
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline.etl import resolve_step
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        report = resolve_step(opened.work(tenant), RunId(new_id()), progress=progress)
+        report = resolve_step(opened.work(tenant, accept_shrink=accept_shrink), RunId(new_id()), progress=progress)
     if as_json:
         print_json("resolve", report)
     else:
@@ -106,17 +121,14 @@ def print_etl(report: "EtlReport") -> None:
         if outcome.error is not None:
             say(f"{outcome.source}: {outcome.error}")
         if outcome.sync:
-            print_notes(outcome.sync, said=str(outcome.error))
+            for line in unusual_volumes(outcome.sync):
+                say(line)
+            say_run(outcome.sync, said=str(outcome.error))
     if report.resolve is not None:
         print_resolve(report.resolve)
+    if report.held is not None:
+        say(f"held back: {report.held}")
     say(f"run {report.run_id}: {report.status}, {report.seconds:.1f} s")
-
-
-def print_notes(report: "SyncReport", *, said: str = "") -> None:
-    """Why a sync is not complete, and what else is worth knowing; but for what was said already."""
-    for text in (*report.notes, *report.remarks):
-        if text not in said:
-            say(f"{report.source}: {text}")
 
 
 def print_resolve(report: "ResolveReport") -> None:

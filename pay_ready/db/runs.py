@@ -83,6 +83,12 @@ def in_range(tx: TenantTransaction, lowest: UUID, highest: UUID, most: int) -> l
     return [FoundRun(**row._asdict()) for row in tx.rows("runs.in_range", {"lowest": lowest, "highest": highest, "most": most})]
 
 
+def of_pipeline_run(tx: TenantTransaction, lowest: UUID, highest: UUID, most: int) -> list[FoundRun]:
+    """The newest `most` syncs of runs of the whole pipeline whose ids lie between the two."""
+    asked = {"lowest": lowest, "highest": highest, "most": most}
+    return [FoundRun(**row._asdict()) for row in tx.rows("runs.of_pipeline_run", asked)]
+
+
 def watermarks(tx: TenantTransaction, run: RunId) -> dict[str, tuple[str, str]]:
     """The highest cursors before and after a run, by stream: sortable text that may be personal; empty where nobody knows."""
     return {row.stream: (row.watermark_before, row.watermark_after) for row in tx.rows("runs.watermarks", {"run_id": run})}

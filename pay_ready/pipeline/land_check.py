@@ -38,8 +38,15 @@ def require_all_accounted(run: RunId, outcome: RunOutcome, before: Mapping[str, 
     surplus = {stream: after.get(stream, 0) - before.get(stream, 0) - read[stream] for stream in sorted(after.keys() | read.keys())}
     if all(each >= 0 for each in surplus.values()) and sum(surplus.values()) == outcome.unreadable_records:
         return
-    worst = min(surplus, key=lambda stream: (surplus[stream] >= 0, -abs(surplus[stream])), default=UNKNOWN_STREAM)
+    worst = _worst(surplus, outcome.unreadable_records)
     raise CountError(
         "records that were read and records that were landed differ", _HINT, run=run, stream=worst, read=read[worst],
         accounted=after.get(worst, 0) - before.get(worst, 0), unreadable=outcome.unreadable_records,
     )  # fmt: skip
+
+
+def _worst(surplus: Mapping[str, int], unreadable: int) -> str:
+    """The stream to name: that which lacks most, else that which has most too many; nobody knows whose unreadable ones are missing."""
+    if any(each < 0 for each in surplus.values()):
+        return min(surplus, key=surplus.__getitem__)
+    return max(surplus, key=surplus.__getitem__) if sum(surplus.values()) > unreadable else UNKNOWN_STREAM

@@ -15,13 +15,16 @@ VolumeWord = Literal["usual", "high", "low", "first"]
 
 # Records: a stream that brings some rows more than it ever did is no news.
 _FEW = 100
+# Runs: after its first load a stream brings little, and nobody knows yet how little is usual.
+_LEAST_HISTORY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamVolume:
     """Records of a stream beside those of its last complete runs, ten at most, that came in the same way.
 
-    low: fewer than half of the least of them. high: more than twice the most of them, and a hundred more. first: there are none.
+    low: fewer than half of the least of them. high: more than twice the most of them, and a hundred more; both only when there
+    are three at least. first: there are none. Else usual.
     """
 
     emitted: int
@@ -138,9 +141,9 @@ def volume_of(emitted: int, earlier: Sequence[int]) -> StreamVolume:
         return StreamVolume(emitted=emitted, runs=0, median=None, least=None, most=None, word="first")
     least, most = min(earlier), max(earlier)
     word: VolumeWord = "usual"
-    if emitted * 2 < least:
+    if len(earlier) >= _LEAST_HISTORY and emitted * 2 < least:
         word = "low"
-    elif emitted > most * 2 and emitted - most > _FEW:
+    elif len(earlier) >= _LEAST_HISTORY and emitted > most * 2 and emitted - most > _FEW:
         word = "high"
     return StreamVolume(emitted=emitted, runs=len(earlier), median=float(median(earlier)), least=least, most=most, word=word)
 

@@ -22,7 +22,7 @@ canonical = _ENCODER.encode
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:?00)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,1000}(?:\.\d{1,1000})?", re.ASCII)
-_NINES = str.maketrans("0123456789", "9876543210")
+NINES = str.maketrans("0123456789", "9876543210")
 
 
 def cursor_text(value: object) -> bytes:
@@ -85,4 +85,4 @@ def _number_cursor(number: Decimal) -> bytes:
         return b"no"
     exponent = min(max(number.adjusted() + EXPONENT_ZERO, 0), 2 * EXPONENT_ZERO - 1)
     written = f"{exponent:06d}{text[:LONGEST_CURSOR]}"
-    return f"nm{written.translate(_NINES)}~".encode() if sign else f"np{written}".encode()
+    return f"nm{written.translate(NINES)}~".encode() if sign else f"np{written}".encode()

@@ -55,6 +55,22 @@ where runs.tenant_id = %(tenant_id)s
 order by runs.run_id desc
 limit %(most)s;
 
+-- name: of_pipeline_run
+-- Syncs of a run of the whole pipeline, found by its steps: the id that `run etl` prints is none of a sync.
+-- params: lowest uuid, highest uuid, most integer
+select distinct runs.run_id, sources.name as source, runs.status, runs.started_at
+from pay_ready.step_runs as steps
+join pay_ready.data_sources as sources on sources.tenant_id = steps.tenant_id and sources.name = steps.subject
+join pay_ready.sync_runs as runs
+    on runs.tenant_id = steps.tenant_id
+    and runs.source_id = sources.source_id
+    and runs.started_at between steps.started_at and coalesce(steps.finished_at, clock_timestamp())
+where steps.tenant_id = %(tenant_id)s
+  and steps.run_id between %(lowest)s and %(highest)s
+  and steps.step = 'sync'
+order by runs.run_id desc
+limit %(most)s;
+
 -- name: watermarks
 -- params: run_id uuid
 select stream, coalesce(watermark_before, '') as watermark_before, coalesce(watermark_after, '') as watermark_after

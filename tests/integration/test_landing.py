@@ -396,13 +396,14 @@ class TestRefresh:
         assert seen("select count(*) from pay_ready.landed_records where deleted_at is not null") == [(0,)]
 
     def test_a_great_loss_is_not_believed(self, sync: Callable[..., SyncReport], seen: Query) -> None:
-        """More than 10 % of more than 200 rows: nothing is dropped and the run is partial, unless the loss is accepted."""
+        """More than 10 % of 200 rows or more: nothing is dropped and the run is partial, unless the loss is accepted."""
         gone = "select count(*) from pay_ready.landed_records where deleted_at is not null"
-        sync(*(record(person(number)) for number in range(201)), complete(), streams=REFRESH)
-        few: list[Message] = [*(record(person(number)) for number in range(180)), complete()]
+        sync(*(record(person(number)) for number in range(200)), complete(), streams=REFRESH)
+        few: list[Message] = [*(record(person(number)) for number in range(179)), complete()]
         report = sync(*few, streams=REFRESH)
         assert (report.status, seen(gone)) == ("partial", [(0,)])
-        assert "21 of 201" in report.notes[0]
+        assert "21 of 200" in report.notes[0]
+        assert [(each.stream, each.live, each.gone, each.reason) for each in report.unbelieved] == [("people", 200, 21, "shrink")]
         accepted = sync(*few, streams=REFRESH, options=replace(QUICK, guard=ShrinkGuard(accept=True)))
         assert (accepted.status, seen(gone)) == ("complete", [(21,)])
 
@@ -411,6 +412,7 @@ class TestRefresh:
         sync(record(person(1)), record(person(2)), complete(), streams=REFRESH)
         report = sync(record(person(1)), record(b"{broken"), complete(), streams=REFRESH)
         assert report.status == "partial"
+        assert [each.reason for each in report.unbelieved] == ["unreadable"]
         assert seen("select count(*) from pay_ready.landed_records where deleted_at is not null") == [(0,)]
 
     def test_an_interrupted_one_goes_on(self, sync: Callable[..., SyncReport], seen: Query) -> None:
