@@ -9,6 +9,7 @@ Of rows that went the table itself tells: see `landing_state.decide`. All stream
 Two connections that write into one table are beyond this: their jobs do not follow each other.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pay_ready.sources.landing_read import Remark, StreamReading, Terms
 from pay_ready.sources.landing_state import Decision, Known, decide, known_of
 from pay_ready.sources.landing_streams import TableStream, configured_stream
 from pay_ready.sources.outcome import RunOutcome
-from pay_ready.sources.protocol import Message, StreamDescriptor, StreamStatus, TraceError
+from pay_ready.sources.protocol import Message, Record, StreamDescriptor, StreamStatus, TraceError
 
 LAG_S = 86_400.0
 PAGE_ROWS = 200_000
@@ -155,6 +156,7 @@ class TablesReading:
         self._destination, self._readings = destination, readings
         self._statuses: dict[StreamDescriptor, str] = {stream: "" for stream, _ in readings}
         self._errors: list[TraceError] = []
+        self._records: Counter[StreamDescriptor] = Counter()
 
     def batches(self) -> Iterator[list[Message]]:
         """The messages of all streams.
@@ -168,7 +170,9 @@ class TablesReading:
                     if reading is None:
                         yield [StreamStatus(stream, "COMPLETE")]
                     else:
-                        yield from reading.messages(self._destination)
+                        for messages in reading.messages(self._destination):
+                            self._records[stream] += sum(type(message) is Record for message in messages)
+                            yield messages
             except TransientError:
                 raise
             except PayReadyError as error:
@@ -180,7 +184,9 @@ class TablesReading:
     @property
     def outcome(self) -> RunOutcome:
         """How it went, by stream."""
-        return RunOutcome(connector="landing tables", exit_code=0, statuses=self._statuses, errors=tuple(self._errors))
+        return RunOutcome(
+            connector="landing tables", exit_code=0, statuses=self._statuses, errors=tuple(self._errors), records=dict(self._records)
+        )
 
 
 def _is_refresh(planned: _Planned) -> bool:

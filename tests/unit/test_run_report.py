@@ -19,11 +19,11 @@ from pay_ready.model.ids import RunId, SourceId
 from pay_ready.pipeline.land_check import require_all_accounted
 from pay_ready.pipeline.land_findings import JobReport, StepClock
 from pay_ready.pipeline.land_report import StreamReport, SyncReport, Unbelieved, require_landing_equation, volume_of
-from pay_ready.pipeline.land_values import cursor_text
 from pay_ready.pipeline.land_write import ShrinkGuard
 from pay_ready.pipeline.run_column import read_report, stored, with_step
 from pay_ready.pipeline.volume import doubts_of, judge
 from pay_ready.pipeline.watermarks import HIDDEN, readable_watermark
+from pay_ready.sources.cursors import cursor_text
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import StreamDescriptor
 
