@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pay_ready.cli import backfill, connectors, demo, entities, keys, quarantine, run, runs, server, sources, tenants
+from pay_ready.cli import airbyte, backfill, connectors, demo, entities, keys, quarantine, run, runs, server, sources, tenants
 from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
@@ -35,6 +35,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")
+app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(keys.app, name="keys")
 

@@ -21,6 +21,9 @@ app = typer.Typer(
 )
 SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
 ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe that much of a stream is gone: drop it, publish without it.")]
+CancelOption = Annotated[
+    bool, typer.Option("--cancel-on-timeout", help="Cancel an Airbyte job of ours that passes etl.sync_timeout_minutes; else it goes on.")
+]
 WatermarksOption = Annotated[bool, typer.Option("--watermarks", help="Also show watermarks that are texts: they may be about people.")]
 
 
@@ -29,6 +32,7 @@ def etl(
     tenant: TenantOption,
     source: SourcesOption = None,
     accept_shrink: ShrinkOption = False,
+    cancel_on_timeout: CancelOption = False,
     watermarks: WatermarksOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,7 +43,8 @@ def etl(
     from pay_ready.pipeline.etl import run_etl
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        report = run_etl(opened.work(tenant, accept_shrink=accept_shrink), source or (), progress=progress)
+        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout)
+        report = run_etl(work, source or (), progress=progress)
     if as_json:
         print_json("etl", plain_report(report, show_text=watermarks))
     else:
@@ -52,6 +57,7 @@ def sync(
     tenant: TenantOption,
     source: SourcesOption = None,
     accept_shrink: ShrinkOption = False,
+    cancel_on_timeout: CancelOption = False,
     watermarks: WatermarksOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +67,7 @@ def sync(
 
     run_id = RunId(new_id())
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        work = opened.work(tenant, accept_shrink=accept_shrink)
+        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout)
         reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
     if as_json:
         print_json("syncs", plain_report(reports, show_text=watermarks))

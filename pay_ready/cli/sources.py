@@ -57,7 +57,7 @@ def add(
     if [replay, connector, airbyte].count(None) != 2:
         hint = "give one of --replay FOLDER, --connector name==version and --airbyte FILE"
         raise UsageError("a source is export files, a connector, or a connection of an Airbyte", hint)
-    settings = {"path": str(replay.expanduser().resolve())} if replay else _read_config(airbyte or config)
+    settings = {"path": str(replay.expanduser().resolve())} if replay else read_json_file(airbyte or config)
     connector = "airbyte" if airbyte else connector
     with opened_app() as opened:
         source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping, contract.value)
@@ -158,7 +158,12 @@ def _add(
     return _plain(source), found
 
 
-def _read_config(path: Path | None) -> dict[str, Any]:
+def read_json_file(path: Path | None) -> dict[str, Any]:
+    """The object in a JSON file; empty without one.
+
+    Raises:
+        ConfigError: It cannot be read, or is no object.
+    """
     if path is None:
         return {}
     try:

@@ -1,5 +1,6 @@
 """Jobs of the Airbyte platform: the row is there before the request, the job's id before the first poll."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -81,6 +82,11 @@ def waited_out(tx: TenantTransaction, request: UUID) -> None:
 def finish(tx: TenantTransaction, request: UUID, outcome: Outcome, failure: str | None = None) -> None:
     """The end of a request is known; `failure` is masked."""
     tx.execute("platform_jobs.finish", {"request_id": request, "outcome": outcome, "failure": failure[:4000] if failure else None})
+
+
+def started_by_us(tx: TenantTransaction, source: SourceId, job_ids: Sequence[int]) -> set[int]:
+    """Those of some jobs that surely our requests started."""
+    return {row.job_id for row in tx.rows("platform_jobs.started_by_us", {"source_id": source, "job_ids": list(job_ids)})}
 
 
 def _closed(request: UUID) -> ConflictError:

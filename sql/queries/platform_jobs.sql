@@ -75,3 +75,12 @@ set seen_at = greatest(clock_timestamp(), deadline_at)
 where tenant_id = %(tenant_id)s
   and request_id = %(request_id)s
   and outcome is null;
+
+-- name: started_by_us
+-- params: source_id uuid, job_ids bigint[]
+select job_id
+from pay_ready.platform_jobs
+where tenant_id = %(tenant_id)s
+  and source_id = %(source_id)s
+  and job_id = any(%(job_ids)s::bigint[])
+  and started_by_us;

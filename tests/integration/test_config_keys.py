@@ -133,6 +133,15 @@ def work_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object
         return options.max_retries, options.timeout_s, options.guard.max_percent, options.poison.max_percent
 
 
+def platform_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How an Airbyte's jobs are watched and tables read: tests/integration/test_platform_job.py shows what each of these does."""
+    with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+            if tenants.find(tx) is None:
+                tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        return app.work("acme").platform
+
+
 def pool_exhausted(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How many transactions get a connection at the same time."""
     with app_with(scratch, {"database.pool.wait_s": 0.3, **overrides}, folder) as app:
@@ -282,6 +291,10 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "etl.max_retries": (0, work_options),
     "etl.max_shrink_percent": (50, work_options),
     "etl.max_quarantine_percent": (50, work_options),
+    "airbyte.poll_seconds": (1, platform_options),
+    "airbyte.longest_poll_seconds": (60, platform_options),
+    "airbyte.cancel_on_timeout": (True, platform_options),
+    "airbyte.lag_hours": (1, platform_options),
     "staging.phone_region": ("DE", phone_staged),
     "staging.time_zone": ("America/New_York", naive_time_staged),
     "staging.internal_domains": (["b.example"], side_staged),

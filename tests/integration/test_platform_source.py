@@ -11,13 +11,15 @@ import pytest
 
 from pay_ready.app import App, open_app
 from pay_ready.db import sources, tenants
-from pay_ready.errors import CheckFailedError, ConfigError, HeldBackError, PartialError, RetryLaterError
+from pay_ready.errors import CheckFailedError, ConfigError, ConflictError, DeniedError, HeldBackError, PartialError, RetryLaterError
+from pay_ready.model.progress import no_progress
 from pay_ready.pipeline.etl import EtlReport, TenantWork, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.land_write import ShrinkGuard
 from pay_ready.pipeline.platform import JobOptions
-from pay_ready.pipeline.platform_source import PlatformOptions, read_platform_config
+from pay_ready.pipeline.platform_catalog import cancel_job, list_connections, list_jobs, stored_platform
+from pay_ready.pipeline.platform_source import PlatformOptions, read_platform_config, run_platform_job
 from pay_ready.pipeline.platform_watch import Intervals
 from pay_ready.secrets import generate_key
 from pay_ready.settings import Environment
@@ -250,3 +252,43 @@ def test_json_is_what_a_file_holds(place: Place, tmp_path: Path) -> None:
     path = tmp_path / "airbyte.json"
     path.write_text(json.dumps(place.config))
     assert read_platform_config(json.loads(path.read_text())).settings()["destination_schema"] == "crm"
+
+
+def test_connections_and_jobs_are_listed_and_only_our_own_are_cancelled(place: Place) -> None:
+    """A user finds the connection's id; a job that Airbyte's schedule started is left alone (exit 5), ours is cancelled."""
+    [listed] = list_connections({key: place.config[key] for key in ("api_url", "client_id", "client_secret")})
+    assert (listed.connection_id, listed.workspace, listed.streams) == (place.connection.connection_id, "Default Workspace", ("contacts",))
+    place.add()
+    place.simulator.platform.script(Life(statuses=("running",)))
+    work = place.work
+    run_etl(replace(work, platform=PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
+    platform = stored_platform(work.database, work.tenant, "crm", place.app.mapping, work.keyring)
+    place.simulator.platform.end(41)
+    place.simulator.platform.script(Life(statuses=("running",)))
+    theirs = place.simulator.platform.start_job(place.connection.connection_id, "sync", started_by="schedule").job_id
+    assert [(job.job_id, job.is_ours) for job in list_jobs(work.database, work.tenant, platform, 10)] == [(theirs, False), (41, True)]
+    with pytest.raises(DeniedError, match="not ours") as denied:
+        cancel_job(work.database, work.tenant, platform, theirs, actor="tests")
+    assert denied.value.exit_code == 5
+    with pytest.raises(ConflictError):
+        cancel_job(work.database, work.tenant, platform, 41, actor="tests")  # it is at its end
+    place.simulator.platform.end(theirs)
+    run_etl(work)  # takes note of the end of 41
+    place.simulator.platform.script(Life(statuses=("running",)))
+    run_etl(replace(work, platform=PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
+    ours = place.simulator.started[-1].job_id
+    assert cancel_job(work.database, work.tenant, platform, ours, actor="tests").status == "cancelled"
+    assert place.seen("select count(*) from pay_ready.audit_events where action = 'job.cancelled'") == [(1,)]
+
+
+def test_a_reset_runs_as_a_job_of_its_own(place: Place) -> None:
+    """Airbyte is asked for a reset, and its end is waited for."""
+    place.add()
+    work = place.work
+    platform = stored_platform(work.database, work.tenant, "crm", place.app.mapping, work.keyring)
+    options = PlatformOptions(job=replace(QUICK, job_type="reset"))
+    job, findings = run_platform_job(work.database, work.tenant, platform, options, no_progress)
+    assert job is not None
+    assert findings.job is not None
+    assert (job.job_type, findings.job.outcome) == ("reset", "succeeded")
+    assert [each.job_type for each in place.simulator.started] == ["reset"]
