@@ -24,7 +24,7 @@ def add(
     name: NameArgument,
     kind: Annotated[str, typer.Option(help="Which mapping reads it: gong, hubspot, salesforce, slack, zendesk, or your own.")],
     replay: Annotated[Path | None, typer.Option(help="Folder with export files: <stream>.jsonl or .csv, also .gz.")] = None,
-    connector: Annotated[str | None, typer.Option(help="Installed connector: name==version.")] = None,
+    connector: Annotated[str | None, typer.Option(help="Installed connector: name==version, or its name alone.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with the connector's configuration; secrets in it are encrypted.")] = None,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="Your own mapping file, in the manner of config/sources/zendesk.toml.")] = None,
@@ -49,7 +49,7 @@ def add(
 def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
     from pay_ready.db import sources
-    from pay_ready.pipeline.feed import check_feed
+    from pay_ready.pipeline.feed import check_feed, keeps_config
 
     with opened_app() as opened:
         work = opened.work(tenant)
@@ -57,7 +57,8 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
             source = sources.require(tx, name)
             keyring = None if source.ingest_mode == "replay" else opened.keyring
             config = sources.connector_config(tx, source, keyring)
-        outcome = check_feed(opened.feed(source), source, config)
+        keep = keeps_config(opened.database, work.tenant, source, keyring)
+        outcome = check_feed(opened.feed(source), source, config, keep)
     if as_json:
         print_json("check", outcome)
     elif outcome.succeeded:

@@ -22,7 +22,7 @@ from pay_ready.errors import PartialError, PayReadyError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
-from pay_ready.pipeline.feed import Feed, open_feed
+from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land import SyncOptions, sync_source
 from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_report import SyncReport
@@ -151,7 +151,8 @@ def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress 
             # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
             keyring = None if source.ingest_mode == "replay" else work.keyring()
             config = sources.connector_config(tx, source, keyring)
-        connector, catalog = open_feed(work.feed(source), source, config)
+        keep = keeps_config(work.database, work.tenant, source, keyring)
+        connector, catalog = open_feed(work.feed(source), source, config, keep)
         report = sync_source(
             work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress,
             is_whole=not source.config.streams,
