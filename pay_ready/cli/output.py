@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 from uuid import UUID
 
@@ -93,7 +94,7 @@ def printable(text: str) -> str:
 
 
 def as_plain(value: object) -> Any:
-    """Dataclasses, models, ids, times and errors as JSON knows them."""
+    """Dataclasses, models, ids, paths, times and errors as JSON knows them."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -108,7 +109,7 @@ def as_plain(value: object) -> Any:
         return as_plain(value.model_dump())
     if isinstance(value, PayReadyError):
         return {"class": type(value).__name__, "message": str(value), "exit_code": value.exit_code}
-    return str(value) if isinstance(value, UUID) else value
+    return str(value) if isinstance(value, UUID | PurePath) else value
 
 
 def _speakable(text: str, stream: TextIO) -> str:

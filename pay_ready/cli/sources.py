@@ -33,7 +33,7 @@ def add(
     name: NameArgument,
     kind: Annotated[str, typer.Option(help="Which mapping reads it: gong, hubspot, salesforce, slack, zendesk, or your own.")],
     replay: Annotated[Path | None, typer.Option(help="Folder with export files: <stream>.jsonl or .csv, also .gz.")] = None,
-    connector: Annotated[str | None, typer.Option(help="Installed connector: name==version.")] = None,
+    connector: Annotated[str | None, typer.Option(help="Installed connector: name==version, or its name alone.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with the connector's configuration; secrets in it are encrypted.")] = None,
     airbyte: Annotated[
         Path | None,
@@ -71,7 +71,7 @@ def add(
 def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
     from pay_ready.db import sources
-    from pay_ready.pipeline.feed import check_feed
+    from pay_ready.pipeline.feed import check_feed, keeps_config
     from pay_ready.pipeline.platform_source import PlatformSource, check_platform
 
     with opened_app() as opened:
@@ -83,7 +83,10 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
             platform = (
                 PlatformSource.stored(tx, source, opened.mapping(source), opened.keyring) if source.ingest_mode == "airbyte" else None
             )
-        outcome = check_platform(platform) if platform else check_feed(opened.feed(source), source, config)
+        if platform is not None:
+            outcome = check_platform(platform)
+        else:
+            outcome = check_feed(opened.feed(source), source, config, keeps_config(opened.database, work.tenant, source, keyring))
     if as_json:
         print_json("check", outcome)
     elif outcome.succeeded:

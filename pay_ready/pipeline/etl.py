@@ -24,7 +24,7 @@ from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayR
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
-from pay_ready.pipeline.feed import Feed, open_feed
+from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land import Connector, Plan, SyncOptions, sync_source
 from pay_ready.pipeline.land_findings import RunFindings
 from pay_ready.pipeline.land_lease import held_lease
@@ -225,7 +225,7 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
             source=source, feed=feed, config=config, connector=RemarkingTables(tables=tables, findings=findings), catalog=tables.plan,
             keyring=keyring, findings=findings,
         )  # fmt: skip
-    connector, catalog = open_feed(feed, source, config)
+    connector, catalog = open_feed(feed, source, config, keeps_config(work.database, work.tenant, source, keyring))
     return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
 
 

@@ -18,7 +18,7 @@ from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.platform_source import PlatformSource, check_platform, keep_credentials, read_platform_config
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
-from pay_ready.sources.connector import CheckOutcome, ConnectorRun, check, discover, spec
+from pay_ready.sources.connector import CheckOutcome, ConnectorRun, Keep, check, discover, spec
 from pay_ready.sources.masking import secret_values
 from pay_ready.sources.process import ConnectorCommand
 from pay_ready.sources.protocol import SourceStream
@@ -47,15 +47,15 @@ class Feed:
         return self.command
 
 
-def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tuple[Connector, ConfiguredCatalog]:
-    """The connector of a source, ready to be read, and what it will be asked for.
+def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any], keep: Keep | None = None) -> tuple[Connector, ConfiguredCatalog]:
+    """The connector of a source, ready to be read, and what it will be asked for; `keep` stores what it changes of its configuration.
 
     Raises:
         CheckFailedError: It offers no stream at all: whatever was there before is gone.
         PayReadyError: The connector does not start, or offers other streams than the source names.
     """
     secrets = secret_values(config, frozenset(source.config.secret_keys))
-    catalog = discover(feed.connector, config, secrets=secrets)
+    catalog = discover(feed.connector, config, secrets=secrets, keep=keep)
     if not catalog.streams:
         where = "are the export files still in their folder?" if feed.is_replay else "may its credentials still read anything?"
         raise CheckFailedError("the source offers no stream at all", f"{where} pay-ready sources check says more", source=source.name)
@@ -70,9 +70,21 @@ def open_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> tupl
     return connector, configure(catalog, choices)
 
 
-def check_feed(feed: Feed, source: DataSource, config: Mapping[str, Any]) -> CheckOutcome:
-    """Whether the source can be read with this configuration; its reason is masked."""
-    return check(feed.connector, config, secrets=secret_values(config, frozenset(source.config.secret_keys)))
+def check_feed(feed: Feed, source: DataSource, config: Mapping[str, Any], keep: Keep | None = None) -> CheckOutcome:
+    """Whether the source can be read with this configuration; its reason is masked. `keep` as for `open_feed`."""
+    return check(feed.connector, config, secrets=secret_values(config, frozenset(source.config.secret_keys)), keep=keep)
+
+
+def keeps_config(database: Database, tenant: TenantId, source: DataSource, keyring: Keyring | None) -> Keep | None:
+    """Stores a configuration that the connector changed; nothing for a source without credentials."""
+    if keyring is None:
+        return None
+
+    def keep(config: bytes) -> None:
+        with database.tenant_transaction(tenant) as tx:
+            sources.put_credential(tx, source.source_id, "config", config, keyring)
+
+    return keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +161,20 @@ def add_source(
     ring = keyring() if wanted.connector is not None else None
     with database.tenant_transaction(tenant) as tx:
         refuse_taken(sources.find(tx, wanted.name))
-    outcome = check_feed(feed, source, wanted.settings)
+    configs = [json.dumps(dict(wanted.settings)).encode()]  # the last one is what the connector made of it
+    outcome = check_feed(feed, source, wanted.settings, configs.append)
     if not outcome.succeeded:
-        hint = "nothing was kept; mend it and add it again"
+        used_up = "; its token was used up: get a new one" if len(configs) > 1 else ""
+        hint = f"nothing was kept{used_up}; mend it and add it again"
         raise CheckFailedError(f"the source cannot be read: {outcome.message}", hint, source=wanted.name)
-    _, catalog = open_feed(feed, source, wanted.settings)
+    _, catalog = open_feed(feed, source, json.loads(configs[-1]), configs.append)
     with database.tenant_transaction(tenant) as tx:
         kept = sources.add(
             tx, name=source.name, kind=source.kind, ingest_mode=source.ingest_mode, connector=source.connector, config=source.config,
             actor=actor,
         )  # fmt: skip
         if ring is not None:
-            sources.put_credential(tx, kept.source_id, "config", json.dumps(dict(wanted.settings)).encode(), ring)
+            sources.put_credential(tx, kept.source_id, "config", configs[-1], ring)
     mapped = [each for each in catalog.descriptors if (rules := feed.mapping.stream(each.name)) and rules.ignore is None]
     return kept, f"{len(catalog.descriptors)} streams, {len(mapped)} of them mapped"
 

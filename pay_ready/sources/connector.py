@@ -1,7 +1,7 @@
 """Any Airbyte connector, asked and read over the protocol: spec, check, discover, read."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import time
@@ -33,9 +33,11 @@ from pay_ready.sources.protocol import (
     TraceError,
 )
 
-__all__ = ["CheckOutcome", "ConnectorCommand", "ConnectorRun", "ConnectorSpec", "check", "discover", "spec"]
+__all__ = ["CheckOutcome", "ConnectorCommand", "ConnectorRun", "ConnectorSpec", "Keep", "check", "discover", "spec"]
 
 Config = Mapping[str, object]
+# Takes the whole configuration, as JSON, when the connector changed it: it used up a token that works once, and has the next one.
+Keep = Callable[[bytes], None]
 Answer = TypeVar("Answer", Spec, ConnectionStatus, Catalog)
 
 ASK_TIMEOUT_S = 300.0
@@ -84,29 +86,41 @@ def spec(command: ConnectorCommand, *, idle_timeout_s: float = ASK_TIMEOUT_S) ->
 
 
 def check(
-    command: ConnectorCommand, config: Config, *, secrets: frozenset[str] = frozenset(), idle_timeout_s: float = ASK_TIMEOUT_S
+    command: ConnectorCommand,
+    config: Config,
+    *,
+    secrets: frozenset[str] = frozenset(),
+    idle_timeout_s: float = ASK_TIMEOUT_S,
+    keep: Keep | None = None,
 ) -> CheckOutcome:
     """Whether the connector reaches its source. The answer counts, not the exit code, which is 0 for bad configurations, too.
+
+    `keep` is told at once when the connector changed its configuration; who loses that may be locked out.
 
     Raises:
         NotFoundError: The connector is not installed.
         PayReadyError: It gives no answer; the class says whether trying again may help.
     """
     call = _Call(command, "check", config, secrets=secrets, idle_timeout_s=idle_timeout_s)
-    said = _ask(call, ConnectionStatus)
+    said = _ask(call, ConnectionStatus, keep)
     return CheckOutcome(said.succeeded, said.message)
 
 
 def discover(
-    command: ConnectorCommand, config: Config, *, secrets: frozenset[str] = frozenset(), idle_timeout_s: float = ASK_TIMEOUT_S
+    command: ConnectorCommand,
+    config: Config,
+    *,
+    secrets: frozenset[str] = frozenset(),
+    idle_timeout_s: float = ASK_TIMEOUT_S,
+    keep: Keep | None = None,
 ) -> Catalog:
-    """The streams that the source offers.
+    """The streams that the source offers; `keep` as for `check`.
 
     Raises:
         NotFoundError: The connector is not installed.
         PayReadyError: It gives no catalog; the class says whether trying again may help.
     """
-    return _ask(_Call(command, "discover", config, secrets=secrets, idle_timeout_s=idle_timeout_s), Catalog)
+    return _ask(_Call(command, "discover", config, secrets=secrets, idle_timeout_s=idle_timeout_s), Catalog, keep)
 
 
 class _Call:
@@ -263,13 +277,15 @@ class _Tally:
         )
 
 
-def _ask(call: _Call, kind: type[Answer]) -> Answer:
+def _ask(call: _Call, kind: type[Answer], keep: Keep | None = None) -> Answer:
     """The answer of a connector to a question. All its output is read: it may have more to say on how it failed."""
     answer: Answer | None = None
     with call:
         for messages in call.batches():
             for message in messages:
-                if answer is None and isinstance(message, kind):
+                if isinstance(message, Control) and keep is not None:
+                    keep(message.config)
+                elif answer is None and isinstance(message, kind):
                     answer = message
     if answer is None:
         missing = ContractError("the connector gave no answer", connector=call.outcome.connector, expected=kind.__name__)

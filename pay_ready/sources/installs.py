@@ -1,4 +1,4 @@
-"""Airbyte connectors from the package registry: each in an environment of its own, at an exact version.
+"""Airbyte connectors: each in an environment of its own, at an exact version.
 
 Connectors pin versions that exclude each other's and ours, so none shares an environment. An installation is whole or
 absent: it is built beside its place and moved there.
@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import MsgspecError, Struct, json
 
 from pay_ready.errors import ConfigError, ContractError, NotFoundError, PayReadyError, TransientError, UsageError
+from pay_ready.sources.manifests import shipped_manifests
 from pay_ready.sources.process import ConnectorCommand
 from pay_ready.sources.scratch import locked
 
@@ -53,7 +54,7 @@ print(json.dumps({
 """
 
 
-class _Installed(Struct, frozen=True):
+class Installed(Struct, frozen=True):
     """What is recorded of an installation."""
 
     name: str
@@ -89,8 +90,12 @@ class InstalledConnector:
         return f"{self.name}: {name}"
 
 
+# Fills a folder with an environment, by the Python named, and gives its record.
+Build = Callable[[Path, str], Installed]
+
+
 def install_connector(requirement: str, root: Path, python: str | None = None) -> InstalledConnector:
-    """Install a connector below `root`, unless this version is there. `python`: a command or path, else one is looked for.
+    """Install a package below `root`, unless this version is there. `python`: a command or path, else one is looked for.
 
     Raises:
         UsageError: The requirement is not name==version.
@@ -100,6 +105,21 @@ def install_connector(requirement: str, root: Path, python: str | None = None) -
         ContractError: The package is no connector: it has no console script.
     """
     name, version = parse_requirement(requirement)
+
+    def build(folder: Path, interpreter: str) -> Installed:
+        build_environment(folder, interpreter, f"{name}=={version}")
+        return inventory(folder, name)
+
+    return install_once(root, name, version, build, python)
+
+
+def install_once(root: Path, name: str, version: str, build: Build, python: str | None = None) -> InstalledConnector:
+    """Have an installation built, unless this version of it is there.
+
+    Raises:
+        ConfigError: There is no Python that connectors run on.
+        PayReadyError: It could not be built; nothing of it stays.
+    """
     root.mkdir(parents=True, exist_ok=True)
     target = root / f"{name}@{version}"
     with locked(root / ".lock"):
@@ -107,8 +127,7 @@ def install_connector(requirement: str, root: Path, python: str | None = None) -
             return _load(target)
         interpreter = find_python(python)
         with _built_beside(target) as folder:
-            _build(folder, interpreter, f"{name}=={version}")
-            installed = _inventory(folder, name)
+            installed = build(folder, interpreter)
             _move_scripts(folder, target)
             (folder / _RECORD).write_bytes(json.format(json.encode(installed), indent=2))
     return _load(target)
@@ -127,10 +146,10 @@ def find_connector(requirement: str, root: Path) -> InstalledConnector:
         NotFoundError: It is not installed.
     """
     name, _, version = requirement.partition("==")
-    name = _normalized(name)
+    name = normalized(name)
     found = [each for each in list_connectors(root) if each.name == name and version in ("", each.version)]
     if not found:
-        example = requirement if version else f"{requirement}==<version>"
+        example = requirement if version or name in shipped_manifests() else f"{requirement}==<version>"
         raise NotFoundError("the connector is not installed", f"pay-ready connectors install {example}", connector=requirement)
     if len(found) > 1:
         choices = ", ".join(f"{each.name}=={each.version}" for each in found)
@@ -162,9 +181,9 @@ def parse_requirement(requirement: str) -> tuple[str, str]:
     """
     match = _REQUIREMENT.fullmatch(requirement.strip())
     if not match:
-        hint = "name one exact version, for example airbyte-source-faker==7.2.1"
+        hint = f"name one, for example airbyte-source-faker==7.2.1, or a shipped manifest: {', '.join(shipped_manifests())}"
         raise UsageError("a connector is installed at an exact version", hint, connector=requirement)
-    return _normalized(match["name"]), match["version"]
+    return normalized(match["name"]), match["version"]
 
 
 def find_python(wanted: str | None = None) -> str:
@@ -197,7 +216,7 @@ def _python_version(command: str) -> tuple[int, int] | None:
     return major, minor
 
 
-def _normalized(name: str) -> str:
+def normalized(name: str) -> str:
     """A package's name as PEP 503 spells it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -218,7 +237,12 @@ def _built_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(folder: Path, python: str, requirement: str) -> None:
+def build_environment(folder: Path, python: str, requirement: str) -> None:
+    """Make a virtual environment with a package in it.
+
+    Raises:
+        NotFoundError, TransientError: As `install_connector`.
+    """
     own_python = str(folder / "bin" / "python")
     if uv := _uv():
         _run([uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)], requirement)
@@ -256,10 +280,15 @@ def _install_error(said: str, requirement: str) -> PayReadyError:
     return TransientError(f"the connector could not be installed: {text[-400:]}", "try again", connector=requirement)
 
 
-def _inventory(folder: Path, name: str) -> _Installed:
+def inventory(folder: Path, name: str) -> Installed:
+    """What is in an environment that has the package.
+
+    Raises:
+        ContractError: The package has no console script, or its environment does not answer.
+    """
     said = subprocess.run([str(folder / "bin" / "python"), "-I", "-c", _INVENTORY, name], capture_output=True, check=False)
     try:
-        installed = json.decode(said.stdout, type=_Installed)
+        installed = json.decode(said.stdout, type=Installed)
     except MsgspecError as error:
         raise ContractError("the connector's environment does not answer", "try again with another --python", package=name) from error
     if not installed.scripts:
@@ -283,7 +312,7 @@ def _load(folder: Path) -> InstalledConnector:
         ConfigError: The record cannot be read.
     """
     try:
-        found = json.decode((folder / _RECORD).read_bytes(), type=_Installed)
+        found = json.decode((folder / _RECORD).read_bytes(), type=Installed)
     except (OSError, MsgspecError) as error:
         raise ConfigError("the record of a connector cannot be read", "remove its folder and install it again", folder=folder) from error
     return InstalledConnector(
@@ -297,7 +326,7 @@ def _load(folder: Path) -> InstalledConnector:
     )
 
 
-def _script(installed: _Installed) -> str:
+def _script(installed: Installed) -> str:
     """The console script of the connector: airbyte-source-faker brings source-faker."""
     usual = installed.name.removeprefix("airbyte-")
     return usual if usual in installed.scripts else installed.scripts[0]

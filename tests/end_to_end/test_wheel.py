@@ -52,7 +52,10 @@ def test_only_pay_ready_is_in_the_wheel(wheel: Path) -> None:
         names = archive.namelist()
     top = {name.split("/")[0] for name in names}
     assert all(each == "pay_ready" or each.endswith(".dist-info") for each in top)
-    for part in ("sql/migrations/0001_ground.sql", "sql/queries/tenants.sql", "config/defaults.toml", "flows/etl.py"):
+    parts = (
+        "sql/migrations/0001_ground.sql", "sql/queries/tenants.sql", "config/defaults.toml", "config/connectors/gong.yaml", "flows/etl.py",
+    )  # fmt: skip
+    for part in (*parts, "sources/declarative.py"):
         assert f"pay_ready/{part}" in names
 
 

@@ -13,7 +13,7 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import CheckFailedError, ConfigError, ConflictError, SecretError, UsageError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.feed import Feed, NewSource, add_source
+from pay_ready.pipeline.feed import Feed, NewSource, add_source, keeps_config, open_feed
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
@@ -79,6 +79,32 @@ def test_a_source_that_cannot_be_read_is_not_kept(
         add(database, tenant, feed_of, ring, settings={"check": f"wrong key {CANARY}"})
     assert CANARY not in str(caught.value)
     assert "desk" not in dump(scratch)
+
+
+def test_a_token_that_the_check_used_up_is_kept_with_its_successor(
+    database: Database, tenant: TenantId, feed_of: Callable[[DataSource], Feed], ring: Keyring, tmp_path: Path
+) -> None:
+    """Check and discovery may rotate a token as a read does: what is kept is the last one, and a failed check says that one is gone."""
+    faults = [{"kind": "control", "at": 1, "new_key": "rotated-key-0002"}]
+    source, _ = add(database, tenant, feed_of, ring, settings={"fault": faults})
+    with database.tenant_transaction(tenant) as tx:
+        assert sources.connector_config(tx, source, ring)["api_key"] == faults[0]["new_key"]
+    with pytest.raises(CheckFailedError, match="its token was used up: get a new one") as caught:
+        add(database, tenant, feed_of, ring, name="other", settings={"fault": faults, "check": "rotated-key-0002 is refused, too"})
+    assert "rotated-key" not in str(caught.value)
+
+
+def test_discovery_before_a_sync_keeps_a_rotated_token(
+    database: Database, tenant: TenantId, feed_of: Callable[[DataSource], Feed], ring: Keyring
+) -> None:
+    """What the connector changes between the runs' reading of the configuration and the read itself is stored at once."""
+    source, _ = add(database, tenant, feed_of, ring)
+    fault = {"kind": "control", "at": 1, "new_key": "rotated-key-0003"}
+    config = {**SETTINGS, "fault": fault}
+    open_feed(feed_of(source), source, config, keeps_config(database, tenant, source, ring))
+    with database.tenant_transaction(tenant) as tx:
+        assert sources.connector_config(tx, source, ring)["api_key"] == fault["new_key"]
+    assert keeps_config(database, tenant, source, None) is None
 
 
 def test_wrong_names_and_streams_are_refused(
