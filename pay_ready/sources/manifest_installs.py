@@ -5,15 +5,15 @@ from pathlib import Path
 
 import msgspec
 
-from pay_ready.errors import ConfigError, PayReadyError
+from pay_ready.errors import ConfigError, PayReadyError, TransientError
 from pay_ready.sources import connector
 from pay_ready.sources.installs import Installed, InstalledConnector, build_environment, install_once, inventory
 from pay_ready.sources.manifests import CDK_PACKAGE, CDK_VERSION, Manifest
 from pay_ready.sources.process import ConnectorCommand
 
 _MANIFEST, _RUNNER = "manifest.yaml", "declarative.py"
-# Not a Python script: its first line would hold the interpreter's path, and systems cut that line.
-_SCRIPT = '#!/bin/sh\nexec "{folder}/bin/python" -I "{folder}/{runner}" "{folder}/{manifest}" "$@"\n'
+# Finds everything beside itself: whatever the folder's name is, it stands nowhere in it.
+_SCRIPT = f'#!/bin/sh\nhere="${{0%/*}}"\nexec "$here/python" -I "$here/../{_RUNNER}" "$here/../{_MANIFEST}" "$@"\n'
 
 
 def install_manifest(manifest: Manifest, root: Path, python: str | None = None) -> InstalledConnector:
@@ -39,7 +39,7 @@ def _write(folder: Path, manifest: Manifest) -> Path:
     (folder / _MANIFEST).write_bytes(manifest.content)
     shutil.copyfile(Path(__file__).with_name(_RUNNER), folder / _RUNNER)
     script = folder / "bin" / f"source-{manifest.name}"
-    script.write_text(_SCRIPT.format(folder=folder, runner=_RUNNER, manifest=_MANIFEST), "utf-8")
+    script.write_text(_SCRIPT)
     script.chmod(0o755)
     return script
 
@@ -49,12 +49,15 @@ def _try(script: Path, manifest: Manifest, home: Path) -> None:
 
     Raises:
         ConfigError: It is refused; names the place.
+        TransientError: The CDK was ended before it could say.
     """
     command = ConnectorCommand(argv=(str(script),), name=manifest.name, version=manifest.version, home=home)
     try:
         connector.spec(command)
     except ConfigError as error:
         raise ConfigError(error.what, "correct the manifest and install it again", manifest=manifest) from None
+    except TransientError:
+        raise
     except PayReadyError as error:
         hint = "has it a spec that says which configuration it wants?"
         raise ConfigError(f"the manifest cannot be run: {error.what}", hint, manifest=manifest) from error
