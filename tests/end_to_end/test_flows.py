@@ -13,12 +13,22 @@ ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
 import json, sys
+from pathlib import Path
 from prefect.testing.utilities import prefect_test_harness
 from flows.etl import etl
+from pay_ready.errors import HeldBackError
 with prefect_test_harness(server_startup_timeout=120):
     summary = etl(tenant="acme")
     again = etl(tenant="acme")
-print(json.dumps([summary.model_dump(), again.model_dump()]))
+    path = Path("exports/contacts.jsonl")
+    rows = [json.loads(line) | {"_ab_cdc_deleted_at": "2026-02-01", "updatedAt": "2026-02-01T00:00:00Z"} for line in path.open()]
+    path.write_text("".join(json.dumps(row) + "\\n" for row in rows))
+    try:
+        held = etl(tenant="acme").model_dump()
+    except HeldBackError as error:
+        held = error.where
+    accepted = etl(tenant="acme", accept_shrink=True)
+print(json.dumps([summary.model_dump(), again.model_dump(), held, accepted.model_dump()]))
 """
 
 
@@ -32,13 +42,13 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_flow_runs_the_pipeline(tmp_path: Path) -> None:
-    """Landed, staged, published; a second run lands and publishes nothing."""
+    """Landed, staged, published; a second run lands and publishes nothing; one that lost its rows is held back until it is accepted."""
     exports = tmp_path / "exports"
     exports.mkdir()
     rows = [
         {"id": str(number), "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z", "archived": False,
          "properties": {"email": f"p{number}@customer.example", "firstname": "P", "lastname": str(number)}}
-        for number in range(5)
+        for number in range(200)
     ]  # fmt: skip
     (exports / "contacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pay_ready = [sys.executable, "-m", "pay_ready.cli.main"]
@@ -47,9 +57,11 @@ def test_the_flow_runs_the_pipeline(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     ran = run(tmp_path, sys.executable, "-c", SCRIPT)
     assert ran.returncode == 0, ran.stderr[-4000:]
-    first, second = json.loads(ran.stdout.strip().splitlines()[-1])
-    assert (first["status"], first["landed"], first["staged"], first["published_run"]) == ("complete", 5, 5, 1)
+    first, second, held, accepted = json.loads(ran.stdout.strip().splitlines()[-1])
+    assert (first["status"], first["landed"], first["staged"], first["published_run"]) == ("complete", 200, 200, 1)
     assert (second["status"], second["landed"], second["published_run"]) == ("complete", 0, None)
+    assert (held["source"], held["stream"], held["before"], held["now"]) == ("crm", "contacts", 200, 0)
+    assert (accepted["status"], accepted["published_run"], accepted["held_back"]) == ("complete", 2, "")
     assert "customer.example" not in ran.stderr
 
 
