@@ -118,9 +118,9 @@ class _Run:
     async def _triggered_and_watched(self, client: AirbyteClient, ledger: JobLedger) -> PlatformJob:
         options, begun_at = self.options, monotonic()
 
-        async def pause(n: int, at_most_s: float) -> None:
+        async def pause(n: int, at_least_s: float, at_most_s: float) -> None:
             ledger.note_breaker(client.breaker)
-            await asyncio.sleep(max(min(options.intervals.nth_s(n), at_most_s), 0.0))
+            await asyncio.sleep(max(min(max(options.intervals.nth_s(n), at_least_s), at_most_s), 0.0))
 
         trigger = Trigger(client, ledger, self.connection_id, options.job_type, look_for_s=options.look_for_s, pause=pause)
         found = await trigger.obtain()

@@ -58,13 +58,13 @@ class JobLedger:
         self._stored = breaker.state
 
     def consult(self, breaker: Breaker) -> None:
-        """Before a call: with a breaker that is not closed, ask for the probe, which one process gets.
+        """Before a call: with an open breaker, ask for the probe, which one process gets.
 
         Raises:
             BreakerOpenError: The service is left alone for now.
         """
         self.note_breaker(breaker)
-        if breaker.state.circuit != "closed" and breaker.state == self._stored:
+        if breaker.state.circuit == "open" and breaker.state == self._stored:
             self.admit(breaker)
 
     def note_breaker(self, breaker: Breaker) -> None:

@@ -29,7 +29,7 @@ _POSTS = 3  # requests whose fate may stay unknown, each after a look that found
 _BUSY_ANSWERS = 5  # in a row, with no running job to be seen
 _LOOK_AT = 20  # newest jobs of a connection among which the running one is
 
-Pause = Callable[[int, float], Awaitable[None]]  # waits before the n-th repetition (from 0), so many seconds at most
+Pause = Callable[[int, float, float], Awaitable[None]]  # waits before the n-th repetition (from 0): so many seconds at least, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Trigger:
                 self._ledger.attach(job, started_by_us=True)
                 failpoint("platform.after_id_stored")
                 return FoundJob(job_id=job.job_id, adopted=False, started_by_us=True, job=job)
-            await self._pause(waits, self._ledger.left_s)
+            await self._pause(waits, 0.0, self._ledger.left_s)
             waits += 1
 
     def _adopted(self, job: Job) -> FoundJob:
@@ -205,7 +205,7 @@ class Trigger:
                 log.warning("job.not_found_yet", error_class="TransientError")
             if monotonic() >= until:
                 return None
-            await self._pause(looks, until - monotonic())
+            await self._pause(looks, 0.0, until - monotonic())
             looks += 1
 
     async def _newest(self) -> int:

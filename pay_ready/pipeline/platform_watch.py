@@ -61,6 +61,7 @@ class Watch:
     cancel_grace_s: float
     statuses: list[str] = field(default_factory=list)  # in the order in which they came
     attempts: int = 0  # at least
+    asked_s: float = 0.0  # how long Airbyte asked to be left alone, in its last answer
     last: Job | None = None
 
     async def until_end(self) -> Ending:
@@ -85,17 +86,20 @@ class Watch:
             if ending is not None:
                 self.ledger.finish(ending.outcome, ending.failure or None)
                 return ending
-            await self.pause(polls, self.ledger.left_s)
+            await self.pause(polls, self.asked_s, self.ledger.left_s)
             said, polls = None, polls + 1
 
     async def _polled(self) -> Job | Ending | None:
         """What Airbyte says now; None when it says nothing: that is tolerated until the deadline."""
+        self.asked_s = 0.0
         try:
             self.ledger.consult(self.client.breaker)
             async with asyncio.timeout(max(self.ledger.left_s, _SHORTEST_POLL_S)):
                 job = await look_up(self.client, self.connection_id, self.found.job_id)
         except (TransientError, TimeoutError) as error:
             log.warning("job.not_polled", error_class=type(error).__name__)
+            asked_s = error.where.get("retry_after_s") if isinstance(error, TransientError) else None
+            self.asked_s = asked_s if isinstance(asked_s, float) else 0.0
             return None
         return Ending(outcome="lost", failure=LOST) if job is None else job
 
@@ -146,7 +150,7 @@ class Watch:
         loop = asyncio.get_running_loop()
         until, polls = loop.time() + self.cancel_grace_s, 0
         while (ending := self._noted(said or await self._polled())) is None and loop.time() < until:
-            await self.pause(polls, until - loop.time())
+            await self.pause(polls, self.asked_s, until - loop.time())
             said, polls = None, polls + 1
         if ending is not None and ending.outcome == "cancelled":
             return Ending(outcome="cancelled", failure="it ran past its deadline, and this run had it cancelled")

@@ -118,6 +118,8 @@ def _credentials(given: object) -> Credentials | str:
         return "not a JSON object"
     if wrong := [str(key) for key, value in given.items() if not isinstance(value, str) or not value.strip()]:
         return f"{', '.join(sorted(wrong))}: not a text, or empty"
+    if wrong := [key for key, value in given.items() if not value.strip().isprintable()]:
+        return f"{', '.join(sorted(wrong))}: control characters in it"
     match sorted(given):
         case []:
             return NoAuth()

@@ -37,7 +37,6 @@ class Answer:
     status: int
     content_type: str = ""  # without parameters, lower case
     retry_after: str | None = None
-    location: str | None = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
 
     @property

@@ -97,4 +97,5 @@ def _granted(body: bytes) -> tuple[Secret, float] | None:
         grant = msgspec.json.decode(body, type=_Grant)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return (Secret(grant.access_token), max(grant.expires_in, 0.0)) if grant.access_token else None
+    is_token = bool(grant.access_token) and grant.access_token.isprintable()
+    return (Secret(grant.access_token), max(grant.expires_in, 0.0)) if is_token else None

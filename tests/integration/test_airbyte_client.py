@@ -153,6 +153,14 @@ def test_a_fixed_token_and_none(simulator: AirbyteSimulator) -> None:
     assert not simulator.requests("POST")
 
 
+def test_the_paths_of_cloud(simulator: AirbyteSimulator, connection: str) -> None:
+    """Cloud's API is below /v1: token, lists and jobs."""
+    access = replace(open_access(simulator.url, simulator.credentials), url=f"{simulator.url}/v1")
+    assert done(AirbyteClient(access), lambda client: client.start_job(connection)).job_id == 41
+    assert done(AirbyteClient(access), lambda client: listed(client, connection_id=connection)) == [41]
+    assert {each.path for each in simulator.seen} == {"/v1/applications/token", "/v1/jobs"}
+
+
 def test_no_token_in_the_answer(simulator: AirbyteSimulator) -> None:
     """An answer of another shape is said and not quoted: a token may stand in it under another name."""
     simulator.fail("instead", method="POST", path="/token", status=200, body='{"accessToken": "canary-x"}', content_type="application/json")

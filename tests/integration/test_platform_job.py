@@ -321,7 +321,7 @@ def test_a_start_of_unknown_end_is_found_by_the_next_run(run: Callable[..., Plat
     simulator.fail("lost", method="POST", path="/jobs")
     simulator.fail("instead", path="/jobs$", skip=1, times=99, status=503)
     with pytest.raises(TransientError):
-        run(replace(QUICK_JOB, timeout_s=0.5), lambda: client_of(simulator, ONCE, Breaker("patient", opens_after=999)))
+        run(client=lambda: client_of(simulator, ONCE, Breaker("patient", opens_after=999)))
     simulator.faults.clear()
     simulator.platform.end(41)
     job = run(client=lambda: client_of(simulator, ONCE, Breaker("patient", opens_after=999)))
@@ -532,6 +532,30 @@ def test_an_open_breaker_defers_the_next_process_at_once(
     admin("update pay_ready.breaker_states set changed_at = now() - interval '61 seconds' where $tenant")
     assert run().outcome == "succeeded"
     assert admin("select state, failures from pay_ready.breaker_states where $tenant") == [("closed", 0)]
+
+
+def test_the_probe_may_be_the_first_poll_of_an_adopted_job(
+    run: Callable[..., PlatformJob], simulator: AirbyteSimulator, admin: Admin
+) -> None:
+    """A run was cut off and the breaker opened meanwhile; its time over, the next run polls at once and closes it."""
+    with armed("platform.after_id_stored", "raise"), pytest.raises(FailpointError):
+        run()
+    target = client_of(simulator).breaker.target
+    admin(
+        f"insert into pay_ready.breaker_states (tenant_id, target, state, failures, changed_at)"
+        f" select tenant_id, '{target}', 'open', 5, now() - interval '61 seconds' from pay_ready.tenants where $tenant"
+    )
+    assert run(replace(QUICK_JOB, timeout_s=30.0)).outcome == "succeeded"
+    assert admin("select state, failures from pay_ready.breaker_states where $tenant") == [("closed", 0)]
+
+
+def test_a_poll_that_is_asked_to_wait_waits(run: Callable[..., PlatformJob], simulator: AirbyteSimulator) -> None:
+    """A 429 with a Retry-After beyond what a call waits for: the next poll comes no sooner, or at the deadline."""
+    simulator.platform.default_life = FOREVER
+    simulator.fail("instead", path=r"/jobs/\d", times=99, status=429, headers={"Retry-After": "3600"})
+    with pytest.raises(RetryLaterError, match="takes longer"):
+        run(replace(QUICK_JOB, timeout_s=0.5))
+    assert len(simulator.requests("GET", r"/jobs/\d")) == 2
 
 
 def test_of_two_processes_one_gets_the_probe(database: Database, tenant: TenantId, new_tenant: Callable[[], TenantId]) -> None:

@@ -83,6 +83,7 @@ def test_three_ways_in() -> None:
         json.dumps({"client_id": CANARY, "client_secret": 12}).encode(),
         json.dumps({"client_id": CANARY, "client_secret": CANARY, "access_token": CANARY}).encode(),
         json.dumps({"password": CANARY}).encode(),
+        json.dumps({"access_token": f"{CANARY}\r\nX-Evil: 1"}).encode(),
     ],
 )
 def test_other_credentials_are_refused_unquoted(given: bytes) -> None:
