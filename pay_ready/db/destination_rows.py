@@ -3,11 +3,14 @@
 Moments are microseconds since 2000-01-01 UTC, as Postgres counts them; both infinities are the ends of the range.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from struct import Struct as Layout
 from typing import Any, LiteralString
 
+import psycopg
+from msgspec import Struct
 from psycopg import pq, sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
@@ -22,12 +25,12 @@ _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 _INT8 = Layout(">q")
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
 # The number of columns; moment, sync, generation and place, each with its length in front; the length of the id.
 _HEAD = Layout(">hiqiqiqiIHi")
 _LENGTH = Layout(">i")
 _CHUNK_ROWS, _CHUNK_BYTES = 1_000, 1 << 20
 
-Place = tuple[int, int]  # block and offset
 _WINDOW_BY_INDEX: tuple[LiteralString, ...] = (
     "select count(*), min({moment}) from {table} as t where {wanted}",
     "select count(*), max({moment}) from {table} as t where {missing}",
@@ -40,8 +43,17 @@ _WINDOW_BY_SCAN: tuple[LiteralString, ...] = (
     from {table} as t""",
 )
 
-# moment, sync, generation, place, id, data as JSON, changes as JSON or None
-Row = tuple[int, int, int, Place, bytes, bytes, bytes | None]
+
+class Row(Struct, frozen=True, gc=False):
+    """A row as it came: Airbyte's columns, and its data as JSON. Not tracked by the garbage collector: it can be in no cycle."""
+
+    moment: int
+    sync: int  # ABSENT when it does not say
+    generation: int
+    place: int  # block and offset in one
+    raw_id: bytes
+    data: bytes
+    changes: bytes | None  # what the destination had to change, a JSON array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +62,7 @@ class Position:
 
     moment: int
     raw_id: str
-    place: Place | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +161,7 @@ def read_rows(destination: Destination, table: DestinationTable, wanted: Wanted,
 
 def position_of(row: Row) -> Position:
     """Where a row stands."""
-    return Position(moment=row[0], raw_id=row[4].decode(), place=row[3])
+    return Position(moment=row.moment, raw_id=row.raw_id.decode(), place=row.place)
 
 
 def _page(destination: Destination, statement: sql.Composed) -> Iterator[list[Row]]:
@@ -157,26 +169,49 @@ def _page(destination: Destination, statement: sql.Composed) -> Iterator[list[Ro
     chunk: list[Row] = []
     size = 0
     head, head_bytes, length = _HEAD.unpack_from, _HEAD.size, _LENGTH.unpack_from
-    with destination.translating(), destination.session.cursor() as cursor, cursor.copy(statement) as copy:
-        for message in copy:
-            data = bytes(message)
-            if data.startswith(_SIGNATURE):
-                data = data[len(_SIGNATURE) :]
-            if data == _TRAILER or not data:
-                continue
-            _, _, moment, _, sync, _, generation, _, block, offset, id_bytes = head(data)
+    with destination.translating(), closing(_copied(destination.session, statement)) as messages:
+        for data in messages:
+            _, _, moment, _, sync, _, generation, _, place, offset, id_bytes = head(data)
             at = head_bytes + id_bytes
-            (data_bytes,) = length(data, at)
-            end = at + 4 + data_bytes
-            (changes_bytes,) = length(data, end)
-            changes = None if changes_bytes < 0 else data[end + 4 :]
-            chunk.append((moment, sync, generation, (block, offset), data[head_bytes:at], data[at + 4 : end], changes))
+            end = at + 4 + length(data, at)[0]
+            changes = None if data[end : end + 4] == _NULL else data[end + 4 :]
+            chunk.append(Row(moment, sync, generation, place << 16 | offset, data[head_bytes:at], data[at + 4 : end], changes))
             size += len(data)
             if size >= _CHUNK_BYTES or len(chunk) >= _CHUNK_ROWS:
                 yield chunk
                 chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _copied(session: psycopg.Connection[Any], statement: sql.Composed) -> Generator[bytes]:
+    """The rows that COPY sends, without its signature and its trailer.
+
+    The driver waits for each row by itself, which costs more than all that is done with one; so it is asked only when
+    nothing has come yet, and what has come is taken from the library below it.
+    """
+    with session.cursor() as cursor, cursor.copy(statement) as copy:
+        data = bytes(copy.read())
+        if data.startswith(_SIGNATURE):
+            data = data[len(_SIGNATURE) :]
+        ready = session.pgconn.get_copy_data
+        while data != _TRAILER:
+            if data:
+                yield data
+            size, view = ready(1)
+            if size < 0:
+                raise _failed(session.pgconn)
+            data = bytes(view if size else copy.read())
+        while copy.read():
+            pass
+
+
+def _failed(connection: pq.abc.PGconn) -> psycopg.Error:
+    """Why COPY ended before its trailer."""
+    result = connection.get_result()
+    if result is None or connection.status == pq.ConnStatus.BAD:
+        return psycopg.OperationalError("the connection was lost")
+    return psycopg.errors.error_from_result(result)
 
 
 def _select(table: DestinationTable, wanted: Wanted, shape: Shape, limit: int | None) -> sql.Composed:
@@ -234,7 +269,7 @@ def _beyond(table: DestinationTable, position: Position) -> sql.Composable:
     here, there = [_moment(table), _id(table)], [_literal(position.moment), sql.Literal(position.raw_id)]
     if position.place is not None:
         here.append(sql.SQL("t.ctid"))
-        there.append(sql.SQL("{}::tid").format(sql.Literal("({},{})".format(*position.place))))
+        there.append(sql.SQL("{}::tid").format(sql.Literal(f"({position.place >> 16},{position.place & 0xFFFF})")))
     return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(here), sql.SQL(", ").join(there))
 
 

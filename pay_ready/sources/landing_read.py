@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from operator import attrgetter
 
 from msgspec import Raw
 
@@ -10,14 +10,14 @@ from pay_ready.db.destination import Destination, DestinationTable
 from pay_ready.db.destination_rows import ABSENT, EPOCH_2000_MS, Position, Row, Wanted, Window, read_rows, window
 from pay_ready.sources.landing_state import Known, Reached, TableState, state_message
 from pay_ready.sources.landing_streams import TableStream, column_types, shape_of
-from pay_ready.sources.protocol import Message, Record, StreamStatus
+from pay_ready.sources.protocol import CanonicalRecord, Message, Record, StreamStatus
 
 # A state is due after so much: landing makes a transaction of it.
 STATE_ROWS, STATE_BYTES = 5_000, 4 << 20
 # From this size on, a scan for the rows of a job is worth an index.
 LARGE_BYTES = 256 << 20
 
-_MOMENT, _SYNC, _GENERATION, _DATA = itemgetter(0), itemgetter(1), itemgetter(2), itemgetter(5)
+_MOMENT, _SYNC, _GENERATION = attrgetter("moment"), attrgetter("sync"), attrgetter("generation")
 
 Remark = Callable[[str, str], None]  # topic and text
 
@@ -53,7 +53,7 @@ class _Seen:
             self.max_sync = _most(self.max_sync, newest)
         if missing := syncs.count(ABSENT):
             self.without_sync += missing
-            self.last_without_sync = _most(self.last_without_sync, max(row[0] for row in rows if row[1] == ABSENT))
+            self.last_without_sync = _most(self.last_without_sync, max(row.moment for row in rows if row.sync == ABSENT))
 
 
 class StreamReading:
@@ -74,6 +74,8 @@ class StreamReading:
         self._before = TableState(done_sync=state.done_sync) if is_refresh else state
         self._seen = _Seen(min_generation=self._before.min_generation, first_moment=self._before.first_moment)
         self._types = column_types(table)
+        # jsonb has one text for one value, json whatever was written.
+        self._is_canonical = all(column.type != "json" for column in table.columns)
 
     def messages(self, destination: Destination) -> Iterator[list[Message]]:
         """The stream to its end, in lists of about a thousand messages.
@@ -90,7 +92,7 @@ class StreamReading:
                 records = size = 0
             self._seen.add(rows, has_generations=self._table.generation_column is not None)
             messages += self._records(rows, last)
-            records, size, last = records + len(rows), size + sum(map(len, map(_DATA, rows))), rows[-1]
+            records, size, last = records + len(rows), size + sum(len(row.data) for row in rows), rows[-1]
             yield messages
         self._say_what_was_seen()
         yield [
@@ -138,21 +140,23 @@ class StreamReading:
         Never between rows of one place: what begins after it would leave the second out. And rows without a key are
         numbered within a reading that is begun anew when it is cut off: its states would keep the numbers of the first.
         """
-        return not self._stream.is_keyless and (last[0], last[4]) != (following[0], following[4])
+        return not self._stream.is_keyless and (last.moment, last.raw_id) != (following.moment, following.raw_id)
 
     def _records(self, rows: Sequence[Row], last: Row | None) -> list[Record]:
         if not self._stream.primary_key:
             rows = self._once(rows, last)
         name, namespace = self._stream.name, self._stream.namespace
+        make = CanonicalRecord if self._is_canonical else Record
         return [
-            Record(name, Raw(data), moment // 1000 + EPOCH_2000_MS, namespace, _meta(changes)) for moment, _, _, _, _, data, changes in rows
+            make(name, Raw(row.data), row.moment // 1000 + EPOCH_2000_MS, namespace, _meta(row.changes) if row.changes else None)
+            for row in rows
         ]
 
     def _once(self, rows: Sequence[Row], last: Row | None) -> list[Row]:
         """Rows that the destination wrote twice, with one id, once. With a key of their own, landing sees to that."""
         kept = []
         for row in rows:
-            if last is not None and (row[4], row[0], row[5]) == (last[4], last[0], last[5]):
+            if last is not None and (row.raw_id, row.moment, row.data) == (last.raw_id, last.moment, last.data):
                 self._seen.repeated += 1
             else:
                 kept.append(row)
@@ -164,7 +168,7 @@ class StreamReading:
             return TableState(oid=self._table.oid, is_refresh=True)
         reached = None
         if self._has_places and not self._seen.without_sync:
-            reached = Reached(upto_sync=self._terms.upto_sync or 0, moment=last[0], raw_id=last[4].decode())
+            reached = Reached(upto_sync=self._terms.upto_sync or 0, moment=last.moment, raw_id=last.raw_id.decode())
         return self._state(self._before.done_sync, self._before.without_sync_until, reached)
 
     def _final_state(self) -> TableState:
@@ -224,9 +228,9 @@ def _narrowed(wanted: Wanted, found: Window) -> Wanted | None:
     return replace(wanted, from_moment=min(known)) if len(known) == len(starts) else wanted
 
 
-def _meta(changes: bytes | None) -> Raw | None:
+def _meta(changes: bytes) -> Raw:
     """What the destination had to change in a row, as the protocol's records say it."""
-    return None if changes is None else Raw(b'{"changes":%b}' % changes)
+    return Raw(b'{"changes":%b}' % changes)
 
 
 def _least(one: int | None, other: int) -> int:

@@ -171,7 +171,7 @@ class TablesReading:
                         yield [StreamStatus(stream, "COMPLETE")]
                     else:
                         for messages in reading.messages(self._destination):
-                            self._records[stream] += sum(type(message) is Record for message in messages)
+                            self._records[stream] += sum(isinstance(message, Record) for message in messages)
                             yield messages
             except TransientError:
                 raise

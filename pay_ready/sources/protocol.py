@@ -48,6 +48,10 @@ class LenientRecord(Record, frozen=True, gc=False):
     """A record whose data only a lenient reader accepts (NaN, half a surrogate pair): no jsonb column will hold it."""
 
 
+class CanonicalRecord(Record, frozen=True, gc=False):
+    """A record whose bytes are the same whenever its content is, and are JSON for certain: it may be kept as it came."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A checkpoint of the source, good once every record before it is durable.

@@ -442,18 +442,23 @@ cross join lateral (
 where seen.times > 0;
 
 -- name: measure_shrink
--- Rows of a stream that live, and those of older generations that the refresh did not list.
+-- Rows of a stream that live, and those of older generations that the refresh did not list. The lookup is lateral with a limit,
+-- as in write_rows: a join would be planned for the few rows that a table just filled is believed to have, and cost their square.
 -- params: source_id uuid, stream text, pass_run_id uuid, generation bigint
 select
     count(*) as live,
-    count(*) filter (where landed.generation < %(generation)s and seen.record_key is null) as gone
+    count(*) filter (where landed.generation < %(generation)s and seen.listed is null) as gone
 from pay_ready.landed_records as landed
-left join pay_ready.seen_keys as seen
-    on seen.tenant_id = %(tenant_id)s
-    and seen.source_id = %(source_id)s
-    and seen.stream = %(stream)s
-    and seen.run_id = %(pass_run_id)s
-    and seen.record_key = landed.record_key
+left join lateral (
+    select true as listed
+    from pay_ready.seen_keys as keys
+    where keys.tenant_id = %(tenant_id)s
+      and keys.source_id = %(source_id)s
+      and keys.stream = %(stream)s
+      and keys.run_id = %(pass_run_id)s
+      and keys.record_key = landed.record_key
+    limit 1
+) as seen on true
 where landed.tenant_id = %(tenant_id)s
   and landed.source_id = %(source_id)s
   and landed.stream = %(stream)s
@@ -476,23 +481,28 @@ select exists (
 );
 
 -- name: tombstone_unseen
+-- Mark what a refresh did not list. Both ways to a row go by its key, see measure_shrink and write_rows.
 -- params: source_id uuid, stream text, run_id uuid, pass_run_id uuid, generation bigint, batch_id uuid
 with gone as materialized (
-    select landed.record_key, landed.batch_id, landed.payload_id
+    select
+        landed.record_key, landed.batch_id, landed.payload_id, landed.content_hash, landed.cursor_order, landed.emitted_at
     from pay_ready.landed_records as landed
+    left join lateral (
+        select true as listed
+        from pay_ready.seen_keys as keys
+        where keys.tenant_id = %(tenant_id)s
+          and keys.source_id = %(source_id)s
+          and keys.stream = %(stream)s
+          and keys.run_id = %(pass_run_id)s
+          and keys.record_key = landed.record_key
+        limit 1
+    ) as seen on true
     where landed.tenant_id = %(tenant_id)s
       and landed.source_id = %(source_id)s
       and landed.stream = %(stream)s
       and landed.deleted_at is null
       and landed.generation < %(generation)s
-      and not exists (
-          select from pay_ready.seen_keys as seen
-          where seen.tenant_id = %(tenant_id)s
-            and seen.source_id = %(source_id)s
-            and seen.stream = %(stream)s
-            and seen.run_id = %(pass_run_id)s
-            and seen.record_key = landed.record_key
-      )
+      and seen.listed is null
 ),
 batches as (
     insert into pay_ready.landing_batches (tenant_id, batch_id, source_id, stream, run_id)
@@ -500,19 +510,20 @@ batches as (
     where exists (select from gone)
 ),
 marked as (
-    update pay_ready.landed_records as landed
+    insert into pay_ready.landed_records as landed (
+        tenant_id, source_id, stream, record_key, content_hash, generation, cursor_order, emitted_at, batch_id, deleted_at
+    )
+    select
+        %(tenant_id)s, %(source_id)s, %(stream)s, record_key, content_hash, %(generation)s, cursor_order, emitted_at, %(batch_id)s, now()
+    from gone
+    on conflict (tenant_id, source_id, stream, record_key) do update
     set data = null,
         payload_id = null,
         quality_flags = null,
-        generation = %(generation)s,
-        batch_id = %(batch_id)s,
+        generation = excluded.generation,
+        batch_id = excluded.batch_id,
         landed_at = now(),
-        deleted_at = now()
-    from gone
-    where landed.tenant_id = %(tenant_id)s
-      and landed.source_id = %(source_id)s
-      and landed.stream = %(stream)s
-      and landed.record_key = gone.record_key
+        deleted_at = excluded.deleted_at
 )
 select
     batch_id as overtaken_batch_id,

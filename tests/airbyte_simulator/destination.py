@@ -40,7 +40,7 @@ _VISIBLE_AT_ONCE = ("direct", "raw", "raw_old")
 class SimulatedStream:
     """A stream of a connection and its table. `columns` are the typed ones, with Postgres' types."""
 
-    url: str
+    url: str = field(repr=False)
     name: str
     columns: dict[str, str]
     schema: str = "crm"
@@ -259,7 +259,7 @@ class Attempt:
 
 
 def _adapted(value: Any) -> Any:
-    return Jsonb(value, dumps=_dumps) if isinstance(value, dict | list) else value
+    return Jsonb(value, dumps=_dumps) if isinstance(value, dict) else value
 
 
 def _dumps(value: Any) -> str:
