@@ -8,7 +8,7 @@ import stamina
 import structlog
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from pay_ready.errors import TransientError
+from pay_ready.errors import RetryLaterError, TransientError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +37,20 @@ def transient_retries(
         wait_jitter=wait_jitter_s,
     )
     return retry(function)
+
+
+def insist(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, called up to three times within ten seconds: for short transactions that may be done twice.
+
+    A lost connection is met by a new one at once; a database that is away is not waited for longer than its pool waits.
+    What asks to come back later (a RetryLaterError) is not asked again: its caller knows how long to wait.
+    """
+    _log_without_arguments()
+    return stamina.retry(on=_is_mishap, attempts=3, timeout=10.0, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05)(function)
+
+
+def _is_mishap(error: Exception) -> bool:
+    return isinstance(error, TransientError) and not isinstance(error, RetryLaterError)
 
 
 @cache

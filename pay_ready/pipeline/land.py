@@ -7,7 +7,7 @@ when the source said COMPLETE and all before that is stored.
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from pay_ready.db import leases, sources
 from pay_ready.db.landing import Landing
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import PartialError, PayReadyError, SecretError
+from pay_ready.errors import PartialError, PayReadyError, SecretError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land_begin import BegunRead, begin_read
@@ -28,7 +28,7 @@ from pay_ready.pipeline.land_lease import held_lease
 from pay_ready.pipeline.land_queue import Write, committed_behind
 from pay_ready.pipeline.land_report import RunStatus, SyncReport, stored, stream_reports
 from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
-from pay_ready.resilience import transient_retries
+from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
@@ -68,6 +68,7 @@ class SyncOptions:
     timeout_s: float = 3600.0
     guard: ShrinkGuard = field(default_factory=ShrinkGuard)
     lease_ttl_s: float = leases.TTL_S
+    lease_wait_s: float = 0.0  # how long to wait while another run is at work; then it is a RetryLaterError
     retry_wait_s: float = 1.0  # before the first retry; doubled each time, with jitter
 
 
@@ -131,29 +132,32 @@ def sync_source(
     Raises:
         NotFoundError: No such source.
         DeniedError: The source is paused.
-        RetryLaterError: Another run is at work on it.
+        RetryLaterError: Another run is at work on it, after `lease_wait_s` too; names its holder.
         ConflictError: Another run took the lease over; nothing was written after that.
         TransientError: The database is away, so that not even the run could be closed.
     """
     options = options or SyncOptions()
-    with database.tenant_transaction(tenant) as tx:
-        source = sources.require_active(tx, source_name)
+    source = insist(_active_source)(database, tenant, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, catalog=catalog, keyring=keyring, options=options,
         progress=progress, is_whole=is_whole,
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
-    with held_lease(database, tenant, f"source:{source.source_id}", holder, ttl_s=options.lease_ttl_s) as lease:
+    name = f"source:{source.source_id}"
+    with held_lease(database, tenant, name, holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s) as lease:
         return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease))
+
+
+def _active_source(database: Database, tenant: TenantId, name: str) -> DataSource:
+    with database.tenant_transaction(tenant) as tx:
+        return sources.require_active(tx, name)
 
 
 def _run(sync: Sync, run: Landing) -> SyncReport:
     begun_at, course = time.monotonic(), _Course()
-    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
-        leases.guard(tx, run.lease)
-        aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
-        course.notes += _vanished(sync, rows_of.lock_states(tx, run.source_id))
+    aborted, notes = insist(_open)(sync, run)
+    course.notes += notes
     error: PayReadyError | None = None
     try:
         _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
@@ -161,9 +165,24 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
         error = failure
     except BaseException as failure:
         # Not ours to judge, but the run shall not look alive: closed, then raised on.
-        _close(sync, run, course, begun_at, aborted, PayReadyError(f"stopped by {type(failure).__name__}"))
+        with suppress(TransientError):
+            insist(_close)(sync, run, course, begun_at, aborted, PayReadyError(f"stopped by {type(failure).__name__}"))
         raise
-    return _close(sync, run, course, begun_at, aborted, error)
+    report = insist(_close)(sync, run, course, begun_at, aborted, error)
+    log.info(
+        "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
+        landed=report.landed, elapsed_s=report.seconds,
+    )  # fmt: skip
+    return report
+
+
+def _open(sync: Sync, run: Landing) -> tuple[int, list[str]]:
+    """Open the run: how many of dead processes were closed, and notes on streams that the source no longer offers."""
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        rows_of.be_durable(tx)  # all that follows refers to it
+        aborted = rows_of.open_run(tx, run, sync.source.ingest_mode)
+        return aborted, _vanished(sync, rows_of.lock_states(tx, run.source_id))
 
 
 def _vanished(sync: Sync, landed: Collection[str]) -> list[str]:
@@ -265,11 +284,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         rows_of.close_run(
             tx, run.run_id, status=report.status, report=stored(report), **_error_columns(error),
         )  # fmt: skip
-    log.info(
-        "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
-        landed=report.landed, elapsed_s=report.seconds,
-    )  # fmt: skip
-    return report
+        return report
 
 
 def _status(wanted: set[str], course: _Course, error: PayReadyError | None) -> RunStatus:
