@@ -81,8 +81,12 @@ class App:
         """
         return load_keyring(self.environment, may_generate=self.urls.embedded)
 
-    def work(self, slug: str, *, accept_shrink: bool = False) -> TenantWork:
+    def work(self, slug: str, *, accept_shrink: bool = False, wait_s: float = 0.0) -> TenantWork:
         """A tenant's pipeline with its settings.
+
+        Args:
+            accept_shrink: Believe a refresh that drops much of a stream.
+            wait_s: How long to wait while another run is at work.
 
         Raises:
             NotFoundError, DeniedError: As `tenant`.
@@ -102,6 +106,7 @@ class App:
                 max_retries=settings.etl.max_retries,
                 timeout_s=settings.etl.sync_timeout_minutes * 60,
                 guard=ShrinkGuard(max_percent=settings.etl.max_shrink_percent, accept=accept_shrink),
+                lease_wait_s=wait_s,
             ),
             context=MappingContext(
                 phone_region=settings.staging.phone_region,

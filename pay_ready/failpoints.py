@@ -2,7 +2,7 @@
 
 Armed by the environment before the process starts, for example `PAY_READY_FAILPOINTS="publish.before_commit=kill"`
 (several with commas), or by `armed` inside a test. Modes: raise (a FailpointError), kill (SIGKILL to the own process: no
-handler, no clean-up), stop (SIGSTOP: paused until SIGCONT), sleep (ten seconds, for a test that wants to act meanwhile).
+handler, no clean-up), stop (SIGSTOP: paused until SIGCONT, once), sleep (ten seconds, for a test that wants to act meanwhile).
 """
 
 import os
@@ -66,6 +66,7 @@ def _fail(point: str, mode: FailpointMode) -> None:
     if mode == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "stop":
+        _armed.pop(point, None)
         os.kill(os.getpid(), signal.SIGSTOP)
         return
     if mode == "sleep":

@@ -21,15 +21,25 @@ app = typer.Typer(
 )
 SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
 ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe a refresh that drops much of a stream.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long while another run is at work; without it: exit 75 at once.")
+]
 
 
 @app.command()
-def etl(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
-    """Sync, stage, resolve, publish. Example: pay-ready run etl --tenant acme"""
+def etl(
+    tenant: TenantOption,
+    source: SourcesOption = None,
+    accept_shrink: ShrinkOption = False,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Sync, stage, resolve, publish. Example: pay-ready run etl --tenant acme --wait 600"""
     from pay_ready.pipeline.etl import run_etl
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        report = run_etl(opened.work(tenant, accept_shrink=accept_shrink), source or (), progress=progress)
+        work = opened.work(tenant, accept_shrink=accept_shrink, wait_s=wait)
+        report = run_etl(work, source or (), progress=progress)
     if as_json:
         print_json("etl", report)
     else:
@@ -38,14 +48,20 @@ def etl(tenant: TenantOption, source: SourcesOption = None, accept_shrink: Shrin
 
 
 @app.command()
-def sync(tenant: TenantOption, source: SourcesOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+def sync(
+    tenant: TenantOption,
+    source: SourcesOption = None,
+    accept_shrink: ShrinkOption = False,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
     """Bring records in, without staging them. Example: pay-ready run sync --tenant acme --source hubspot"""
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline import etl as steps
 
     run_id = RunId(new_id())
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        work = opened.work(tenant, accept_shrink=accept_shrink)
+        work = opened.work(tenant, accept_shrink=accept_shrink, wait_s=wait)
         reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
     if as_json:
         print_json("syncs", reports)

@@ -5,11 +5,12 @@ others back; the run is then partial.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, ParamSpec, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -18,7 +19,7 @@ from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import PartialError, PayReadyError
+from pay_ready.errors import PartialError, PayReadyError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
@@ -29,8 +30,11 @@ from pay_ready.pipeline.land_report import SyncReport
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.stage import StageReport, check_equations, stage_source
-from pay_ready.resilience import transient_retries
+from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -77,10 +81,13 @@ class EtlReport:
         """Raise what went wrong.
 
         Raises:
+            TransientError: Whatever failed may succeed later: the first such error.
             PayReadyError: Every source failed: the error of the first.
             PartialError: Some did.
         """
         failed = [outcome for outcome in self.sources if outcome.error is not None]
+        if failed and all(isinstance(outcome.error, TransientError) for outcome in failed) and failed[0].error is not None:
+            raise failed[0].error
         if self.status == "failed" and failed and failed[0].error is not None:
             raise failed[0].error
         if self.status != "complete":
@@ -92,7 +99,7 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
     """Bring in, stage, resolve, publish. What is there already is not done again.
 
     Raises:
-        RetryLaterError: Another run of this tenant is at work; names its holder. Nothing was done.
+        RetryLaterError: Another run of this tenant is at work, after `lease_wait_s` too; names its holder. Nothing was done.
         NotFoundError: A named source is not there.
     """
     started, run_id = time.monotonic(), RunId(new_id())
@@ -108,9 +115,10 @@ def alone(work: TenantWork, run_id: RunId) -> Iterator[None]:
     """The only run of a tenant: two would take turns in taking each other's sources, and neither would be complete.
 
     Raises:
-        RetryLaterError: Another run is at work; names its holder.
+        RetryLaterError: Another run is at work, after the options' `lease_wait_s` too; names its holder.
     """
-    with held_lease(work.database, work.tenant, "etl", leases.holder_name(run_id), ttl_s=work.options.lease_ttl_s):
+    options, holder = work.options, leases.holder_name(run_id)
+    with held_lease(work.database, work.tenant, "etl", holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s):
         yield
 
 
@@ -120,6 +128,10 @@ def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
     Raises:
         NotFoundError: A named source is not there.
     """
+    return insist(_source_names)(work, only)
+
+
+def _source_names(work: TenantWork, only: Sequence[str]) -> list[str]:
     with work.database.tenant_transaction(work.tenant) as tx:
         if only:
             return [sources.require(tx, name).name for name in only]
@@ -134,8 +146,7 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
     try:
         sync = sync_step(work, name, run_id, progress=progress)
         stage = stage_step(work, name, run_id, progress=progress)
-        with work.database.tenant_transaction(work.tenant) as tx:
-            equations = check_equations(tx, sync.run_id)
+        equations = insist(_equations)(work, sync.run_id)
         sync.raise_for_failure()
     except PayReadyError as error:
         log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
@@ -143,14 +154,15 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
     return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations)
 
 
+def _equations(work: TenantWork, run: RunId) -> tuple[StreamEquations, ...]:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return check_equations(tx, run)
+
+
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
     """Bring the records of one source in."""
     with _recorded(work, run_id, "sync", name) as done:
-        with work.database.tenant_transaction(work.tenant) as tx:
-            source = sources.require_active(tx, name)
-            # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
-            keyring = None if source.ingest_mode == "replay" else work.keyring()
-            config = sources.connector_config(tx, source, keyring)
+        source, keyring, config = insist(_configured)(work, name)
         connector, catalog = open_feed(work.feed(source), source, config)
         report = sync_source(
             work.database, work.tenant, name, connector, catalog, keyring=keyring, options=work.options, progress=progress,
@@ -160,21 +172,45 @@ def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress 
         return report
 
 
+def _configured(work: TenantWork, name: str) -> tuple[DataSource, Keyring | None, Mapping[str, Any]]:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        source = sources.require_active(tx, name)
+        # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
+        keyring = None if source.ingest_mode == "replay" else work.keyring()
+        return source, keyring, sources.connector_config(tx, source, keyring)
+
+
 def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:
-    """Stage what one source has landed.
+    """Stage what one source has landed. Where the database was lost, it goes on after the last page that was committed.
 
     Raises:
         CheckFailedError: The numbers of a run do not add up; what they are about was rolled back.
     """
     with _recorded(work, run_id, "stage", name) as done:
-        with work.database.tenant_transaction(work.tenant) as tx:
-            source = sources.require(tx, name)
-        feed = work.feed(source)
+        feed = work.feed(source := insist(_source)(work, name))
         # Now, not at start-up: a long-lived process must not take tomorrow's meetings for typing errors.
         context = replace(work.context, now=datetime.now(UTC))
-        report = stage_source(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
+        stage = _retried(work.options, stage_source)
+        report = stage(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
         done(report.rows, "complete")
         return report
+
+
+def _source(work: TenantWork, name: str) -> DataSource:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return sources.require(tx, name)
+
+
+def _retried(options: SyncOptions, step: Callable[P, T]) -> Callable[P, T]:
+    """A step that is done again after a transient failure, etl.max_retries times at most."""
+    return transient_retries(
+        step,
+        attempts=options.max_retries + 1,
+        timeout_s=options.timeout_s,
+        wait_initial_s=options.retry_wait_s,
+        wait_max_s=max(60.0, options.retry_wait_s),
+        wait_jitter_s=options.retry_wait_s,
+    )
 
 
 def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> ResolveReport:
@@ -185,23 +221,19 @@ def resolve_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_pro
     Raises:
         RetryLaterError: Another run published meanwhile, each time.
     """
-    options = work.options
-    resolve = transient_retries(
-        resolve_tenant,
-        attempts=options.max_retries + 1,
-        timeout_s=options.timeout_s,
-        wait_initial_s=options.retry_wait_s,
-        wait_max_s=max(60.0, options.retry_wait_s),
-        wait_jitter_s=options.retry_wait_s,
-    )
+    resolve = _retried(work.options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
         report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
-        with work.database.tenant_transaction(work.tenant, work="batch") as tx:
-            counts = entities.counts(tx)
-            published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
-            entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
+        insist(_keep_figures)(work)
         done(report.people.records + report.companies.records, "complete")
         return report
+
+
+def _keep_figures(work: TenantWork) -> None:
+    with work.database.tenant_transaction(work.tenant, work="batch") as tx:
+        counts = entities.counts(tx)
+        published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
+        entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
 
 
 @contextmanager
@@ -212,18 +244,28 @@ def _recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Itera
     def done(rows: int, status: StepStatus) -> None:
         ended.append((rows, status))
 
-    with work.database.tenant_transaction(work.tenant) as tx:
-        step_run_id = operation.begin_step(tx, run_id, step, subject)
+    step_run_id = new_id()
+    insist(_begin)(work, run_id, step, subject, step_run_id)
     try:
         yield done
     except BaseException as error:
         status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
-        with work.database.tenant_transaction(work.tenant) as tx:
-            operation.finish_step(tx, step_run_id, status, error_class=type(error).__name__)
+        # Where the database is away, what the step raised is the news.
+        with suppress(TransientError):
+            insist(_finish)(work, step_run_id, status, None, type(error).__name__)
         raise
+    rows, final = ended[-1] if ended else (0, "complete")
+    insist(_finish)(work, step_run_id, final, rows, None)
+
+
+def _begin(work: TenantWork, run_id: RunId, step: str, subject: str, step_run_id: UUID) -> None:
     with work.database.tenant_transaction(work.tenant) as tx:
-        rows, final = ended[-1] if ended else (0, "complete")
-        operation.finish_step(tx, step_run_id, final, row_count=rows)
+        operation.begin_step(tx, run_id, step, subject, step_run_id=step_run_id)
+
+
+def _finish(work: TenantWork, step_run_id: UUID, status: StepStatus, row_count: int | None, error_class: str | None) -> None:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        operation.finish_step(tx, step_run_id, status, row_count=row_count, error_class=error_class)
 
 
 def _report(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pay_ready.db.landing import StreamRun
-from pay_ready.errors import ContractError, PartialError, PayReadyError
+from pay_ready.errors import ContractError, PartialError, PayReadyError, TransientError
 from pay_ready.model.ids import RunId
 
 RunStatus = Literal["complete", "partial", "failed"]
@@ -60,8 +60,9 @@ class SyncReport:
 
         Raises:
             PayReadyError: The run failed, or is partial (PartialError).
+            TransientError: The same run may succeed later, whatever is complete already.
         """
-        if self.status == "failed" and self.error:
+        if self.error and (self.status == "failed" or isinstance(self.error, TransientError)):
             raise self.error
         if self.status != "complete":
             why = self.error.what if self.error else "; ".join(self.notes) or "not every stream is complete"

@@ -14,7 +14,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -149,10 +148,10 @@ class FaultProxy:
             task = asyncio.current_task()
             assert task is not None
             tasks.add(task)
-            try:
+            # To asyncio a cancelled callback is an error; to us it is the end.
+            with suppress(asyncio.CancelledError):
                 await self._accepted(reader, writer)
-            finally:
-                tasks.discard(task)
+            tasks.discard(task)
 
         async with await asyncio.start_server(accept, self.host, 0) as server:
             self.port = server.sockets[0].getsockname()[1]
@@ -366,12 +365,3 @@ class PostgresProxy(FaultProxy):
 def postgres_proxy(url: str) -> PostgresProxy:
     """A proxy in front of the server of a URL."""
     return PostgresProxy(url)
-
-
-def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) -> float:
-    """Poll until something holds; the seconds that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < timeout_s, f"not so in {timeout_s} s: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - began
