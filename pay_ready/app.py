@@ -85,8 +85,13 @@ class App:
         """
         return load_keyring(self.environment, may_generate=self.urls.embedded)
 
-    def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False) -> TenantWork:
+    def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False, wait_s: float = 0.0) -> TenantWork:
         """A tenant's pipeline with its settings; the options stand above them.
+
+        Args:
+            accept_shrink: Believe a refresh that drops much of a stream.
+            cancel_on_timeout: Cancel an Airbyte job of ours that takes too long.
+            wait_s: How long to wait while another run is at work.
 
         Raises:
             NotFoundError, DeniedError: As `tenant`.
@@ -107,6 +112,7 @@ class App:
                 timeout_s=settings.etl.sync_timeout_minutes * 60,
                 guard=ShrinkGuard(max_percent=settings.etl.max_shrink_percent, accept=accept_shrink),
                 poison=PoisonLimit(max_percent=settings.etl.max_quarantine_percent),
+                lease_wait_s=wait_s,
             ),
             context=MappingContext(
                 phone_region=settings.staging.phone_region,

@@ -2,7 +2,7 @@
 
 Armed by the environment before the process starts, for example `PAY_READY_FAILPOINTS="publish.before_commit=kill"`
 (several with commas), or by `armed` inside a test. Modes: raise (a FailpointError), kill (SIGKILL to the own process: no
-handler, no clean-up), sleep (ten seconds, for a test that wants to act meanwhile).
+handler, no clean-up), stop (SIGSTOP: paused until SIGCONT, once), sleep (ten seconds, for a test that wants to act meanwhile).
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Literal, cast, get_args
 
 from pay_ready.errors import ConfigError, PayReadyError
 
-FailpointMode = Literal["raise", "kill", "sleep"]
+FailpointMode = Literal["raise", "kill", "stop", "sleep"]
 
 ENVIRONMENT_VARIABLE = "PAY_READY_FAILPOINTS"
 _SLEEP_S = 10.0
@@ -65,6 +65,10 @@ def armed(point: str, mode: FailpointMode) -> Iterator[None]:
 def _fail(point: str, mode: FailpointMode) -> None:
     if mode == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "stop":
+        _armed.pop(point, None)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     if mode == "sleep":
         time.sleep(_SLEEP_S)
         return

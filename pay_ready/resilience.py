@@ -66,6 +66,20 @@ def transient_retries(
     return retry(function)
 
 
+def insist(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, called up to three times within ten seconds: for short transactions that may be done twice.
+
+    A lost connection is met by a new one at once; a database that is away is not waited for longer than its pool waits.
+    What asks to come back later (a RetryLaterError) is not asked again: its caller knows how long to wait.
+    """
+    _log_without_arguments()
+    return stamina.retry(on=_is_mishap, attempts=3, timeout=10.0, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05)(function)
+
+
+def _is_mishap(error: Exception) -> bool:
+    return isinstance(error, TransientError) and not isinstance(error, RetryLaterError)
+
+
 @cache
 def _log_without_arguments() -> None:
     """Once a process, before its first retry."""

@@ -24,6 +24,9 @@ ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe tha
 CancelOption = Annotated[
     bool, typer.Option("--cancel-on-timeout", help="Cancel an Airbyte job of ours that passes etl.sync_timeout_minutes; else it goes on.")
 ]
+WaitOption = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long while another run is at work; without it: exit 75 at once.")
+]
 WatermarksOption = Annotated[bool, typer.Option("--watermarks", help="Also show watermarks that are texts: they may be about people.")]
 
 
@@ -33,17 +36,18 @@ def etl(
     source: SourcesOption = None,
     accept_shrink: ShrinkOption = False,
     cancel_on_timeout: CancelOption = False,
+    wait: WaitOption = 0.0,
     watermarks: WatermarksOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sync, stage, resolve, publish. Exit 7 when a stream is far smaller than it was: then nothing is published.
 
-    Example: pay-ready run etl --tenant acme
+    Example: pay-ready run etl --tenant acme --wait 600
     """
     from pay_ready.pipeline.etl import run_etl
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout)
+        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait)
         report = run_etl(work, source or (), progress=progress)
     if as_json:
         print_json("etl", plain_report(report, show_text=watermarks))
@@ -58,6 +62,7 @@ def sync(
     source: SourcesOption = None,
     accept_shrink: ShrinkOption = False,
     cancel_on_timeout: CancelOption = False,
+    wait: WaitOption = 0.0,
     watermarks: WatermarksOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,7 +72,7 @@ def sync(
 
     run_id = RunId(new_id())
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout)
+        work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait)
         reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
     if as_json:
         print_json("syncs", plain_report(reports, show_text=watermarks))

@@ -1,8 +1,10 @@
 """The driver's errors in our words: can the same call succeed later, and where - never with the values of a row."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import adbc_driver_manager
 import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
@@ -18,13 +20,16 @@ _TRANSIENT = (
     pg.CrashShutdown,
     pg.CannotConnectNow,
     pg.TooManyConnections,
-    pg.DiskFull,
-    pg.OutOfMemory,
     pg.IdleInTransactionSessionTimeout,
+    pg.IdleSessionTimeout,
     pg.ReadOnlySqlTransaction,
 )
 # What a client with prepared statements meets when a pooler gives it another server connection.
 _POOLED = (pg.ProtocolViolation, pg.InvalidSqlStatementName, pg.DuplicatePreparedStatement)
+# Classes of SQLSTATE that say that the connection broke, or that the server ran out of something.
+_TRANSIENT_CLASSES = ("08", "53")
+# The file that could not grow, as the server quotes it: folders and numbers of its own, nothing of ours.
+_FILE = re.compile(r"(?:base|global|pg_tblspc/(?P<tablespace>\d+)|pg_[a-z_]+)/[\w./-]+")
 
 
 def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
@@ -43,6 +48,8 @@ def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
         )
         if value
     }
+    if isinstance(error, pg.DiskFull):
+        return _disk_full(diagnostics.message_primary or "", where)
     if isinstance(error, _TRANSIENT):
         return TransientError(f"the database could not finish: {type(error).__name__}", "try again", **where)
     if isinstance(error, _POOLED):
@@ -54,9 +61,36 @@ def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
         return IsolationError("the database refused: not this tenant's row, or not this role's right", **where)
     if isinstance(error, pg.UniqueViolation | pg.ForeignKeyViolation | pg.ExclusionViolation):
         return ConflictError("the row conflicts with one that is there, or points at none", **where)
+    if (error.sqlstate or "").startswith(_TRANSIENT_CLASSES):
+        return TransientError(f"the database could not finish: {type(error).__name__}", "try again", **where)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None:
         return TransientError("the database connection was lost or refused", "check it with: pay-ready doctor")
+    if type(error) is psycopg.DatabaseError and error.sqlstate is None:  # the driver's word for bytes that make no sense
+        return TransientError("the answer of the database could not be read", "try again; if it stays: what is between us and the server?")
     return PayReadyError(f"the database refused: {type(error).__name__}", **where)
+
+
+def translated_bulk(error: adbc_driver_manager.Error) -> PayReadyError:
+    """Our error for one of the bulk reader: it gives the server's SQLSTATE, and none when the connection was lost."""
+    try:
+        return translated(pg.lookup(error.sqlstate or "")())
+    except KeyError:
+        lost = isinstance(error, adbc_driver_manager.OperationalError)
+        return translated(psycopg.OperationalError() if lost else psycopg.InternalError())
+
+
+def _disk_full(message: str, where: dict[str, str]) -> TransientError:
+    """Names what is full. A retry helps once somebody made room."""
+    found = _FILE.search(message)
+    look = "show data_directory"
+    if found and (tablespace := found["tablespace"]):
+        full, look = f"tablespace {tablespace}", f"select pg_tablespace_location({tablespace})"
+    elif "temporary" in message or (found and "pgsql_tmp" in found[0]):
+        full, look = "temporary files", "show temp_tablespaces; else the data folder: show data_directory"
+    else:
+        full = "write-ahead log" if found and found[0].startswith("pg_wal") else "data folder"
+    hint = f"nothing half-done was kept; make room on that volume (its place: {look}), then run again"
+    return TransientError("the disk of the database server is full", hint, **where, full=full, file=found[0] if found else "?")
 
 
 @contextmanager
@@ -66,3 +100,5 @@ def translating() -> Iterator[None]:
         yield
     except (psycopg.Error, PoolTimeout) as error:
         raise translated(error) from None
+    except adbc_driver_manager.Error as error:
+        raise translated_bulk(error) from None

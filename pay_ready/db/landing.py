@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from pay_ready.db.leases import Lease, lost
 from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey
 from pay_ready.model.ids import RunId, SourceId, new_id
 
@@ -255,6 +256,7 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
     with tx.copy_into("landing_rows", _COLUMNS, binary_types=_TYPES) as copy:
         for chunk in copy_chunks(streams):
             copy.write(chunk)
+            failpoint("land.in_copy")
     found = tx.rows("landing.write_rows", landing.params(
         streams=[stream.stream for stream in streams],
         batch_ids=[new_id() for _ in streams],

@@ -9,9 +9,9 @@ from pay_ready.model.ids import RunId, new_id
 StepStatus = Literal["complete", "partial", "failed", "aborted"]
 
 
-def begin_step(tx: TenantTransaction, run_id: RunId, step: str, subject: str) -> UUID:
-    """A step has begun; the id to finish it by."""
-    step_run_id = new_id()
+def begin_step(tx: TenantTransaction, run_id: RunId, step: str, subject: str, *, step_run_id: UUID | None = None) -> UUID:
+    """A step has begun; the id to finish it by. With an id of the caller's it may be said twice."""
+    step_run_id = step_run_id or new_id()
     tx.execute("operation.begin_step", {"step_run_id": step_run_id, "run_id": run_id, "step": step, "subject": subject})
     return step_run_id
 
@@ -19,7 +19,7 @@ def begin_step(tx: TenantTransaction, run_id: RunId, step: str, subject: str) ->
 def finish_step(
     tx: TenantTransaction, step_run_id: UUID, status: StepStatus, *, row_count: int | None = None, error_class: str | None = None
 ) -> None:
-    """A step has ended."""
+    """A step has ended. May be said twice: the first time counts."""
     tx.execute(
         "operation.finish_step",
         {"step_run_id": step_run_id, "status": status, "row_count": row_count, "error_class": error_class},

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
-from pay_ready.db.connect import connected
+from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries
 from pay_ready.errors import DeniedError, IsolationError, NotFoundError
@@ -35,7 +35,7 @@ _BEGIN = (
 )
 # Everything that outlives a transaction on a pooled connection: cursors WITH HOLD, LISTEN, session locks, temp tables, settings.
 # Not DISCARD ALL: it drops the statements that psycopg believes are prepared.
-_RESET = "close all; unlisten *; select pg_advisory_unlock_all(); discard temp; reset role; reset all"
+_RESET = b"close all; unlisten *; select pg_advisory_unlock_all(); discard temp; reset role; reset all;"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +64,15 @@ class PoolOptions:
 
 
 class TenantTransaction:
-    """An open transaction of one tenant. Statements are named (`sql/queries`) and get `tenant_id` bound by themselves."""
+    """An open transaction of one tenant. Statements are named (`sql/queries`) and get `tenant_id` bound by themselves.
 
-    def __init__(self, connection: psycopg.Connection[Any], tenant: TenantId, schema: str) -> None:
+    `idle_ms`: after which the server ends it when nothing is asked of it.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], tenant: TenantId, schema: str, idle_ms: int) -> None:
         self.tenant = tenant
         self.schema = schema
+        self.idle_ms = idle_ms
         self._connection = connection
         self._queries = load_queries(schema)
 
@@ -140,18 +144,22 @@ class Database:
 
     def __init__(self, url: str, options: PoolOptions, schema: str = SCHEMA) -> None:
         self.schema = schema
-        self._url = url
+        self._url = with_keepalives(url)
         self._options = options
+        self._settle = b""  # what every session of ours is set to, once the server was asked
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
-            url,
+            self._url,
             min_size=options.min_size,
             max_size=options.max_size + options.overflow,
             open=False,
             timeout=options.wait_s,
             max_idle=options.max_idle_s,
             max_lifetime=options.recycle_s,
+            # While a server is away, attempts come ever more rarely: after this the next who asks starts anew, at once.
+            reconnect_timeout=options.wait_s,
             check=ConnectionPool.check_connection if options.check_liveness else None,
-            reset=_reset,
+            configure=self._configure,
+            reset=self._reset,
             kwargs={"autocommit": True, "prepare_threshold": None if options.transaction_pooler else 5},
         )
 
@@ -166,6 +174,8 @@ class Database:
         # Asked by a connection of its own: a pool only says that none came free, after its whole wait.
         with connected(self._url, variable="PAY_READY_DATABASE_URL") as connection:
             _refuse_unbound_role(connection, in_schema("pay_ready_app", self.schema))
+            # A pooler's sessions are everybody's, and its own connection is the one that would be watched.
+            self._settle = b"" if self._options.transaction_pooler else watchful(connection)
         with translating():
             self._pool.open()
 
@@ -192,7 +202,7 @@ class Database:
         with _entered(tenant), translating(), self._pool.connection() as connection, connection.transaction():
             limits = self._options.batch if work == "batch" else self._options.people
             connection.execute(_BEGIN, _begin_params(tenant, limits))
-            yield TenantTransaction(connection, tenant, self.schema)
+            yield TenantTransaction(connection, tenant, self.schema, limits.idle_in_transaction_ms)
             _refuse_switched_tenant(connection, tenant)
 
     def tenant_arrow(self, tenant: TenantId, name: str, params: Params | None = None) -> pa.Table:
@@ -202,12 +212,14 @@ class Database:
 
         Raises:
             IsolationError: Called inside a tenant transaction of another tenant.
+            TransientError: The database is away, or could not finish.
         """
         if (inside := _current_tenant.get()) not in (None, tenant):
             raise IsolationError("a second tenant inside one transaction", "end the first transaction", inside=inside)
         statement = load_queries(self.schema)[name].sql
         literals = {key: sql.Literal(value).as_string() for key, value in {**(params or {}), "tenant_id": tenant}.items()}
         with (
+            translating(),
             adbc_driver_postgresql.dbapi.connect(self._url) as connection,
             connection.cursor() as cursor,
         ):
@@ -217,6 +229,13 @@ class Database:
             cursor.fetchall()
             cursor.execute(statement % literals)
             return cursor.fetch_arrow_table()
+
+    def _configure(self, connection: psycopg.Connection[Any]) -> None:
+        if self._settle:
+            connection.execute(self._settle)
+
+    def _reset(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(_RESET + self._settle)
 
 
 @contextmanager
@@ -266,7 +285,3 @@ def _refuse_unbound_role(connection: psycopg.Connection[Any], app_role: str) -> 
             f"run: pay-ready migrate; then as an administrator: grant {app_role} to <role>",
             role=row[0] if row else "?",
         )
-
-
-def _reset(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(_RESET)

@@ -7,11 +7,12 @@ last, and records that are unaccounted for: then nothing is resolved and nothing
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -20,7 +21,8 @@ from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayReadyError, PublishHeldError
+from pay_ready.db.volume import StreamSize
+from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
@@ -35,9 +37,12 @@ from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
-from pay_ready.resilience import transient_retries
+from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -101,12 +106,15 @@ class EtlReport:
         Raises:
             PublishHeldError: Nothing was published: a stream is far smaller than it was, too much of one is broken, or records
                 are unaccounted for.
+            TransientError: Whatever failed may succeed later: the first such error.
             PayReadyError: Every source failed: the error of the first.
             PartialError: Some did.
         """
         if self.held is not None:
             raise self.held
         failed = [outcome for outcome in self.sources if outcome.error is not None]
+        if failed and all(isinstance(outcome.error, TransientError) for outcome in failed) and failed[0].error is not None:
+            raise failed[0].error
         if self.status == "failed" and failed and failed[0].error is not None:
             raise failed[0].error
         if self.status != "complete":
@@ -118,7 +126,7 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
     """Bring in, stage, resolve, publish. What is there already is not done again.
 
     Raises:
-        RetryLaterError: Another run of this tenant is at work; names its holder. Nothing was done.
+        RetryLaterError: Another run of this tenant is at work, after `lease_wait_s` too; names its holder. Nothing was done.
         NotFoundError: A named source is not there.
     """
     started, run_id = time.monotonic(), RunId(new_id())
@@ -149,9 +157,10 @@ def alone(work: TenantWork, run_id: RunId) -> Iterator[None]:
     """The only run of a tenant: two would take turns in taking each other's sources, and neither would be complete.
 
     Raises:
-        RetryLaterError: Another run is at work; names its holder.
+        RetryLaterError: Another run is at work, after the options' `lease_wait_s` too; names its holder.
     """
-    with held_lease(work.database, work.tenant, "etl", leases.holder_name(run_id), ttl_s=work.options.lease_ttl_s):
+    options, holder = work.options, leases.holder_name(run_id)
+    with held_lease(work.database, work.tenant, "etl", holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s):
         yield
 
 
@@ -161,6 +170,10 @@ def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
     Raises:
         NotFoundError: A named source is not there.
     """
+    return insist(_source_names)(work, only)
+
+
+def _source_names(work: TenantWork, only: Sequence[str]) -> list[str]:
     with work.database.tenant_transaction(work.tenant) as tx:
         if only:
             return [sources.require(tx, name).name for name in only]
@@ -175,16 +188,22 @@ def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress =
     try:
         sync = sync_step(work, name, run_id, progress=progress)
         stage = stage_step(work, name, run_id, progress=progress)
-        with work.database.tenant_transaction(work.tenant) as tx:
-            amend_report(tx, sync.run_id, partial(with_step, step="stage", seconds=stage.elapsed_s))
-            equations = check_equations(tx, sync.run_id, is_staged=True)
-            refuse_poison(tx, sync.run_id, equations, work.options.poison, source=name)
+        equations = insist(_equations)(work, name, sync.run_id, stage.elapsed_s)
         sync = replace(sync, seconds_by_step={**sync.seconds_by_step, "stage": round(stage.elapsed_s, 3)})
         sync.raise_for_failure()
     except PayReadyError as error:
         log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
         return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations, error=error)
     return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations)
+
+
+def _equations(work: TenantWork, source: str, run: RunId, staged_s: float) -> tuple[StreamEquations, ...]:
+    """Both equations of a run that is staged, and whether too much of it is broken."""
+    with work.database.tenant_transaction(work.tenant) as tx:
+        amend_report(tx, run, partial(with_step, step="stage", seconds=staged_s))
+        equations = check_equations(tx, run, is_staged=True)
+        refuse_poison(tx, run, equations, work.options.poison, source=source)
+        return equations
 
 
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
@@ -209,13 +228,8 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
         NotFoundError, DeniedError: There is no such source, or it is paused.
         PayReadyError: Its connector does not start, or has no credentials; or what `run_platform_job` raises.
     """
-    with work.database.tenant_transaction(work.tenant) as tx:
-        source = sources.require_active(tx, name)
-        # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
-        keyring = None if source.ingest_mode == "replay" else work.keyring()
-        config = sources.connector_config(tx, source, keyring)
-        feed = work.feed(source)
-        platform = PlatformSource.stored(tx, source, feed.mapping, keyring) if keyring and source.ingest_mode == "airbyte" else None
+    source, keyring, config, platform = insist(_stored_source)(work, name)
+    feed = work.feed(source)
     if platform is not None:
         job, findings = None, RunFindings()
         if run_job:
@@ -229,21 +243,48 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
     return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
 
 
+def _stored_source(work: TenantWork, name: str) -> tuple[DataSource, Keyring | None, Mapping[str, Any], PlatformSource | None]:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        source = sources.require_active(tx, name)
+        # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
+        keyring = None if source.ingest_mode == "replay" else work.keyring()
+        config = sources.connector_config(tx, source, keyring)
+        is_platform = keyring is not None and source.ingest_mode == "airbyte"
+        platform = PlatformSource.stored(tx, source, work.feed(source).mapping, keyring) if keyring and is_platform else None
+    return source, keyring, config, platform
+
+
 def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:
-    """Stage what one source has landed.
+    """Stage what one source has landed. Where the database was lost, it goes on after the last page that was committed.
 
     Raises:
         CountError: The numbers of a run do not add up; what they are about was rolled back.
     """
     with _recorded(work, run_id, "stage", name) as done:
-        with work.database.tenant_transaction(work.tenant) as tx:
-            source = sources.require(tx, name)
-        feed = work.feed(source)
+        feed = work.feed(source := insist(_source)(work, name))
         # Now, not at start-up: a long-lived process must not take tomorrow's meetings for typing errors.
         context = replace(work.context, now=datetime.now(UTC))
-        report = stage_source(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
+        stage = _retried(work.options, stage_source)
+        report = stage(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
         done(report.rows, "complete")
         return report
+
+
+def _source(work: TenantWork, name: str) -> DataSource:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return sources.require(tx, name)
+
+
+def _retried(options: SyncOptions, step: Callable[P, T]) -> Callable[P, T]:
+    """A step that is done again after a transient failure, etl.max_retries times at most."""
+    return transient_retries(
+        step,
+        attempts=options.max_retries + 1,
+        timeout_s=options.timeout_s,
+        wait_initial_s=options.retry_wait_s,
+        wait_max_s=max(60.0, options.retry_wait_s),
+        wait_jitter_s=options.retry_wait_s,
+    )
 
 
 def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = None, progress: Progress = no_progress) -> ResolveReport:
@@ -262,23 +303,20 @@ def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = Non
     with _recorded(work, run_id, "volume", "") as done:
         sizes = guard_volume(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
         done(len(sizes), "complete")
-    resolve = transient_retries(
-        resolve_tenant,
-        attempts=options.max_retries + 1,
-        timeout_s=options.timeout_s,
-        wait_initial_s=options.retry_wait_s,
-        wait_max_s=max(60.0, options.retry_wait_s),
-        wait_jitter_s=options.retry_wait_s,
-    )
+    resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
         report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
-        with work.database.tenant_transaction(work.tenant, work="batch") as tx:
-            counts = entities.counts(tx)
-            published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
-            entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
-            volume.keep_published(tx, sizes)
+        insist(_keep_figures)(work, sizes)
         done(report.people.records + report.companies.records, "complete")
         return report
+
+
+def _keep_figures(work: TenantWork, sizes: Sequence[StreamSize]) -> None:
+    with work.database.tenant_transaction(work.tenant, work="batch") as tx:
+        counts = entities.counts(tx)
+        published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
+        entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
+        volume.keep_published(tx, sizes)
 
 
 @contextmanager
@@ -289,18 +327,28 @@ def _recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Itera
     def done(rows: int, status: StepStatus) -> None:
         ended.append((rows, status))
 
-    with work.database.tenant_transaction(work.tenant) as tx:
-        step_run_id = operation.begin_step(tx, run_id, step, subject)
+    step_run_id = new_id()
+    insist(_begin)(work, run_id, step, subject, step_run_id)
     try:
         yield done
     except BaseException as error:
         status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
-        with work.database.tenant_transaction(work.tenant) as tx:
-            operation.finish_step(tx, step_run_id, status, error_class=type(error).__name__)
+        # Where the database is away, what the step raised is the news.
+        with suppress(TransientError):
+            insist(_finish)(work, step_run_id, status, None, type(error).__name__)
         raise
+    rows, final = ended[-1] if ended else (0, "complete")
+    insist(_finish)(work, step_run_id, final, rows, None)
+
+
+def _begin(work: TenantWork, run_id: RunId, step: str, subject: str, step_run_id: UUID) -> None:
     with work.database.tenant_transaction(work.tenant) as tx:
-        rows, final = ended[-1] if ended else (0, "complete")
-        operation.finish_step(tx, step_run_id, final, row_count=rows)
+        operation.begin_step(tx, run_id, step, subject, step_run_id=step_run_id)
+
+
+def _finish(work: TenantWork, step_run_id: UUID, status: StepStatus, row_count: int | None, error_class: str | None) -> None:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        operation.finish_step(tx, step_run_id, status, row_count=row_count, error_class=error_class)
 
 
 def _report(

@@ -8,7 +8,7 @@ when the source said COMPLETE and all before that is stored.
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from pay_ready.db import landing as rows_of
 from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError
+from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError, TransientError
 from pay_ready.model.backfill import ChunkKey, ChunkStatus
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
@@ -36,7 +36,7 @@ from pay_ready.pipeline.land_report import RunStatus, StreamReport, SyncReport, 
 from pay_ready.pipeline.land_schema import JudgedSchemas, judge_schemas
 from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
 from pay_ready.pipeline.run_column import stored
-from pay_ready.resilience import transient_retries
+from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
@@ -90,8 +90,8 @@ class SyncOptions:
     guard: ShrinkGuard = field(default_factory=ShrinkGuard)
     poison: PoisonLimit = field(default_factory=PoisonLimit)
     lease_ttl_s: float = leases.TTL_S
+    lease_wait_s: float = 0.0  # how long to wait while another run is at work; then it is a RetryLaterError
     retry_wait_s: float = 1.0  # before the first retry; doubled each time, with jitter
-    lease_wait_s: float = 0.0  # for the source, while another run is at work on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,13 +174,12 @@ def sync_source(
     Raises:
         NotFoundError: No such source.
         DeniedError: The source is paused.
-        RetryLaterError: Another run is at work on it, still after `lease_wait_s`.
+        RetryLaterError: Another run is at work on it, after `lease_wait_s` too; names its holder.
         ConflictError: Another run took the lease over; nothing was written after that. Or the chunk is complete already.
         TransientError: The database is away, so that not even the run could be closed.
     """
     options = options or SyncOptions()
-    with database.tenant_transaction(tenant) as tx:
-        source = sources.require_active(tx, source_name)
+    source = insist(_active_source)(database, tenant, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, plan=_plan_of(catalog), keyring=keyring,
         options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(), chunk=chunk,
@@ -198,13 +197,14 @@ def _plan_of(catalog: ConfiguredCatalog | Plan) -> Plan:
     return lambda _: catalog
 
 
+def _active_source(database: Database, tenant: TenantId, name: str) -> DataSource:
+    with database.tenant_transaction(tenant) as tx:
+        return sources.require_active(tx, name)
+
+
 def _run(sync: Sync, run: Landing) -> SyncReport:
     begun_at, course = time.monotonic(), _Course()
-    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
-        leases.guard(tx, run.lease)
-        aborted = rows_of.open_run(tx, run, "backfill" if run.chunk else sync.source.ingest_mode)
-        if run.chunk:
-            backfills.begin_chunk(tx, run, run.chunk)
+    aborted = insist(_open)(sync, run)
     error: PayReadyError | None = None
     try:
         _read_with_retries(sync, run, course, begun_at + sync.options.timeout_s)
@@ -212,9 +212,26 @@ def _run(sync: Sync, run: Landing) -> SyncReport:
         error = failure
     except BaseException as failure:
         # Not ours to judge, but the run shall not look alive: closed, then raised on.
-        _close(sync, run, course, begun_at, aborted, StoppedError(f"stopped by {type(failure).__name__}"))
+        with suppress(TransientError):
+            insist(_close)(sync, run, course, begun_at, aborted, StoppedError(f"stopped by {type(failure).__name__}"))
         raise
-    return _close(sync, run, course, begun_at, aborted, error)
+    report = insist(_close)(sync, run, course, begun_at, aborted, error)
+    log.info(
+        "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
+        landed=report.landed, elapsed_s=report.seconds,
+    )  # fmt: skip
+    return report
+
+
+def _open(sync: Sync, run: Landing) -> int:
+    """Open the run: how many of dead processes were closed."""
+    with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:
+        leases.guard(tx, run.lease)
+        rows_of.be_durable(tx)  # all that follows refers to it
+        aborted = rows_of.open_run(tx, run, "backfill" if run.chunk else sync.source.ingest_mode)
+        if run.chunk:
+            backfills.begin_chunk(tx, run, run.chunk)
+        return aborted
 
 
 def _vanished(sync: Sync, landed: Collection[str], offered: Collection[str]) -> list[str]:
@@ -369,11 +386,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         )  # fmt: skip
         if run.chunk:
             backfills.end_chunk(tx, run.chunk, _chunk_status(report), error)
-    log.info(
-        "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
-        landed=report.landed, elapsed_s=report.seconds,
-    )  # fmt: skip
-    return report
+        return report
 
 
 def _stream_reports(tx: TenantTransaction, sync: Sync, run: Landing, course: _Course) -> tuple[StreamReport, ...]:

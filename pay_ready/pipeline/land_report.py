@@ -6,7 +6,7 @@ from statistics import median
 from typing import Literal
 
 from pay_ready.db.landing import StreamRun
-from pay_ready.errors import CountError, PartialError, PayReadyError, PublishHeldError
+from pay_ready.errors import CountError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId
 from pay_ready.pipeline.land_findings import JobReport
 
@@ -110,8 +110,9 @@ class SyncReport:
 
         Raises:
             PayReadyError: The run failed, or is partial (PartialError).
+            TransientError: The same run may succeed later, whatever is complete already.
         """
-        if self.error and (self.status == "failed" or isinstance(self.error, PublishHeldError)):
+        if self.error and (self.status == "failed" or isinstance(self.error, PublishHeldError | TransientError)):
             raise self.error
         if self.status != "complete":
             why = self.error.what if self.error else "; ".join(self.notes) or "not every stream is complete"

@@ -26,6 +26,7 @@ from pay_ready.pipeline.land_poison import PoisonLimit
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage_rows import RecordIds, UnstorableError, add_rows
+from pay_ready.resilience import insist
 
 PAGE_ROWS = 2_000
 CHUNK_BYTES = 16_777_216  # as stored, compressed: a chunk of long transcripts is short
@@ -123,8 +124,7 @@ def stage_source(
     """
     started = time.monotonic()
     job = StageJob(tenant=tenant, source_id=source, mapping=mapping, context=context, page_rows=batch_size)
-    with database.tenant_transaction(tenant) as tx:
-        streams = staging.streams(tx, source)
+    streams = insist(_streams)(database, tenant, source)
     done: list[StreamStaged] = []
     pages = 0
     for stream in sorted(streams, key=lambda name: (_lists_nobody(mapping, name), name)):
@@ -195,16 +195,24 @@ def refuse_poison(tx: TenantTransaction, run: RunId, equations: Sequence[StreamE
         raise PoisonError(f"too many records broke their contract: {reasons}", hint, source=source)
 
 
+def _streams(database: Database, tenant: TenantId, source: SourceId) -> Sequence[str]:
+    with database.tenant_transaction(tenant) as tx:
+        return staging.streams(tx, source)
+
+
 def _pages(database: Database, job: StageJob, stream: str) -> Iterator[StreamStaged]:
-    while True:
-        failpoint("stage.before_page")
-        with database.tenant_transaction(job.tenant, work="batch") as tx:
-            page = _stage_page(tx, job, stream)
-            failpoint("stage.before_commit")
-        failpoint("stage.after_commit")
-        if page is None:
-            return
+    # A page may be tried again: it reads the position first, and finds itself done when only the answer was lost.
+    while (page := insist(_page)(database, job, stream)) is not None:
         yield page
+
+
+def _page(database: Database, job: StageJob, stream: str) -> StreamStaged | None:
+    failpoint("stage.before_page")
+    with database.tenant_transaction(job.tenant, work="batch") as tx:
+        page = _stage_page(tx, job, stream)
+        failpoint("stage.before_commit")
+    failpoint("stage.after_commit")
+    return page
 
 
 def _stage_page(tx: TenantTransaction, job: StageJob, stream: str) -> StreamStaged | None:

@@ -24,9 +24,11 @@ create temp table landing_rows (
 ) on commit drop;
 
 -- name: open_run
+-- Once, however often it is said: the answer to the first time may have been lost.
 -- params: run_id uuid, source_id uuid, ingest_mode text, lease_token bigint
 insert into pay_ready.sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token)
-values (%(tenant_id)s, %(run_id)s, %(source_id)s, %(ingest_mode)s, 'running', %(lease_token)s);
+values (%(tenant_id)s, %(run_id)s, %(source_id)s, %(ingest_mode)s, 'running', %(lease_token)s)
+on conflict (tenant_id, run_id) do nothing;
 
 -- name: abort_runs
 -- Runs of holders that are gone: their lease is ours now, so none of them can write any more.

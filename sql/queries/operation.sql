@@ -1,7 +1,8 @@
 -- name: begin_step
 -- params: step_run_id uuid, run_id uuid, step text, subject text
 insert into pay_ready.step_runs (tenant_id, step_run_id, run_id, step, subject, status)
-values (%(tenant_id)s, %(step_run_id)s, %(run_id)s, %(step)s, %(subject)s, 'running');
+values (%(tenant_id)s, %(step_run_id)s, %(run_id)s, %(step)s, %(subject)s, 'running')
+on conflict (tenant_id, step_run_id) do nothing;
 
 -- name: finish_step
 -- params: step_run_id uuid, status text, row_count bigint or null, error_class text or null

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import FailpointMode, armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
@@ -35,15 +37,23 @@ class Job:
     kill_at: int | None = None  # message index
     failpoint: str | None = None
     mode: FailpointMode = "kill"
+    ttl_s: float = 60.0  # of its lease
+    wait_s: float = 0.0  # for the lease
+    lock_ms: int = 5_000  # for any lock while it takes the lease
+    host: str | None = None  # the name under which this machine is to be known
+    last_words: Path | None = None  # where to write the error that ended it
 
 
 def land(job: Job) -> None:
-    """Run it: exit code 0 when complete, 1 when not, -9 when killed."""
+    """Run it: exit code 0 when complete, 1 when not, that of the error when one was raised, -9 when killed."""
     configure_logs("error", "json")
+    if job.host is not None:
+        socket.gethostname = lambda: str(job.host)
     connector = scripted(job.home)
     if job.kill_at is not None:
         connector = killed_at(connector, job.kill_at)
-    database = Database(job.app_url, PoolOptions(max_size=3, overflow=0))
+    people = replace(PoolOptions().people, lock_ms=job.lock_ms)
+    database = Database(job.app_url, PoolOptions(max_size=3, overflow=0, people=people))
     database.open()
     try:
         if job.failpoint:
@@ -51,13 +61,18 @@ def land(job: Job) -> None:
                 _sync(database, job, connector)
         else:
             _sync(database, job, connector)
+    except PayReadyError as error:
+        if job.last_words:
+            job.last_words.write_text(str(error))
+        raise SystemExit(error.exit_code) from None
     finally:
         database.close()
 
 
 def _sync(database: Database, job: Job, connector: Connector) -> None:
     catalog = scripted_catalog(job.config, **job.choice)
-    report = sync_source(database, job.tenant, "crm", connector, catalog, options=OPTIONS)
+    options = replace(OPTIONS, lease_ttl_s=job.ttl_s, lease_wait_s=job.wait_s)
+    report = sync_source(database, job.tenant, "crm", connector, catalog, options=options)
     if report.status != "complete":
         raise SystemExit(1)
 

@@ -153,7 +153,7 @@ def test_nothing_stays_on_a_pooled_connection(one_connection: Database, filled: 
             "locks": "select objid from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
             "roles": "select current_user where current_user <> session_user",
             "settings": "select name from pg_settings where source = 'session' and name not in ('statement_timeout',"
-            " 'lock_timeout', 'idle_in_transaction_session_timeout')",
+            " 'lock_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval') and name not like 'tcp_%'",
         }
         assert {what: tx._connection.execute(text).fetchall() for what, text in left.items()} == {key: [] for key in left}
         assert tx._connection.execute("execute mine").fetchall()[0][0] == filled.world.second.tenant_id
