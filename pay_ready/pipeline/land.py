@@ -20,6 +20,7 @@ from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import PartialError, PayReadyError, SecretError
+from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey, ChunkStatus
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
@@ -316,6 +317,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         )  # fmt: skip
         if run.chunk:
             backfills.end_chunk(tx, run.chunk, _chunk_status(report), error)
+            failpoint("backfill.before_end")
     log.info(
         "sync.closed", tenant=sync.tenant, run=run.run_id, source=sync.source.name, status=report.status, emitted=report.emitted,
         landed=report.landed, elapsed_s=report.seconds,
