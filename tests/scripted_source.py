@@ -19,6 +19,9 @@ on chance. Keys of the configuration, all optional:
     change_every    with `revision`: in revision r every n-th row differs from revision 0 (10)
     revision        which version of the rows (0)
     width           characters of padding per row (0)
+    cursor          field that the catalog calls the cursor ("seq"); states go by seq whatever it is
+    start_date      rows whose updated_at is before it are not emitted (states go on counting)
+    end_date        likewise from it on
     statuses        false: no STREAM_STATUS at all, as connectors of old
     check           message with which `check` says FAILED
     api_key         a secret: declared so in the spec, shown by the fault `secret_log`
@@ -343,7 +346,8 @@ class Read:
         every, twice = self.config.get("state_every", 100), self.config.get("duplicate_every", 0)
         last = self.total[name] // 2 if name == self.incomplete else self.total[name]
         for seq in range(self.reached[name] + 1, last + 1):
-            self.record(name, seq)
+            if self.is_wanted(name, seq):
+                self.record(name, seq)
             if twice and seq % twice == 0:
                 self.record(name, seq, again=True)
             self.reached[name] = seq
@@ -353,6 +357,10 @@ class Read:
         if every:
             self.state(name)
         self.say(name, "INCOMPLETE" if name == self.incomplete else "COMPLETE")
+
+    def is_wanted(self, name: str, seq: int) -> bool:
+        moment = row(self.config, name, seq)["updated_at"]
+        return self.config.get("start_date", "") <= moment < self.config.get("end_date", "9999")
 
     def record(self, name: str, seq: int, *, again: bool = False) -> None:
         self.output.emit(record(name, seq, row(self.config, name, seq, again=again)))
@@ -379,6 +387,8 @@ def spec() -> Json:
         "auth": {"oneOf": [{"properties": {"api_token": {"type": "string", "airbyte_secret": True}}}, {"properties": {}}]},
         "api_key": {"type": "string", "airbyte_secret": True},
         "pin": {"type": "integer", "airbyte_secret": True},
+        "start_date": {"type": "string", "format": "date-time"},
+        "end_date": {"type": "string", "format": "date-time"},
     }
     schema: Json = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": properties}
     return {"type": "SPEC", "spec": {"documentationUrl": "https://docs.example/scripted", "connectionSpecification": schema}}
@@ -395,7 +405,7 @@ def catalog_of(config: Json) -> Json:
             "json_schema": {"type": "object", "properties": properties},
             "supported_sync_modes": ["full_refresh", "incremental"],
             "source_defined_cursor": True,
-            "default_cursor_field": ["seq"],
+            "default_cursor_field": [config.get("cursor", "seq")],
             "source_defined_primary_key": [["id"]],
             "is_resumable": True,
         }

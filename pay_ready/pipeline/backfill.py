@@ -15,6 +15,7 @@ import structlog
 from pay_ready.db import backfills, leases
 from pay_ready.db.backfills import Chunk
 from pay_ready.errors import ConflictError, PartialError, PayReadyError, RetryLaterError
+from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress, no_progress
@@ -74,6 +75,7 @@ def run_backfill(
         return report_of(found, "complete")
     with alone(source):
         plan = planned(source, again=again)
+        failpoint("backfill.plan_kept")
         on_plan(plan)
         ended = _run_chunks(source, plan, progress, keep_going=keep_going)
         if ended.error:
@@ -179,13 +181,18 @@ def _run_chunks(source: BackfillSource, plan: BackfillPlan, progress: Progress, 
     paused_at = time.monotonic()
     for chunk in waiting:
         if time.monotonic() - paused_at > _TURN_AFTER_S:
-            time.sleep(_TURN_S)
+            leave_free(_TURN_S)
             paused_at = time.monotonic()
         error = _tried(source, plan, chunk, pace)
         first_error = first_error or error
         if error and not (keep_going and _is_about_the_chunk(error)):
             return Ended(error=error, stopped=True)
     return Ended(error=first_error)
+
+
+def leave_free(seconds: float) -> None:
+    """Hold no lease of the source for so long: whoever waits for it has its turn."""
+    time.sleep(seconds)
 
 
 def _tried(source: BackfillSource, plan: BackfillPlan, chunk: Chunk, pace: Pace) -> PayReadyError | None:
@@ -196,6 +203,7 @@ def _tried(source: BackfillSource, plan: BackfillPlan, chunk: Chunk, pace: Pace)
         pace.end(complete=False)
         log.warning("chunk.failed", tenant=source.work.tenant, plan=plan.plan_id, chunk=chunk.start, error_class=type(error).__name__)
         return error
+    failpoint("backfill.chunk_ended")
     pace.end(complete=True)
     return None
 

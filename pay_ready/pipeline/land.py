@@ -21,6 +21,7 @@ from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError, TransientError
+from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey, ChunkStatus
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
@@ -386,6 +387,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
         )  # fmt: skip
         if run.chunk:
             backfills.end_chunk(tx, run.chunk, _chunk_status(report), error)
+            failpoint("backfill.before_end")
         return report
 
 
