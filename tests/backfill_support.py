@@ -1,6 +1,7 @@
 """What tests of backfills share: a tenant's work on a source made of messages, of a scripted process or of export files."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.catalog import ConfiguredCatalog, FieldPath
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.process import ConnectorCommand
-from pay_ready.sources.protocol import Message, Record, StreamStatus
+from pay_ready.sources.protocol import Message, Record, StreamDescriptor, StreamStatus
 from pay_ready.sources.ranges import DatedBy, RecordRange, Ruler
 from pay_ready.sources.replay import replay_command
 from tests.landing_support import record
@@ -136,6 +137,7 @@ class _Listed:
     def __init__(self, listing: Listing, configured: ConfiguredCatalog) -> None:
         self._listing = listing
         self._statuses = dict.fromkeys(configured.descriptors, "")
+        self._records: Counter[StreamDescriptor] = Counter()
 
     def batches(self) -> Iterator[list[Message]]:
         wanted = {each.name for each in self._statuses}
@@ -143,14 +145,16 @@ class _Listed:
         for start in range(0, len(messages), self._listing.batch):
             if self._listing.trouble:
                 self._listing.trouble(start)
-            yield messages[start : start + self._listing.batch]
+            piece = messages[start : start + self._listing.batch]
+            self._records.update(each.descriptor for each in piece if isinstance(each, Record))
+            yield piece
         for descriptor in self._statuses:
             self._statuses[descriptor] = "COMPLETE"
             yield [StreamStatus(descriptor, "COMPLETE")]
 
     @property
     def outcome(self) -> RunOutcome:
-        return RunOutcome(connector="listing", exit_code=0, statuses=self._statuses)
+        return RunOutcome(connector="listing", exit_code=0, statuses=self._statuses, records=dict(self._records))
 
 
 def _stream(message: Message) -> str:

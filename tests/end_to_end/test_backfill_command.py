@@ -55,7 +55,7 @@ def test_a_backfill_by_command(run: Run, exports: Path) -> None:  # noqa: F811
     assert failed.returncode == 1
     report = json.loads(failed.stdout)["data"]
     assert (report["status"], [chunk["status"] for chunk in report["chunks"]]) == ("failed", ["failed", "planned"])
-    assert "stopped at a failpoint" in report["error"]
+    assert "stopped at a failpoint" in report["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A landed database put aside and brought back, and everything that must be the same however a sync came to its end."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from pay_ready.pipeline.land import Connector, Reading
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.decode import decode_line
 from pay_ready.sources.outcome import RunOutcome
-from pay_ready.sources.protocol import Message, StreamStatus
+from pay_ready.sources.protocol import Message, NotProtocol, Oversized, Record, StreamDescriptor, StreamStatus
 from tests.canonical_dump import EXCLUDED, canonical_dump
 from tests.conftest import Scratch
 from tests.scripted_source import Output, Read
@@ -109,13 +110,19 @@ class _Here:
         self._messages = [decode_line(line[:-9] if any(text in line for text in broken) else line) for line in said.lines]
         self._batch = batch
         self._statuses = dict.fromkeys(configured.descriptors, "")
+        self._records: Counter[StreamDescriptor] = Counter()
+        self._unreadable = 0
 
     def batches(self) -> Iterator[list[Message]]:
         for start in range(0, len(self._messages), self._batch):
             piece = self._messages[start : start + self._batch]
             self._statuses.update({each.stream: each.status for each in piece if isinstance(each, StreamStatus)})
+            self._records.update(each.descriptor for each in piece if isinstance(each, Record))
+            self._unreadable += sum(isinstance(each, NotProtocol | Oversized) and each.is_record for each in piece)
             yield piece
 
     @property
     def outcome(self) -> RunOutcome:
-        return RunOutcome(connector="scripted", exit_code=0, statuses=self._statuses)
+        return RunOutcome(
+            connector="scripted", exit_code=0, statuses=self._statuses, records=dict(self._records), unreadable_records=self._unreadable
+        )
