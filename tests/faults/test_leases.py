@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pay_ready.db import leases
+from pay_ready.db import leases, sources
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import RetryLaterError
 from pay_ready.model.ids import RunId, TenantId, new_id
@@ -172,6 +172,39 @@ def test_a_killed_holder_loses_its_lease(host: str | None, job: Job, start: Star
     tell(f"killed on {host or 'the same host'}", wait_until_taken(scratch, killed.pid))
     assert ended(taker) == 0
     assert canonical_dump(scratch.admin_url) == expected
+
+
+def test_the_command_line_says_who_or_waits(database: Database, tenant: TenantId, scratch: Scratch, tmp_path: Path) -> None:
+    """`run sync` exits with 75 and names the holder; `run etl --wait` goes on once the lease is given back."""
+    (tmp_path / "contacts.jsonl").write_text("")
+    with database.tenant_transaction(tenant) as tx:
+        config = sources.SourceConfigV1(settings={"path": str(tmp_path)})
+        source = sources.add(
+            tx, name="crm", kind="hubspot", ingest_mode="replay", connector="replay", config=config, actor="tests"
+        )  # fmt: skip
+    holder = leases.holder_name(RunId(new_id()))
+    with held_lease(database, tenant, f"source:{source.source_id}", holder):
+        refused = command_line(scratch, tmp_path, "run", "sync", "-t", "acme")
+        said = refused.communicate(timeout=60)[1]
+        assert (refused.returncode, "another run is at work" in said, f"holder={holder}" in said) == (75, True, True), said
+    with held_lease(database, tenant, "etl", holder):
+        waiting = command_line(scratch, tmp_path, "run", "etl", "-t", "acme", "--wait", "60")
+        assert waiting.stderr is not None
+        assert "lease.waited_for" in waiting.stderr.readline()
+    said = waiting.communicate(timeout=60)[1]
+    assert waiting.returncode == 0, said
+
+
+def command_line(scratch: Scratch, home: Path, *words: str) -> "subprocess.Popen[str]":
+    """`pay-ready` in a process of its own."""
+    clean = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PAY_READY_HOME": str(home / "state"),
+        "PAY_READY_DATABASE_URL": scratch.app_url,
+    }
+    command = [sys.executable, "-m", "pay_ready.cli.main", *words]
+    return subprocess.Popen(command, cwd=home, env=clean, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 class TestWaiting:
