@@ -3,9 +3,10 @@
 Moments are microseconds since 2000-01-01 UTC, as Postgres counts them; both infinities are the ends of the range.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from struct import Struct as Layout
 from typing import Any, LiteralString
 
@@ -66,16 +67,26 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """Rows whose column holds a time in [start, end); a column of times without a zone holds UTC."""
+
+    column: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which rows to read: those of syncs in (after_sync, upto_sync], and those of no known sync from a moment on.
 
-    None leaves a bound open. `from_moment` is where the first of them all is known to be.
+    None leaves a bound open. `from_moment` is where the first of them all is known to be. `between` leaves out others.
     """
 
     after_sync: int | None = None
     upto_sync: int | None = None
     without_sync_from: int | None = None
     from_moment: int | None = None
+    between: Between | None = None
     after: Position | None = None
 
 
@@ -137,6 +148,23 @@ def window(destination: Destination, table: DestinationTable, wanted: Wanted) ->
     statements = _WINDOW_BY_INDEX if table.has_sync_index else _WINDOW_BY_SCAN
     found = [value for statement in statements for value in _values(destination, sql.SQL(statement).format(**parts))]
     return Window(rows=found[0], first_moment=found[1], without_sync=found[2], last_without_sync=found[3], newer=found[4])
+
+
+def rows_between(destination: Destination, table: DestinationTable, column: str, marks: Sequence[datetime]) -> list[int]:
+    """How many rows have a time in each of the ranges between neighbouring marks, which ascend."""
+    statement = sql.SQL(
+        "select width_bucket({column}, {marks}) as place, count(*) from {table} as t where {between} group by place"
+    ).format(
+        column=_as_time(column),
+        marks=sql.SQL("array[{}]").format(sql.SQL(", ").join(map(sql.Literal, marks))),
+        table=_named(table),
+        between=_between(Between(column=column, start=marks[0], end=marks[-1])),
+    )  # fmt: skip
+    counts = [0] * (len(marks) - 1)
+    with destination.translating(), destination.session.cursor() as cursor:
+        for place, rows in cursor.execute(statement).fetchall():
+            counts[place - 1] = rows
+    return counts
 
 
 def read_rows(destination: Destination, table: DestinationTable, wanted: Wanted, shape: Shape, *, page_rows: int) -> Iterator[list[Row]]:
@@ -246,6 +274,8 @@ def _condition(table: DestinationTable, wanted: Wanted) -> sql.Composable:
         parts = [sql.SQL("({} or {})").format(_by_sync(table, wanted), without)]
     if wanted.from_moment is not None:
         parts.append(_from(table, wanted.from_moment))
+    if wanted.between is not None:
+        parts.append(_between(wanted.between))
     if wanted.after is not None:
         parts.append(_beyond(table, wanted.after))
     return sql.SQL(" and ").join(parts or [sql.SQL("true")])
@@ -263,6 +293,18 @@ def _from(table: DestinationTable, moment: int | None) -> sql.Composable:
         return sql.SQL("true")
     from_then = sql.SQL("{} >= {}").format(_moment(table), _literal(moment))
     return from_then if table.is_positioned else sql.SQL("({} or {} is null)").format(from_then, _moment(table))
+
+
+def _between(wanted: Between) -> sql.Composable:
+    """Compared as it is, so that an index on the column serves: the session's zone is UTC."""
+    column = sql.Identifier("t", wanted.column)
+    return sql.SQL("({column} >= {start} and {column} < {end})").format(
+        column=column, start=sql.Literal(wanted.start), end=sql.Literal(wanted.end)
+    )
+
+
+def _as_time(column: str) -> sql.Composable:
+    return sql.SQL("{}::timestamptz").format(sql.Identifier("t", column))
 
 
 def _beyond(table: DestinationTable, position: Position) -> sql.Composable:

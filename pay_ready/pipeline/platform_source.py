@@ -246,13 +246,11 @@ class RemarkingTables:
 
     def within(self, records: RecordRange) -> Connector:
         """The reader of the records of a range."""
-        del records
-        return self
+        return self.tables.within(records)
 
     def count_rows(self, cursors: Mapping[str, FieldPath], ruler: Ruler, dated_by: DatedBy) -> Mapping[str, Sequence[int]]:
         """Rows in each range, by stream."""
-        del cursors, ruler, dated_by
-        return {}
+        return self.tables.count_rows(cursors, ruler, dated_by)
 
     def __call__(
         self, config: Mapping[str, object], catalog: ConfiguredCatalog, state: Sequence[bytes], /

@@ -7,7 +7,7 @@ from operator import attrgetter
 from msgspec import Raw
 
 from pay_ready.db.destination import Destination, DestinationTable
-from pay_ready.db.destination_rows import ABSENT, EPOCH_2000_MS, Position, Row, Wanted, Window, read_rows, window
+from pay_ready.db.destination_rows import ABSENT, EPOCH_2000_MS, Between, Position, Row, Wanted, Window, read_rows, window
 from pay_ready.sources.landing_state import Known, Reached, TableState, state_message
 from pay_ready.sources.landing_streams import TableStream, column_types, shape_of
 from pay_ready.sources.protocol import CanonicalRecord, Message, Record, StreamStatus
@@ -63,11 +63,21 @@ class StreamReading:
         known: What the last reading left.
         remark: Takes what is worth knowing.
         is_refresh: Whether all rows are read, those of newer jobs too: a row that is not listed is held to be gone.
+        between: Rows outside of it are left out; None: none are.
     """
 
     def __init__(
-        self, stream: TableStream, table: DestinationTable, known: Known, terms: Terms, remark: Remark, *, is_refresh: bool
+        self,
+        stream: TableStream,
+        table: DestinationTable,
+        known: Known,
+        terms: Terms,
+        remark: Remark,
+        *,
+        is_refresh: bool,
+        between: Between | None = None,
     ) -> None:
+        self._between = between
         self._stream, self._table, self._terms, self._remark = stream, table, terms, remark
         self._is_refresh = is_refresh
         state = known.state or TableState()
@@ -103,6 +113,7 @@ class StreamReading:
     def _rows(self, destination: Destination) -> Iterator[list[Row]]:
         wanted = Wanted() if self._is_refresh else self._news(destination)
         if wanted is not None:
+            wanted = replace(wanted, between=self._between)
             yield from read_rows(destination, self._table, wanted, shape_of(self._stream, self._table), page_rows=self._terms.page_rows)
 
     def _news(self, destination: Destination) -> Wanted | None:

@@ -10,24 +10,27 @@ Two connections that write into one table are beyond this: their jobs do not fol
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from pay_ready.db.destination import Destination, DestinationTable, ReadLimits, open_destination
+from pay_ready.db.destination_rows import Between, rows_between
 from pay_ready.db.landing import StreamState
 from pay_ready.errors import PayReadyError, TransientError
-from pay_ready.sources.catalog import ConfiguredCatalog
+from pay_ready.sources.catalog import ConfiguredCatalog, FieldPath
 from pay_ready.sources.landing_names import RAW_SCHEMA, match_tables
 from pay_ready.sources.landing_read import Remark, StreamReading, Terms
 from pay_ready.sources.landing_state import Decision, Known, decide, known_of
-from pay_ready.sources.landing_streams import TableStream, configured_stream
+from pay_ready.sources.landing_streams import TableStream, configured_stream, shape_of
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Message, Record, StreamDescriptor, StreamStatus, TraceError
+from pay_ready.sources.ranges import DatedBy, RecordRange, Ruler
 
 LAG_S = 86_400.0
 PAGE_ROWS = 200_000
+_TIMES = ("timestamp", "date")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +117,33 @@ class LandingTables:
         del config, state  # the URL is ours, and the states were read when it was planned
         return self._reading([self._planned[descriptor] for descriptor in catalog.descriptors])
 
+    def within(self, records: RecordRange) -> Callable[..., AbstractContextManager["TablesReading"]]:
+        """The same, for a range of time alone: where a column of times dates the rows, the server leaves out the others."""
+
+        def read(
+            config: Mapping[str, object], catalog: ConfiguredCatalog, state: Sequence[bytes], /
+        ) -> AbstractContextManager["TablesReading"]:
+            del config, state
+            return self._reading([self._planned[descriptor] for descriptor in catalog.descriptors], records)
+
+        return read
+
+    def count_rows(self, cursors: Mapping[str, FieldPath], ruler: Ruler, dated_by: DatedBy) -> Mapping[str, Sequence[int]]:
+        """Rows in each of the ruler's ranges, by stream, of those streams whose rows a column of times dates."""
+        planned = {str(descriptor): each for descriptor, each in self._planned.items()}
+        dated = {name: _dating_column(planned[name], cursor, dated_by) for name, cursor in cursors.items() if name in planned}
+        with open_destination(self._url, setting=self._setting, limits=self._limits) as destination:
+            return {name: rows_between(destination, planned[name].table, column, ruler.marks) for name, column in dated.items() if column}
+
     @contextmanager
-    def _reading(self, planned: Sequence[_Planned]) -> Iterator["TablesReading"]:
+    def _reading(self, planned: Sequence[_Planned], records: RecordRange | None = None) -> Iterator["TablesReading"]:
         lock = [(each.table.schema, each.table.name) for each in planned]
         with open_destination(self._url, setting=self._setting, limits=self._limits, lock=lock) as destination:
             now = {table.oid: table for table in destination.tables(self._schemas)}
             for each in planned:
                 self._refuse_changed(destination, each, now.get(each.table.oid))
-            yield TablesReading(destination, [(each.stream.descriptor, self._stream_reading(each)) for each in planned])
+            readings = [(each.stream.descriptor, self._stream_reading(each, records)) for each in planned]
+            yield TablesReading(destination, readings)
 
     def _plan_of(self, destination: Destination, stream: TableStream, table: DestinationTable, known: Known) -> _Planned:
         decision = decide(destination, stream, table, known, self._terms.upto_sync)
@@ -135,7 +157,7 @@ class LandingTables:
         if self._plan_of(destination, then.stream, table, then.known).decision != then.decision:
             raise TransientError("the table's rows changed after it was planned to be read", "it is planned anew", **where)
 
-    def _stream_reading(self, planned: _Planned) -> StreamReading | None:
+    def _stream_reading(self, planned: _Planned, records: RecordRange | None) -> StreamReading | None:
         remark: Remark = partial(self._remark, planned.stream.descriptor)
         match planned.decision:
             case Decision(kind="later", why=why):
@@ -143,7 +165,10 @@ class LandingTables:
                 return None
             case Decision(kind="refresh", why=why):
                 remark("refresh", f"{why}: all of it is read, and what it has no longer is dropped")
-        return StreamReading(planned.stream, planned.table, planned.known, self._terms, remark, is_refresh=_is_refresh(planned))
+        return StreamReading(
+            planned.stream, planned.table, planned.known, self._terms, remark, is_refresh=_is_refresh(planned),
+            between=_between(planned, records),
+        )  # fmt: skip
 
     def _remark(self, stream: StreamDescriptor, topic: str, text: str) -> None:
         self._remarks[stream, topic] = text
@@ -191,6 +216,26 @@ class TablesReading:
 
 def _is_refresh(planned: _Planned) -> bool:
     return planned.decision.kind == "refresh"
+
+
+def _between(planned: _Planned, records: RecordRange | None) -> Between | None:
+    """What of a range the server can tell; landing looks at each record again."""
+    if records is None:
+        return None
+    column = _dating_column(planned, planned.stream.cursor_field, records.dated_by)
+    return Between(column=column, start=records.start, end=records.end) if column else None
+
+
+def _dating_column(planned: _Planned, cursor: FieldPath, dated_by: DatedBy) -> str | None:
+    """The column that dates a stream's rows, if it is one of times."""
+    if dated_by == "extracted":
+        return planned.table.moment_column
+    if planned.table.layout == "raw" or len(cursor) != 1:
+        return None
+    names = shape_of(planned.stream, planned.table).names
+    kinds = {column.name: column.type for column in planned.table.columns}
+    found = [column for column, name in names.items() if cursor[0] in (name, column)]
+    return found[0] if len(found) == 1 and kinds[found[0]].partition("(")[0].startswith(_TIMES) else None
 
 
 def _note(stream: TableStream, table: DestinationTable | None, known: Known) -> str:

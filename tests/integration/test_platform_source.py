@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from pay_ready.app import App, open_app
 from pay_ready.db import sources, tenants
 from pay_ready.errors import CheckFailedError, ConfigError, ConflictError, DeniedError, HeldBackError, PartialError, RetryLaterError
 from pay_ready.model.progress import no_progress
+from pay_ready.pipeline.backfill import run_backfill
+from pay_ready.pipeline.backfill_plan import open_backfill_source
+from pay_ready.pipeline.backfill_request import parse_request
 from pay_ready.pipeline.etl import EtlReport, TenantWork, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.land_report import SyncReport
@@ -292,3 +296,21 @@ def test_a_reset_runs_as_a_job_of_its_own(place: Place) -> None:
     assert findings.job is not None
     assert (job.job_type, findings.job.outcome) == ("reset", "succeeded")
     assert [each.job_type for each in place.simulator.started] == ["reset"]
+
+
+@pytest.mark.parametrize("by", ["cursor", "extracted"])
+def test_a_backfill_asks_the_destination_for_its_range_alone(place: Place, by: str) -> None:
+    """The plan counts the rows of each chunk, and a chunk's read gets no others from the server."""
+    place.add()
+    days = {number: datetime(2026, 1, 1 + number, 12, tzinfo=UTC) for number in range(9)}
+    for number, day in days.items():
+        place.contacts.run(7, [person(number, updatedAt=day.isoformat())], at=day)
+    request = parse_request("crm", (), start="2026-01-03", end="2026-01-06", chunk="1d", by=by, now=datetime(2026, 9, 9, tzinfo=UTC))
+    source = open_backfill_source(place.work, request)
+    report = run_backfill(source)
+    report.raise_for_failure()
+    assert [(chunk.estimated_rows, chunk.emitted, chunk.skipped) for chunk in report.chunks] == [(1, 1, 0)] * 3
+    keys = place.seen("select record_key from pay_ready.landed_records order by record_key")
+    assert keys == [("2",), ("3",), ("4",)]
+    place.job_writes([])
+    assert [each.landed for each in sync_of(place.run()).streams] == [6]  # the live sync still starts at its beginning
