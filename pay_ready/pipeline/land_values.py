@@ -28,8 +28,8 @@ _LARGE_EXPONENT = re.compile(rb"E[+-]\d{4}")
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:?00)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,1000}(?:\.\d{1,1000})?", re.ASCII)
-NINES = str.maketrans("0123456789", "9876543210")
-EXPONENT_ZERO = 500_000
+_NINES = str.maketrans("0123456789", "9876543210")
+_EXPONENT_ZERO = 500_000
 
 
 def fits_jsonb(text: bytes, value: object) -> bool:
@@ -85,7 +85,7 @@ def cursor_text(value: object) -> bytes:
         return _text_cursor(value)
     if type(value) is int and value > 0:
         digits = str(value)
-        return f"np{len(digits) - 1 + EXPONENT_ZERO:06d}{digits.rstrip('0')[:LONGEST_CURSOR]}".encode()
+        return f"np{len(digits) - 1 + _EXPONENT_ZERO:06d}{digits.rstrip('0')[:LONGEST_CURSOR]}".encode()
     if isinstance(value, bool):
         return b"n1" if value else b"n0"
     if isinstance(value, int | Decimal):
@@ -123,9 +123,9 @@ def _number_cursor(number: Decimal) -> bytes:
     text = "".join(map(str, digits)).lstrip("0").rstrip("0")
     if not text:
         return b"no"
-    exponent = min(max(number.adjusted() + EXPONENT_ZERO, 0), 2 * EXPONENT_ZERO - 1)
+    exponent = min(max(number.adjusted() + _EXPONENT_ZERO, 0), 2 * _EXPONENT_ZERO - 1)
     written = f"{exponent:06d}{text[:LONGEST_CURSOR]}"
-    return f"nm{written.translate(NINES)}~".encode() if sign else f"np{written}".encode()
+    return f"nm{written.translate(_NINES)}~".encode() if sign else f"np{written}".encode()
 
 
 def _plain_number(value: object) -> object:

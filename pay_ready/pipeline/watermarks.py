@@ -1,4 +1,4 @@
-"""Watermarks as people read them: the sortable text of `land_values.cursor_text` turned back. Pure.
+"""Watermarks as people read them: the sortable text that `cursor_text` makes of a cursor, turned back. Pure.
 
 A time and a number say nothing about anybody and may be printed. Any other text may be a name or an address: it is printed
 only for who asks for it.
@@ -6,10 +6,11 @@ only for who asks for it.
 
 import re
 
-from pay_ready.pipeline.land_values import EXPONENT_ZERO, NINES
-
 HIDDEN = "(text)"
 
+# As cursor_text writes numbers: an exponent above this, and negative ones as complements of nine.
+_EXPONENT_ZERO = 500_000
+_NINES = str.maketrans("0123456789", "9876543210")
 _TIME = re.compile(r"t(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{6})", re.ASCII)
 _NUMBER = re.compile(r"n(o|0|1|p\d{7,}|m\d{7,}~)", re.ASCII)
 
@@ -28,8 +29,8 @@ def readable_watermark(cursor: str, *, show_text: bool = False) -> str:
 def _number(text: str) -> str:
     if text in ("o", "0", "1"):  # zero, false, true
         return "0" if text == "o" else text
-    sign, written = ("-", text[1:-1].translate(NINES)) if text.startswith("m") else ("", text[1:])
-    exponent, digits = int(written[:6]) - EXPONENT_ZERO, written[6:]
+    sign, written = ("-", text[1:-1].translate(_NINES)) if text.startswith("m") else ("", text[1:])
+    exponent, digits = int(written[:6]) - _EXPONENT_ZERO, written[6:]
     if abs(exponent) > 40:
         return f"{sign}{digits[0]}.{digits[1:] or '0'}e{exponent}"
     if exponent < 0:
