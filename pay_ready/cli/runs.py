@@ -174,7 +174,7 @@ def _row(run: "Run") -> Sequence[object]:
 
 
 def _status(run: "Run") -> str:
-    return "running (its process is gone)" if run.status == "running" and not run.is_alive else run.status
+    return "running (its lease ran out)" if run.status == "running" and not run.is_alive else run.status
 
 
 def _why(run: "Run") -> str:

@@ -229,4 +229,4 @@ def _backfill_command(tx: TenantTransaction, run: Run, slug: str) -> str:
 
 def _day(moment: datetime) -> str:
     moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%d}" if moment.time() == time() else moment.isoformat()
+    return f"{moment:%Y-%m-%d}" if moment.time() == time() else f"{moment:%Y-%m-%dT%H:%M:%S}"

@@ -1,4 +1,4 @@
-"""Watermarks as people read them: the sortable text of `land_values.cursor_text` turned back. Pure.
+"""Watermarks as people read them: the sortable text that `cursor_text` makes of a cursor, turned back. Pure.
 
 A time and a number say nothing about anybody and may be printed. Any other text may be a name or an address: it is printed
 only for who asks for it.
