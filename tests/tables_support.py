@@ -1,6 +1,7 @@
 """What tests of a destination's tables share: a sync of simulated streams, and an oracle for what must be landed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +11,12 @@ import psycopg
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import SyncOptions, sync_source
+from pay_ready.pipeline.land import Reading, SyncOptions, sync_source
 from pay_ready.pipeline.land_report import StreamReport, SyncReport
 from pay_ready.pipeline.land_write import ShrinkGuard
 from pay_ready.sources.landing_streams import TableStream
 from pay_ready.sources.landing_tables import LandingTables
+from pay_ready.sources.protocol import Message
 from tests.airbyte_simulator.destination import SimulatedStream
 from tests.landing_support import QUICK, add_source
 
@@ -76,7 +78,8 @@ class Reader:
 
     database: Database
     tenant: TenantId
-    url: str
+    url: str  # of the destination
+    admin_url: str  # of our database
     source: str = "crm"
 
     def add(self) -> "Reader":
@@ -95,14 +98,14 @@ class Reader:
         )
         return Synced(report=report, remarks=tables.remarks)
 
-
-def landed(admin_url: str, stream: str = "people") -> dict[str, Any]:
-    """Live rows by key, as landed."""
-    with psycopg.connect(admin_url) as connection:
-        rows = connection.execute(
-            "select record_key, data::text from pay_ready.landed_records where stream = %s and deleted_at is null", (stream,)
-        ).fetchall()
-    return {key: msgspec.json.decode(data) for key, data in rows}
+    def landed(self, stream: str = "people") -> dict[str, Any]:
+        """Live rows by key, as landed."""
+        with psycopg.connect(self.admin_url) as connection:
+            rows = connection.execute(
+                "select record_key, data::text from pay_ready.landed_records where tenant_id = %s and stream = %s and deleted_at is null",
+                (self.tenant, stream),
+            ).fetchall()
+        return {key: msgspec.json.decode(data) for key, data in rows}
 
 
 def expected(simulated: SimulatedStream) -> dict[str, Any]:
@@ -122,3 +125,36 @@ def expected(simulated: SimulatedStream) -> dict[str, Any]:
 def without_empty(rows: Mapping[str, Any]) -> dict[str, Any]:
     """Rows without their empty fields: a column that came later is empty in the table and absent from what was landed before."""
     return {key: {name: value for name, value in row.items() if value is not None} for key, row in rows.items()}
+
+
+class _Cut:
+    """A reading that meets with something before its n-th batch."""
+
+    def __init__(self, whole: Reading, at: int, happening: Callable[[], None]) -> None:
+        self._whole, self._at, self._happening = whole, at, happening
+
+    def batches(self) -> Iterator[list[Message]]:
+        for number, batch in enumerate(self._whole.batches()):
+            if number == self._at:
+                self._happening()
+            yield batch
+
+    @property
+    def outcome(self) -> Any:
+        return self._whole.outcome
+
+
+def cut_once(tables: LandingTables, at: int, happening: Callable[[], None]) -> Any:
+    """The connector, whose first reading meets with something."""
+    first = iter([True])
+
+    def read(config: Mapping[str, object], catalog: Any, state: Sequence[bytes]) -> AbstractContextManager[Reading]:
+        return _cut(tables(config, catalog, state), at, happening) if next(first, False) else tables(config, catalog, state)
+
+    return read
+
+
+@contextmanager
+def _cut(reading: AbstractContextManager[Reading], at: int, happening: Callable[[], None]) -> Iterator[Reading]:
+    with reading as whole:
+        yield _Cut(whole, at, happening)

@@ -211,15 +211,16 @@ def open_destination(
     limits = limits or ReadLimits()
     own = {"statement_timeout": limits.statement_ms, "lock_timeout": limits.lock_ms,
            "idle_in_transaction_session_timeout": limits.idle_in_transaction_ms}  # fmt: skip
-    level = "read committed" if lock is None else "repeatable read"
+    # SET, and no function that sets: the snapshot must not be older than the locks, and SET and LOCK take none.
+    level = sql.SQL("read committed" if lock is None else "repeatable read")
+    begin = [sql.SQL("begin transaction isolation level {} read only").format(level)]
+    begin += [sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in {**_SETTINGS, **own}.items()]
+    if lock:
+        names = sql.SQL(", ").join(sql.Identifier(schema, name) for schema, name in lock)
+        begin.append(sql.SQL("lock table {} in access share mode").format(names))
     with connected(url, variable=setting, parameters=_PARAMETERS) as connection:
         with _translating(setting):
-            for name, value in [*_SETTINGS.items(), *own.items()]:
-                connection.execute("select set_config(%s, %s, false)", (name, str(value)))
-            connection.execute(sql.SQL("begin transaction isolation level {} read only").format(sql.SQL(level)))
-            if lock:
-                names = sql.SQL(", ").join(sql.Identifier(schema, name) for schema, name in lock)
-                connection.execute(sql.SQL("lock table {} in access share mode").format(names))
+            connection.execute(sql.SQL("; ").join(begin))
         yield Destination(connection, setting)
 
 

@@ -116,7 +116,9 @@ def is_empty(destination: Destination, table: DestinationTable) -> bool:
 
 def has_generation_up_to(destination: Destination, table: DestinationTable, generation: int) -> bool:
     """Whether a row is of this generation or an older one. Old rows come first in a table, so this seldom reads far."""
-    return _exists(destination, table, sql.SQL("{} <= {}").format(_generation(table), sql.Literal(generation)))
+    return _exists(
+        destination, table, sql.SQL("coalesce({}, {}) <= {}").format(_generation(table), sql.Literal(ABSENT), sql.Literal(generation))
+    )
 
 
 def has_sync_up_to(destination: Destination, table: DestinationTable, sync: int) -> bool:

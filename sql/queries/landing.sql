@@ -483,11 +483,11 @@ select exists (
 );
 
 -- name: tombstone_unseen
--- Mark what a refresh did not list. Both ways to a row go by its key, see measure_shrink and write_rows.
+-- Mark what a refresh did not list. Both ways to a row go by its key, see measure_shrink and write_rows. Nobody said that it is
+-- gone, so it loses its place in the order: should it come back, whatever its cursor says, it is newer than its absence.
 -- params: source_id uuid, stream text, run_id uuid, pass_run_id uuid, generation bigint, batch_id uuid
 with gone as materialized (
-    select
-        landed.record_key, landed.batch_id, landed.payload_id, landed.content_hash, landed.cursor_order, landed.emitted_at
+    select landed.record_key, landed.batch_id, landed.payload_id, landed.content_hash, landed.emitted_at
     from pay_ready.landed_records as landed
     left join lateral (
         select true as listed
@@ -516,13 +516,14 @@ marked as (
         tenant_id, source_id, stream, record_key, content_hash, generation, cursor_order, emitted_at, batch_id, deleted_at
     )
     select
-        %(tenant_id)s, %(source_id)s, %(stream)s, record_key, content_hash, %(generation)s, cursor_order, emitted_at, %(batch_id)s, now()
+        %(tenant_id)s, %(source_id)s, %(stream)s, record_key, content_hash, %(generation)s, '', emitted_at, %(batch_id)s, now()
     from gone
     on conflict (tenant_id, source_id, stream, record_key) do update
     set data = null,
         payload_id = null,
         quality_flags = null,
         generation = excluded.generation,
+        cursor_order = excluded.cursor_order,
         batch_id = excluded.batch_id,
         landed_at = now(),
         deleted_at = excluded.deleted_at

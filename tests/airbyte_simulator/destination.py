@@ -31,7 +31,7 @@ _AIRBYTE: Mapping[SimulatedLayout, Mapping[str, str]] = {
     "typed_old": {**_NEW, "_airbyte_meta": "jsonb not null"},
     "raw": {**_NEW, "_airbyte_loaded_at": "timestamptz", "_airbyte_data": "jsonb", "_airbyte_meta": "jsonb",
             "_airbyte_generation_id": "bigint"},
-    "raw_old": {"_airbyte_ab_id": "varchar not null", "_airbyte_data": "jsonb", "_airbyte_emitted_at": "timestamptz not null default now()"},
+    "raw_old": {"_airbyte_ab_id": "varchar not null", "_airbyte_data": "jsonb", "_airbyte_emitted_at": "timestamptz not null"},
 }  # fmt: skip
 _VISIBLE_AT_ONCE = ("direct", "raw", "raw_old")
 

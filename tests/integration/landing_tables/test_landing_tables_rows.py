@@ -1,8 +1,6 @@
 """Reading a destination's tables: deletions, damage, changed shapes, rows of no job, and connections that are cut."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -15,29 +13,14 @@ import pytest
 from pay_ready.db import sources
 from pay_ready.db.destination import open_destination
 from pay_ready.db.sources import SourceConfigV1, StreamConfigV1
-from pay_ready.db.tenancy import Database
-from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Reading
 from pay_ready.pipeline.land_buffer import FlushLimits
 from pay_ready.sources import landing_read
 from pay_ready.sources.landing_tables import LandingTables
 from pay_ready.sources.protocol import Message, Record, State
 from tests.airbyte_simulator.destination import SimulatedStream
-from tests.conftest import Scratch
+from tests.integration.landing_tables.conftest import MakeStream
 from tests.landing_support import QUICK
-from tests.tables_support import COLUMNS, Reader, expected, landed, moment, people, person, table_stream, without_empty
-
-
-@pytest.fixture
-def reader(database: Database, tenant: TenantId, scratch: Scratch) -> Reader:
-    """A source that reads tables of our own database."""
-    return Reader(database=database, tenant=tenant, url=scratch.admin_url).add()
-
-
-@pytest.fixture
-def simulated(scratch: Scratch) -> SimulatedStream:
-    """An appended stream of people."""
-    return SimulatedStream(url=scratch.admin_url, name="people", columns=dict(COLUMNS))
+from tests.tables_support import COLUMNS, Reader, cut_once, expected, moment, people, person, table_stream, without_empty
 
 
 def messages_of(tables: LandingTables) -> list[Message]:
@@ -47,12 +30,11 @@ def messages_of(tables: LandingTables) -> list[Message]:
         return [message for batch in reading.batches() for message in batch]
 
 
-def test_rows_that_say_they_are_deleted(database: Database, tenant: TenantId, scratch: Scratch) -> None:
+def test_rows_that_say_they_are_deleted(reader: Reader, make_stream: MakeStream) -> None:
     """The CDC column always counts; the user's own soft-delete column beside it, where one is named."""
     columns = {**COLUMNS, "_ab_cdc_deleted_at": "timestamptz", "archived": "boolean"}
-    simulated = SimulatedStream(url=scratch.admin_url, name="people", columns=columns, mode="dedup")
-    reader = Reader(database=database, tenant=tenant, url=scratch.admin_url).add()
-    with database.tenant_transaction(tenant) as tx:
+    simulated = make_stream(columns=columns, mode="dedup")
+    with reader.database.tenant_transaction(reader.tenant) as tx:
         config = SourceConfigV1(streams={"people": StreamConfigV1(deleted_flag=("archived",))})
         sources.change_config(tx, sources.require(tx, "crm"), config, actor="tests")
     simulated.run(1, people(1, 10), at=moment(0))
@@ -61,17 +43,17 @@ def test_rows_that_say_they_are_deleted(database: Database, tenant: TenantId, sc
     simulated.run(2, gone, at=moment(1))
     synced = reader.sync(simulated, upto=2)
     assert synced.stream().deleted == 2
-    assert sorted(landed(scratch.admin_url), key=int) == ["1", "4", "5", "6", "7", "8", "9", "10"]
+    assert sorted(reader.landed(), key=int) == ["1", "4", "5", "6", "7", "8", "9", "10"]
 
 
-def test_damage_travels_with_its_row(simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_damage_travels_with_its_row(reader: Reader, simulated: SimulatedStream) -> None:
     """What the destination had to change in a row is the record's meta; a row without damage has none."""
     damage = {"field": "name", "change": "NULLED", "reason": "DESTINATION_TYPECAST_ERROR"}
     with simulated.begin(1) as attempt:
         attempt.write([person(1)], at=moment(0))
         attempt.write([person(2) | {"name": None}], at=moment(1), changes=[damage])
         attempt.finish()
-    said = messages_of(LandingTables(scratch.admin_url, [table_stream(simulated)], upto_sync=1))
+    said = messages_of(LandingTables(reader.admin_url, [table_stream(simulated)], upto_sync=1))
     metas = [message.meta for message in said if isinstance(message, Record)]
     assert metas[0] is None
     assert msgspec.json.decode(metas[1] or b"") == {"changes": [damage]}
@@ -80,22 +62,22 @@ def test_damage_travels_with_its_row(simulated: SimulatedStream, scratch: Scratc
     ]
 
 
-def test_a_new_column_is_kept(reader: Reader, simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_a_new_column_is_kept(reader: Reader, simulated: SimulatedStream) -> None:
     """Rows from then on have it; the catalog says so; a column that is gone is in new rows no longer."""
     simulated.run(1, people(1, 5), at=moment(0))
     reader.sync(simulated, upto=1)
     simulated.add_column("city", "varchar")
     simulated.run(2, [person(6) | {"city": "Ulm"}], at=moment(1))
     assert reader.sync(simulated, upto=2).counts() == (1, 1, 0, 0)
-    assert landed(scratch.admin_url)["6"] == person(6) | {"city": "Ulm"}
-    assert without_empty(landed(scratch.admin_url)) == without_empty(expected(simulated))
+    assert reader.landed()["6"] == person(6) | {"city": "Ulm"}
+    assert without_empty(reader.landed()) == without_empty(expected(simulated))
     simulated.drop_column("city")
     simulated.run(3, [person(7)], at=moment(2))
     assert reader.sync(simulated, upto=3).counts() == (1, 1, 0, 0)
-    assert landed(scratch.admin_url)["7"] == person(7)
+    assert reader.landed()["7"] == person(7)
 
 
-def test_a_column_of_another_type_is_read_anew(reader: Reader, simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_a_column_of_another_type_is_read_anew(reader: Reader, simulated: SimulatedStream) -> None:
     """The rows that are there have another form by now, so all of them are read."""
     simulated.run(1, people(1, 5), at=moment(0))
     reader.sync(simulated, upto=1)
@@ -104,15 +86,15 @@ def test_a_column_of_another_type_is_read_anew(reader: Reader, simulated: Simula
     synced = reader.sync(simulated, upto=2)
     assert synced.counts() == (6, 6, 0, 0)
     assert "columns have another type: seq" in synced.remarks[0]
-    assert landed(scratch.admin_url) == {str(n): person(n) | {"seq": str(n)} for n in range(1, 7)}
+    assert reader.landed() == {str(n): person(n) | {"seq": str(n)} for n in range(1, 7)}
 
 
-def test_the_catalog_describes_the_columns(scratch: Scratch) -> None:
+def test_the_catalog_describes_the_columns(reader: Reader, make_stream: MakeStream) -> None:
     """Types as the protocol writes them, and the source's own names where they are known; a raw table describes nothing."""
     columns = {"id": "bigint", "createdat": "timestamptz", "amount": "numeric(38,9)", "tags": "jsonb", "is_new_": "boolean", "day": "date"}
-    simulated = SimulatedStream(url=scratch.admin_url, name="deals", columns=columns, cursor="createdat", mode="dedup")
+    simulated = make_stream("deals", columns=columns, cursor="createdat", mode="dedup")
     stream = table_stream(simulated, fields=("id", "createdAt", "amount", "tags", "is new?"), cursor_field=("createdAt",))
-    configured = LandingTables(scratch.admin_url, [stream], upto_sync=1).plan({}).streams[0]
+    configured = LandingTables(reader.admin_url, [stream], upto_sync=1).plan({}).streams[0]
     assert configured.cursor_field == ("createdAt",)
     assert configured.primary_key == (("id",),)
     described = msgspec.json.decode(bytes(configured.stream.json_schema))["properties"]
@@ -120,12 +102,12 @@ def test_the_catalog_describes_the_columns(scratch: Scratch) -> None:
         "id": "integer", "createdAt": "string", "amount": "number", "tags": "object", "is new?": "boolean", "day": "string",
     }  # fmt: skip
     assert described["createdAt"]["format"] == "date-time"
-    raw = SimulatedStream(url=scratch.admin_url, name="notes", columns=columns, layout="raw")
-    configured = LandingTables(scratch.admin_url, [table_stream(raw, cursor_field=())], upto_sync=1).plan({}).streams[0]
+    raw = make_stream("notes", columns=columns, layout="raw")
+    configured = LandingTables(reader.admin_url, [table_stream(raw, cursor_field=())], upto_sync=1).plan({}).streams[0]
     assert bytes(configured.stream.json_schema) == b'{"type":"object"}'
 
 
-def test_rows_of_no_job_are_read_with_a_lag(reader: Reader, simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_rows_of_no_job_are_read_with_a_lag(reader: Reader, simulated: SimulatedStream) -> None:
     """Those that came before the destination said its jobs: read by their moment, a day back each time, and the run says so."""
     simulated.run(1, people(1, 10), at=moment(0))
     simulated.run(1, people(11, 20), at=moment(2_000))
@@ -138,11 +120,11 @@ def test_rows_of_no_job_are_read_with_a_lag(reader: Reader, simulated: Simulated
     simulated.run(5, people(26, 30), at=moment(2_100))
     simulated.execute("update {} set _airbyte_meta = _airbyte_meta - 'sync_id' where id between 21 and 25")
     assert reader.sync(simulated, upto=5).counts() == (20, 10, 10, 0)
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert reader.landed() == expected(simulated)
     assert reader.sync(simulated, upto=5, lag_s=60).counts() == (10, 0, 10, 0)
 
 
-def test_without_jobs_the_newest_one_is_read_again(reader: Reader, simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_without_jobs_the_newest_one_is_read_again(reader: Reader, simulated: SimulatedStream) -> None:
     """Nobody says whether it is at its end: what it adds later is not lost, and the run says so."""
     simulated.run(1, people(1, 10), at=moment(0))
     with simulated.begin(2) as running:
@@ -155,7 +137,7 @@ def test_without_jobs_the_newest_one_is_read_again(reader: Reader, simulated: Si
     assert reader.sync(simulated, upto=None).counts() == (10, 5, 5, 0)
     simulated.run(3, people(21, 22), at=moment(2))
     assert reader.sync(simulated, upto=3).counts() == (12, 2, 10, 0)
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert reader.landed() == expected(simulated)
 
 
 def test_an_older_job_adds_nothing(reader: Reader, simulated: SimulatedStream) -> None:
@@ -170,68 +152,33 @@ def test_an_older_job_adds_nothing(reader: Reader, simulated: SimulatedStream) -
 
 
 @pytest.mark.parametrize("has_index", [True, False])
-def test_pages_part_nothing(has_index: bool, reader: Reader, scratch: Scratch) -> None:
+def test_pages_part_nothing(has_index: bool, reader: Reader, make_stream: MakeStream) -> None:
     """Pages smaller than a tie, with and without an index that leads into the table: every row is read once."""
-    simulated = SimulatedStream(url=scratch.admin_url, name="people", columns=dict(COLUMNS), has_index=has_index)
+    simulated = make_stream(has_index=has_index)
     with simulated.begin(1) as attempt:
         attempt.write(people(1, 40), at=moment(0), raw_id="the same")
         attempt.write(people(41, 60), at=moment(0))
         attempt.write(people(61, 90), at=moment(1))
         attempt.finish()
     assert reader.sync(simulated, upto=1, page_rows=7).counts() == (90, 90, 0, 0)
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert reader.landed() == expected(simulated)
 
 
-def test_an_index_on_the_job_is_used_or_hinted_at(
-    reader: Reader, simulated: SimulatedStream, scratch: Scratch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_on_the_job_is_used_or_hinted_at(reader: Reader, simulated: SimulatedStream, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large table without one is scanned each time: the run says which statement makes it; with it, the hint is gone."""
     monkeypatch.setattr(landing_read, "LARGE_BYTES", 1)
     simulated.run(1, people(1, 20), at=moment(0))
     reader.sync(simulated, upto=1)
     simulated.run(2, people(21, 25), at=moment(1))
     hint = next(remark for remark in reader.sync(simulated, upto=2).remarks if "an index spares that" in remark)
-    with psycopg.connect(scratch.admin_url, autocommit=True) as connection:
+    with psycopg.connect(reader.admin_url, autocommit=True) as connection:
         connection.execute(hint.split("spares that: ")[1].encode())
-    with open_destination(scratch.admin_url, setting="tests") as destination:
-        assert [table.has_sync_index for table in destination.tables(["crm"])] == [True]
+    with open_destination(reader.admin_url, setting="tests") as destination:
+        assert [table.has_sync_index for table in destination.tables([simulated.schema])] == [True]
     simulated.run(3, people(26, 28), at=moment(2))
     synced = reader.sync(simulated, upto=3)
     assert synced.counts() == (3, 3, 0, 0)
     assert not synced.remarks
-
-
-class _Cut:
-    """A reading that meets with something before its n-th batch."""
-
-    def __init__(self, whole: Reading, at: int, happening: Callable[[], None]) -> None:
-        self._whole, self._at, self._happening = whole, at, happening
-
-    def batches(self) -> Iterator[list[Message]]:
-        for number, batch in enumerate(self._whole.batches()):
-            if number == self._at:
-                self._happening()
-            yield batch
-
-    @property
-    def outcome(self) -> Any:
-        return self._whole.outcome
-
-
-def cut_once(tables: LandingTables, at: int, happening: Callable[[], None]) -> Any:
-    """The connector, whose first reading meets with something."""
-    first = iter([True])
-
-    def read(config: Mapping[str, object], catalog: Any, state: Sequence[bytes]) -> AbstractContextManager[Reading]:
-        return _cut(tables(config, catalog, state), at, happening) if next(first, False) else tables(config, catalog, state)
-
-    return read
-
-
-@contextmanager
-def _cut(reading: AbstractContextManager[Reading], at: int, happening: Callable[[], None]) -> Iterator[Reading]:
-    with reading as whole:
-        yield _Cut(whole, at, happening)
 
 
 def end_readers(admin_url: str) -> None:
@@ -241,10 +188,10 @@ def end_readers(admin_url: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
-def test_a_connection_that_is_cut(mode: Any, reader: Reader, scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_cut(mode: Any, reader: Reader, monkeypatch: pytest.MonkeyPatch, make_stream: MakeStream) -> None:
     """News go on after the last state; a refresh begins anew; neither loses a row or drops one."""
     monkeypatch.setattr(landing_read, "STATE_ROWS", 1_000)
-    simulated = SimulatedStream(url=scratch.admin_url, name="people", columns=dict(COLUMNS), mode=mode)
+    simulated = make_stream(mode=mode)
     rows = 9_000
     if mode == "overwrite":
         simulated.run(1, people(1, 50))
@@ -256,10 +203,10 @@ def test_a_connection_that_is_cut(mode: Any, reader: Reader, scratch: Scratch, m
         rows,
     )
     options = replace(QUICK, limits=FlushLimits(rows=1_000))
-    cut = partial(cut_once, at=5, happening=partial(end_readers, scratch.admin_url))
+    cut = partial(cut_once, at=5, happening=partial(end_readers, reader.admin_url))
     synced = reader.sync(simulated, upto=2, connector=cut, options=options)
     assert (synced.report.status, synced.report.attempts) == ("complete", 2), synced.report.error
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert reader.landed() == expected(simulated)
     repeated = synced.stream().emitted - rows
     # News go on exactly after the last stored state; of a refresh, all that was read before comes again.
     assert synced.stream().unchanged == repeated
@@ -267,9 +214,9 @@ def test_a_connection_that_is_cut(mode: Any, reader: Reader, scratch: Scratch, m
     assert synced.stream().tombstoned == 0
 
 
-def test_an_interrupted_refresh_stays_due(reader: Reader, scratch: Scratch) -> None:
+def test_an_interrupted_refresh_stays_due(reader: Reader, make_stream: MakeStream) -> None:
     """Stopped in the middle of it: nothing is dropped by then, and the next run does it whole, whatever it is asked for."""
-    simulated = SimulatedStream(url=scratch.admin_url, name="people", columns=dict(COLUMNS), mode="overwrite")
+    simulated = make_stream(mode="overwrite")
     simulated.run(1, people(1, 30))
     reader.sync(simulated, upto=1)
     simulated.run(2, people(5, 30))
@@ -279,16 +226,16 @@ def test_an_interrupted_refresh_stays_due(reader: Reader, scratch: Scratch) -> N
 
     with pytest.raises(KeyboardInterrupt):
         reader.sync(simulated, upto=2, connector=lambda tables: cut_once(tables, 0, stop))
-    assert len(landed(scratch.admin_url)) == 30
+    assert len(reader.landed()) == 30
     simulated.run(3, people(6, 30))
     waiting = reader.sync(simulated, upto=2)
-    assert (waiting.counts(), len(landed(scratch.admin_url))) == ((0, 0, 0, 0), 30)
+    assert (waiting.counts(), len(reader.landed())) == ((0, 0, 0, 0), 30)
     synced = reader.sync(simulated, upto=3)
     assert synced.counts() == (25, 0, 25, 5)
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert reader.landed() == expected(simulated)
 
 
-def test_four_writers_that_commit_late_lose_nothing(reader: Reader, simulated: SimulatedStream, scratch: Scratch) -> None:
+def test_four_writers_that_commit_late_lose_nothing(reader: Reader, simulated: SimulatedStream) -> None:
     """6,000 rows of four connections whose commits come in any order: all are landed, though reading went on meanwhile.
 
     Polling for what was extracted after the newest row seen, on the same rows, loses some: so the order does hurt.
@@ -328,13 +275,13 @@ def test_four_writers_that_commit_late_lose_nothing(reader: Reader, simulated: S
     poll()
     synced = reader.sync(simulated, upto=1)
     assert synced.report.status == "complete"
-    assert len(landed(scratch.admin_url)) == 6_000
-    assert landed(scratch.admin_url) == expected(simulated)
+    assert len(reader.landed()) == 6_000
+    assert reader.landed() == expected(simulated)
     assert len(polled) < 6_000
     assert timedelta(0) < newest[0] - moment(-1)
 
 
-def test_states_cover_whole_places(simulated: SimulatedStream, scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_cover_whole_places(reader: Reader, simulated: SimulatedStream, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state stands where the place in the order changes, never among rows that share one: resuming there leaves none out."""
     monkeypatch.setattr(landing_read, "STATE_ROWS", 1)
     with simulated.begin(1) as attempt:
@@ -342,7 +289,7 @@ def test_states_cover_whole_places(simulated: SimulatedStream, scratch: Scratch,
         for number in range(2_501, 3_601):
             attempt.write([person(number)], at=moment(number), raw_id=f"{number}", commit=False)
         attempt.finish()
-    said = messages_of(LandingTables(scratch.admin_url, [table_stream(simulated)], upto_sync=1))
+    said = messages_of(LandingTables(reader.admin_url, [table_stream(simulated)], upto_sync=1))
     states = [(index, message) for index, message in enumerate(said) if isinstance(message, State)]
     reached = [msgspec.json.decode(message.raw)["stream"]["stream_state"]["reached"] for _, message in states]
     assert [each and each["raw_id"] for each in reached] == ["3000", None]
