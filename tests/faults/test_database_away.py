@@ -56,6 +56,18 @@ class Own:
         os.kill(pid, how)
         assert gone(self.home)
 
+    @contextmanager
+    def forgetful(self) -> Iterator[None]:
+        """Nothing is written to disk but what a commit waits for; to be ended by a crash."""
+        with psycopg.connect(self.server.admin_url) as admin:
+            row = admin.execute("select pid from pg_stat_activity where backend_type = 'walwriter'").fetchone()
+        assert row is not None
+        os.kill(row[0], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(row[0], signal.SIGKILL)
+
     def begin(self) -> None:
         """Start it again, on the same place."""
         assert start_embedded(self.home).app_url == self.server.app_url
@@ -193,9 +205,13 @@ def test_a_crash_before_the_first_read_forgets_nothing(load: Load, monkeypatch: 
 
 def test_a_crash_gives_no_token_out_twice(load: Load) -> None:
     """A lease that was taken is taken after a crash of the server, too; else two could write with the same token."""
-    with opened(load.scratch.app_url, POOL) as database, database.tenant_transaction(load.tenant) as tx:
-        first = leases.acquire(tx, "x", "elsewhere:1:r", ttl_s=0.001)
-    load.own.end(signal.SIGKILL)
+    postmaster = embedded_status(load.own.home).pid
+    assert postmaster is not None
+    with load.own.forgetful(), opened(load.scratch.app_url, POOL) as database:
+        with database.tenant_transaction(load.tenant) as tx:
+            first = leases.acquire(tx, "x", "elsewhere:1:r", ttl_s=0.001)
+        os.kill(postmaster, signal.SIGKILL)
+    assert gone(load.own.home)
     load.own.begin()
     with opened(load.scratch.app_url, POOL) as database, database.tenant_transaction(load.tenant) as tx:
         assert leases.acquire(tx, "x", "me:1:r").token > first.token

@@ -255,12 +255,13 @@ class TestKeeping:
 
     def test_it_survives_lost_connections(self, scratch: Scratch, tenant: TenantId) -> None:
         """Cut off twice, for longer than a renewal takes: the lease is held on, and given back at the end."""
-        with postgres_proxy(scratch.app_url) as proxy, opened(proxy.url, POOL) as database:
+        impatient = PoolOptions(max_size=2, overflow=0, wait_s=0.2)
+        with postgres_proxy(scratch.app_url) as proxy, opened(proxy.url, impatient) as database:
             with held_lease(database, tenant, "x", "me:1:r", ttl_s=1.0):
                 for _ in range(2):
                     proxy.refuses = True
                     proxy.drop()
-                    time.sleep(0.5)
+                    time.sleep(0.7)
                     proxy.refuses = False
                     wait_until_renewed(scratch)
             assert expiry(scratch) is None
