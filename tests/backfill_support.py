@@ -158,9 +158,13 @@ class _Listed:
 
 
 def _stream(message: Message) -> str:
-    if isinstance(message, Record):
-        return message.stream
-    return message.streams[0].name  # type: ignore[union-attr]
+    match message:
+        case Record(stream=stream):
+            return stream
+        case StreamStatus(stream=descriptor):
+            return descriptor.name
+        case _:
+            return message.streams[0].name  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pay_ready.db.tenancy import Database
-from pay_ready.errors import ConfigError, NotFoundError, PartialError, PayReadyError, TransientError, UsageError
+from pay_ready.errors import ConfigError, ConflictError, NotFoundError, PartialError, PayReadyError, TransientError, UsageError
 from pay_ready.failpoints import FailpointError, armed
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import ProgressEvent
@@ -34,7 +34,7 @@ from tests.backfill_support import (
     tenant_work,
 )
 from tests.conftest import Scratch
-from tests.landing_support import catalog, record, state, stream_of
+from tests.landing_support import catalog, complete, record, state, stream_of
 
 See = Callable[[str], list[tuple[Any, ...]]]
 SMALL = replace(OPTIONS, limits=FlushLimits(rows=4))
@@ -214,25 +214,31 @@ def test_a_refresh_under_way_is_left_alone(work: TenantWork, scratch: Scratch, s
 
 
 def test_rows_without_a_key_are_numbered_within_the_chunk(work: TenantWork, scratch: Scratch, see: See) -> None:
-    """Equal rows of a live pass under way and of a chunk that is taken up again: the n-th is the same row everywhere."""
+    """A chunk breaks off between equal rows, a live pass of the stream goes on and ends, the chunk is taken up again: the n-th is
+    the same row everywhere."""
     work = replace(work, options=SMALL)
     add_crm(work)
     keyless = dated(key=False)
-    twins: list[Message] = [record(row(number // 3, number // 3 * 4.0)) for number in range(24)]
-    live_part = Listing([*twins[:10], state(seq=10), *twins[10:]], batch=5, trouble=_once_at(15))
+    later: list[Message] = [record(row(number // 3, 500 + number // 3)) for number in range(9)]
+    live_part = Listing([*later[:5], state(seq=5), *later[5:]], batch=3, trouble=_once_at(6))
     assert sync_source(work.database, work.tenant, "crm", live_part, keyless, options=SMALL).status == "failed"
     before = live(scratch.admin_url)
-    listing = Listing([*twins[:7], state(seq=7), *twins[7:]], batch=4, trouble=_once_at(12))
-    source = of_messages(work, request("2026-01-03", chunk="2d"), listing, keyless)
+    assert len(before) == 1 + 5
+    twins: list[Message] = [record(row(number // 3, number // 3 * 4.0)) for number in range(24)]
+    source = of_messages(
+        work, request("2026-01-03", chunk="2d"), Listing([*twins[:7], state(seq=7), *twins[7:]], batch=4, trouble=_once_at(12)), keyless
+    )
     plan = planned(source)
     with pytest.raises(PayReadyError, match="the source broke off"):
         run_chunk(source, plan, plan.chunks[0])
     assert live(scratch.admin_url) == before
-    rest = of_messages(work, source.request, Listing([*twins[7:]]), keyless)
+    sync_source(work.database, work.tenant, "crm", Listing(later[5:]), keyless, options=SMALL)
+    rest = of_messages(work, source.request, Listing(twins[7:]), keyless)
     run_chunk(rest, planned(rest), plan.chunks[0])
-    assert live(scratch.admin_url) == before
-    sync_source(work.database, work.tenant, "crm", Listing(twins[10:]), keyless, options=OPTIONS)
-    assert see("select count(*), count(distinct content_hash), max(right(record_key, 1)) from pay_ready.landed_records") == [(24, 8, "2")]
+    there = "select count(*), count(distinct content_hash), max(right(record_key, 1)) from pay_ready.landed_records"
+    assert see(there) == [(33, 11, "2")]
+    sync_source(work.database, work.tenant, "crm", Listing([*twins, *later]), keyless, options=SMALL)
+    assert see(there) == [(33, 11, "2")]
     assert see("select count(*) from pay_ready.seen_keys") == [(0,)]
 
 
@@ -251,8 +257,8 @@ def _once_at(place: int) -> Callable[[int], None]:
 def test_a_chunk_goes_on_from_its_scratch_state(work: TenantWork, see: See) -> None:
     """It broke off in the second chunk: the same request finds the plan and hands the state back; sums are those of both runs."""
     work = replace(work, options=SMALL)
-    add_crm(work, {"streams": {"people": 400, "companies": 40}, "cursor": "updated_at", "state_every": 50})
-    asked = request("2026-03-01", chunk="1mo", streams=["companies", "people"])
+    add_crm(work, {"streams": {"people": 400}, "cursor": "updated_at", "state_every": 50})
+    asked = request("2026-03-01", chunk="1mo", streams=["people"])
     source = of_source(work, asked)
     plan = planned(source)
     run_chunk(source, plan, plan.chunks[0])
@@ -266,6 +272,33 @@ def test_a_chunk_goes_on_from_its_scratch_state(work: TenantWork, see: See) -> N
     assert (report.status, report.plan_id) == ("complete", plan.plan_id)
     assert figures(report, "status", "attempts", "unchanged") == [("complete", 1, 0), ("complete", 2, 0)]
     assert report.totals.landed == see("select count(*) from pay_ready.landed_records")[0][0] > 50
+
+
+def test_a_stream_that_is_complete_is_not_read_again(work: TenantWork) -> None:
+    """Of two streams one is through when the chunk breaks off: what is left of the chunk is the other."""
+    add_crm(work)
+    both = catalog(*(replace(stream_of(name), cursor_field=("updated_at",)) for name in ("people", "firms")))
+    ends: list[Message] = [*rows(6, stream="firms"), complete("firms"), *rows(6)]
+    listing = Listing(ends, batch=7, trouble=_once_at(7))
+    source = of_messages(work, request("2026-01-02"), listing, both)
+    assert run_backfill(source).status == "failed"
+    report = run_backfill(source)
+    assert [[str(each) for each in asked.descriptors] for asked in listing.catalogs] == [["firms", "people"], ["people"]]
+    assert figures(report, "status", "emitted", "landed") == [("complete", 12, 12)]
+
+
+def test_a_chunk_that_is_complete_is_not_begun_again(work: TenantWork, see: See) -> None:
+    """Whoever comes too late is refused, and so is who comes with a plan that was given up."""
+    add_crm(work)
+    source = of_messages(work, request("2026-01-03"), Listing(rows(24)), dated())
+    plan = planned(source)
+    run_chunk(source, plan, plan.chunks[0])
+    with pytest.raises(ConflictError, match="the chunk is complete or its plan was given up"):
+        run_chunk(source, plan, plan.chunks[0])
+    planned(source, again=True)
+    with pytest.raises(ConflictError, match="the chunk is complete or its plan was given up"):
+        run_chunk(source, plan, plan.chunks[1])
+    assert see("select status from pay_ready.sync_runs") == [("complete",)]
 
 
 def test_a_plan_stops_at_a_chunk_that_fails_and_goes_on_there(work: TenantWork, see: See) -> None:

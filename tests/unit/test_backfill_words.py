@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from pay_ready.db.backfills import Chunk
-from pay_ready.errors import ConfigError, UsageError
+from pay_ready.errors import CheckFailedError, ConfigError, UsageError
 from pay_ready.model.backfill import ChunkLength
 from pay_ready.model.progress import ProgressEvent
 from pay_ready.pipeline.backfill_pace import Pace
+from pay_ready.pipeline.backfill_report import check_chunks
 from pay_ready.pipeline.backfill_request import parse_request
 from pay_ready.pipeline.feed_keys import range_keys
 from pay_ready.pipeline.feed_range import ConfiguredRange
@@ -251,3 +252,24 @@ def test_the_pace_follows_rows_where_they_are_expected_and_chunks_elsewhere() ->
         pace.end(complete=True)
         assert (told[-1].done, told[-1].total, told[-1].rows_per_s, told[-1].left_s) == (2, 4, 10.0, left)
         assert told[-1].detail == "2026-01-31 12:00, 100 rows"
+
+
+@pytest.mark.parametrize(
+    ("counts", "all_staged", "holds"),
+    [
+        ({"emitted": 6, "landed": 1, "unchanged": 1, "superseded": 1, "deleted": 1, "quarantined": 2, "staged": 1}, True, True),
+        ({"emitted": 3, "landed": 3, "staged": 1, "unmapped": 1, "stage_quarantined": 1, "skipped": 9}, True, True),
+        ({"emitted": 3, "landed": 3, "staged": 1}, False, True),
+        ({"emitted": 3, "landed": 3, "staged": 1}, True, False),
+        ({"emitted": 3, "landed": 3, "staged": 4}, False, False),
+        ({"emitted": 4, "landed": 3, "staged": 3}, True, False),
+    ],
+)
+def test_both_equations_of_a_chunk_are_asserted(counts: dict[str, int], all_staged: bool, holds: bool) -> None:
+    """A mismatch is an error that names the chunk and its counts; rows that wait for staging are none."""
+    chunk = Chunk(start=NOON, end=NOON, status="complete", landed_before=0, estimated_rows=None, **counts)  # type: ignore[arg-type]
+    if holds:
+        check_chunks([chunk], all_staged=all_staged)
+    else:
+        with pytest.raises(CheckFailedError, match=f"the counts of a chunk do not add up - chunk=2026.*emitted={counts['emitted']}"):
+            check_chunks([chunk], all_staged=all_staged)
