@@ -43,9 +43,9 @@ def add(
     ] = None,
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeat for more.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="Your own mapping file, in the manner of config/sources/zendesk.toml.")] = None,
-    contract: Annotated[ContractWord, typer.Option(help="What becomes of a stream in which a field changed its type or is gone.")] = (
-        ContractWord.EVOLVE
-    ),
+    mode: Annotated[
+        ContractWord, typer.Option("--contract", help="What becomes of a stream in which a field changed its type or is gone.")
+    ] = ContractWord.EVOLVE,
     as_json: JsonOption = False,
 ) -> None:
     """Add a source; it is checked before it is kept.
@@ -60,7 +60,7 @@ def add(
     settings = {"path": str(replay.expanduser().resolve())} if replay else read_json_file(airbyte or config)
     connector = "airbyte" if airbyte else connector
     with opened_app() as opened:
-        source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping, contract.value)
+        source, found = _add(opened, tenant, name, kind, connector, settings, stream or [], mapping, mode.value)
     if as_json:
         print_json("source", {"source": source, "check": found})
     else:
@@ -109,6 +109,28 @@ def list_all(tenant: TenantOption, as_json: JsonOption = False) -> None:
     else:
         rows = ((each.name, each.kind, each.ingest_mode, each.connector, each.status, each.updated_at) for each in found)
         print_table(("source", "kind", "how", "connector", "status", "changed"), rows)
+
+
+@app.command()
+def contract(
+    tenant: TenantOption,
+    name: NameArgument,
+    mode: Annotated[ContractWord, typer.Argument(help="What becomes of a stream in which a field changed its type or is gone.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Change a source's contract: evolve takes every change over, freeze leaves the stream unread, quarantine keeps its rows aside.
+
+    Example: pay-ready sources contract crm freeze -t acme
+    """
+    from pay_ready.db import sources
+
+    with opened_app() as opened, opened.database.tenant_transaction(opened.tenant(tenant).tenant_id) as tx:
+        source = sources.require(tx, name)
+        sources.change_config(tx, source, source.config.model_copy(update={"contract": mode.value}), actor=opened.actor)
+    if as_json:
+        print_json("source", {"name": name, "contract": mode.value})
+    else:
+        say(f"the contract of {name} is {mode.value} from the next sync on")
 
 
 @app.command("accept-schema")
