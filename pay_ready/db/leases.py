@@ -97,12 +97,21 @@ def guard(tx: TenantTransaction, lease: Lease) -> None:
 def seize(tx: TenantTransaction, token: int, holder: str, *, ttl_s: float = TTL_S) -> Lease | None:
     """Take a lease from whoever holds it under this token, alive or not; None when it is held no longer.
 
-    Waits for the end of the transaction that writes under it: what comes after finds a higher token, and is refused.
+    A transaction that writes under it is waited for as long as for any lock, then ended: what comes after finds a higher
+    token, and is refused.
+
+    Raises:
+        RetryLaterError: The transaction could not be ended: it is another login's.
     """
-    taken = tx.row("leases.seize", {
-        "known_token": token, "holder": holder, "token": tenants.next_number(tx, "lease_token"), "ttl_s": ttl_s,
-    })  # fmt: skip
-    return None if taken is None else Lease(name=taken.lease, holder=holder, token=taken.token)
+    there = tx.row("leases.find", {"token": token})
+    if there is None:
+        return None
+    locked = _locked(tx, there.lease, there, by_force=True)
+    if locked is None or locked.token != token:
+        return None
+    taken = {"lease": there.lease, "known_token": token, "holder": holder, "token": tenants.next_number(tx, "lease_token"), "ttl_s": ttl_s}
+    row = tx.row("leases.take", taken)
+    return None if row is None else Lease(name=there.lease, holder=holder, token=row.token, ttl_s=ttl_s)
 
 
 def release(tx: TenantTransaction, lease: Lease) -> bool:
@@ -125,8 +134,11 @@ def _refuse_live(name: str, there: Any | None) -> None:
         raise _held(name, there, "another run is at work", "wait for its end (--wait SECONDS) or try again later")
 
 
-def _locked(tx: TenantTransaction, name: str, there: Any) -> Any | None:
+def _locked(tx: TenantTransaction, name: str, there: Any, *, by_force: bool = False) -> Any | None:
     """The lease's row, locked, so that two takers come one after the other; None when it was given back meanwhile.
+
+    Args:
+        by_force: End what writes under it also while the lease has not run out.
 
     Raises:
         RetryLaterError: A transaction still writes under it, and could not be ended: it is another login's.
@@ -134,7 +146,7 @@ def _locked(tx: TenantTransaction, name: str, there: Any) -> Any | None:
     is_locked, found = _try_lock(tx, name)
     if is_locked:
         return found
-    left = {"lease": name, "token": there.token, "is_gone": _is_gone(there.holder)}
+    left = {"lease": name, "token": there.token, "is_gone": by_force or _is_gone(there.holder)}
     ended = tx.rows("leases.end_writers", left)
     log.warning("lease.writers_ended", lease=name, holder=there.holder, sessions=len(ended))
     is_locked, found = _try_lock(tx, name)

@@ -67,9 +67,11 @@ class BackfillOf:
     """The plan that a backfill's run belongs to; its range is half-open."""
 
     plan_id: UUID
-    stream: str
+    streams: Sequence[str]  # none: all that the source had
     range_start: datetime
     range_end: datetime
+    chunk: str  # 12h, 1d, 1mo
+    dated_by: str
 
 
 def list_runs(tx: TenantTransaction, wanted: RunFilter, most: int) -> list[Run]:

@@ -301,7 +301,7 @@ def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = Non
     """
     options = work.options
     with _recorded(work, run_id, "volume", "") as done:
-        sizes = guard_volume(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
+        sizes = insist(guard_volume)(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
         done(len(sizes), "complete")
     resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:

@@ -394,7 +394,7 @@ def _close(sync: Sync, run: Landing, course: _Course, begun_at: float, aborted: 
 def _stream_reports(tx: TenantTransaction, sync: Sync, run: Landing, course: _Course) -> tuple[StreamReport, ...]:
     """Figures by stream; the watermarks are kept beside the counts, not in the report's column."""
     after = {name: state.watermark for name, state in rows_of.lock_states(tx, run.source_id).items()}
-    earlier = runs.recent_volumes(tx, run.source_id, sync.source.ingest_mode, run.run_id)
+    earlier = runs.recent_volumes(tx, run.source_id, "backfill" if run.chunk else sync.source.ingest_mode, run.run_id)
     reports = stream_reports(rows_of.stream_runs(tx, run.run_id), course.before, after, earlier)
     rows_of.keep_watermarks(tx, run.run_id, {each.stream: (each.watermark_before, each.watermark_after) for each in reports})
     return reports

@@ -222,9 +222,10 @@ def _backfill_command(tx: TenantTransaction, run: Run, slug: str) -> str:
     plan = runs.backfill_of(tx, run.run_id)
     if plan is None:
         return f"pay-ready backfill --tenant {slug} --source {run.source}, with the range of before"
-    stream = f" --stream {plan.stream}" if plan.stream else ""
+    streams = "".join(f" --stream {stream}" for stream in plan.streams)
     days = f"--from {_day(plan.range_start)} --to {_day(plan.range_end)}"
-    return f"pay-ready backfill --tenant {slug} --source {run.source}{stream} {days}"
+    by = "" if plan.dated_by == "cursor" else f" --by {plan.dated_by}"
+    return f"pay-ready backfill --tenant {slug} --source {run.source}{streams} {days} --chunk {plan.chunk}{by}"
 
 
 def _day(moment: datetime) -> str:

@@ -89,14 +89,10 @@ where tenant_id = %(tenant_id)s
   and lease = %(lease)s
   and token = %(token)s;
 
--- name: seize
--- Take a lease from its holder by the token that it holds it under; waits for the end of a transaction that writes under it.
--- params: known_token bigint, holder text, token bigint, ttl_s float
-update pay_ready.leases
-set holder = %(holder)s,
-    token = %(token)s,
-    acquired_at = clock_timestamp(),
-    expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+-- name: find
+-- The lease that is held under a token. Locks nothing.
+-- params: token bigint
+select lease, holder, token, acquired_at, expires_at
+from pay_ready.leases
 where tenant_id = %(tenant_id)s
-  and token = %(known_token)s
-returning lease, token;
+  and token = %(token)s;

@@ -130,11 +130,18 @@ order by stream, place;
 -- name: backfill_of
 -- What a backfill's run was a part of: the range of its whole plan.
 -- params: run_id uuid
-select plans.plan_id, plans.stream, plans.range_start, plans.range_end
-from pay_ready.backfill_batches as batches
-join pay_ready.backfill_plans as plans on plans.tenant_id = batches.tenant_id and plans.plan_id = batches.plan_id
-where batches.tenant_id = %(tenant_id)s
-  and batches.run_id = %(run_id)s
+select
+    plans.plan_id, case when plans.all_streams then '{}' else plans.streams end as streams, plans.range_start, plans.range_end,
+    case
+        when plans.chunk >= interval '1 month' then extract(year from plans.chunk) * 12 + extract(month from plans.chunk) || 'mo'
+        when plans.chunk >= interval '1 day' then extract(day from plans.chunk) || 'd'
+        else extract(hour from plans.chunk) || 'h'
+    end as chunk,
+    plans.dated_by
+from pay_ready.backfill_runs as chunk_runs
+join pay_ready.backfill_plans as plans on plans.tenant_id = chunk_runs.tenant_id and plans.plan_id = chunk_runs.plan_id
+where chunk_runs.tenant_id = %(tenant_id)s
+  and chunk_runs.run_id = %(run_id)s
 limit 1;
 
 -- name: lock

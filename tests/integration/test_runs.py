@@ -196,16 +196,22 @@ class TestRetrying:
         plan = new_id()
         with psycopg.connect(scratch.admin_url) as admin:
             admin.execute(
-                "insert into pay_ready.backfill_plans (tenant_id, plan_id, source_id, stream, range_start, range_end, chunk, status)"
-                " values (%s, %s, %s, 'people', '2026-01-01Z', '2026-02-01T12:00Z', '1 day', 'running')",
+                "insert into pay_ready.backfill_plans (tenant_id, plan_id, source_id, stream, streams, all_streams, dated_by, range_start,"
+                " range_end, chunk, status)"
+                " values (%s, %s, %s, 'people', '{people}', false, 'cursor', '2026-01-01Z', '2026-02-01T12:00Z', '1 mon', 'running')",
                 (tenant, plan, source.source_id),
             )
             admin.execute(
                 "insert into pay_ready.backfill_batches (tenant_id, plan_id, chunk_start, chunk_end, source_id, status, run_id)"
-                " values (%s, %s, '2026-01-01Z', '2026-01-02Z', %s, 'running', %s)",
+                " values (%s, %s, '2026-01-01Z', '2026-02-01Z', %s, 'running', %s)",
                 (tenant, plan, source.source_id, run),
             )
-        wanted = "backfill --tenant acme --source crm --stream people --from 2026-01-01 --to 2026-02-01T12:00:00"
+            admin.execute(
+                "insert into pay_ready.backfill_runs (tenant_id, run_id, source_id, plan_id, chunk_start)"
+                " values (%s, %s, %s, %s, '2026-01-01Z')",
+                (tenant, run, source.source_id, plan),
+            )
+        wanted = "backfill --tenant acme --source crm --stream people --from 2026-01-01 --to 2026-02-01T12:00:00 --chunk 1mo"
         with database.tenant_transaction(tenant) as tx, pytest.raises(UsageError, match=wanted):
             require_retryable(tx, str(run), "acme", force=False)
 
