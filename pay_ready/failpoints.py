@@ -7,6 +7,7 @@ handler, no clean-up), stop (SIGSTOP: paused until SIGCONT, once), sleep (ten se
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,7 +68,8 @@ def _fail(point: str, mode: FailpointMode) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "stop":
         _armed.pop(point, None)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread, which so stops first, and here; a signal to the process lets it run on for a moment.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return
     if mode == "sleep":
         time.sleep(_SLEEP_S)

@@ -23,6 +23,7 @@ from pay_ready.errors import ConflictError, RetryLaterError, TransientError
 TTL_S = 60.0
 _IDLE_SHARE = 0.75  # of a lease's time: so long may a transaction under it stand still
 _LEAST_IDLE_S = 1.0
+_LOCK_MS = 1_000  # so long a taker waits for the end of a transaction that writes under a lease which ran out
 _LOCK_NOT_AVAILABLE = "55P03"
 
 log = structlog.get_logger()
@@ -47,13 +48,13 @@ def acquire(tx: TenantTransaction, name: str, holder: str, *, ttl_s: float = TTL
     """Take a lease that is free, has run out, or belonged to a process of this host that no longer exists.
 
     Called again by the same holder, whose first answer was lost, it gives the lease that he has. A transaction that still
-    writes under a lease that ran out is waited for as long as for any lock, then ended.
+    writes under a lease that ran out is waited for one second, then ended.
 
     Raises:
         RetryLaterError: Somebody holds it; names the holder, since when and until when.
     """
     # The token must outlive a crash of the server: given out twice, it would fence nobody off.
-    tx.execute("leases.begin", {"idle_ms": _idle_ms(tx, ttl_s)})
+    tx.execute("leases.begin", {"idle_ms": _idle_ms(tx, ttl_s), "lock_ms": str(_LOCK_MS)})
     there = tx.row("leases.look", {"lease": name})
     if there is not None and there.holder == holder:
         return Lease(name=name, holder=holder, token=there.token, ttl_s=ttl_s)

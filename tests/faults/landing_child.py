@@ -39,7 +39,6 @@ class Job:
     mode: FailpointMode = "kill"
     ttl_s: float = 60.0  # of its lease
     wait_s: float = 0.0  # for the lease
-    lock_ms: int = 5_000  # for any lock while it takes the lease
     host: str | None = None  # the name under which this machine is to be known
     last_words: Path | None = None  # where to write the error that ended it
 
@@ -52,8 +51,7 @@ def land(job: Job) -> None:
     connector = scripted(job.home)
     if job.kill_at is not None:
         connector = killed_at(connector, job.kill_at)
-    people = replace(PoolOptions().people, lock_ms=job.lock_ms)
-    database = Database(job.app_url, PoolOptions(max_size=3, overflow=0, people=people))
+    database = Database(job.app_url, PoolOptions(max_size=3, overflow=0))
     database.open()
     try:
         if job.failpoint:

@@ -58,8 +58,9 @@ class Own:
 
     @contextmanager
     def forgetful(self) -> Iterator[None]:
-        """Nothing is written to disk but what a commit waits for; to be ended by a crash."""
-        with psycopg.connect(self.server.admin_url) as admin:
+        """From here on nothing is written to disk but what a commit waits for; to be ended by a crash."""
+        with psycopg.connect(self.server.admin_url, autocommit=True) as admin:
+            admin.execute("checkpoint")
             row = admin.execute("select pid from pg_stat_activity where backend_type = 'walwriter'").fetchone()
         assert row is not None
         os.kill(row[0], signal.SIGSTOP)

@@ -64,9 +64,9 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def job(database: Database, tenant: TenantId, scratch: Scratch, tmp_path: Path) -> Job:
-    """A run of the scripted source that may end undisturbed; any wait for a lock is short."""
+    """A run of the scripted source that may end undisturbed."""
     add_source(database, tenant, settings=CONFIG)
-    return Job(app_url=scratch.app_url, tenant=tenant, config=CONFIG, choice={}, home=tmp_path, ttl_s=TTL_S, lock_ms=300)
+    return Job(app_url=scratch.app_url, tenant=tenant, config=CONFIG, choice={}, home=tmp_path, ttl_s=TTL_S)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import sys
 import pytest
 import structlog
 
-from pay_ready.errors import PayReadyError, TransientError
+from pay_ready.errors import PayReadyError, RetryLaterError, TransientError
 from pay_ready.logs import configure_logs
-from pay_ready.resilience import transient_retries
+from pay_ready.resilience import insist, transient_retries
 
 CANARY = "ottilie.ravenscroft@canary.example"
 QUICK = {"timeout_s": 5.0, "wait_initial_s": 0.001, "wait_max_s": 0.001, "wait_jitter_s": 0.0}
@@ -54,3 +54,16 @@ def test_only_what_may_succeed_later_is_tried_again() -> None:
     with pytest.raises(TransientError):
         transient_retries(read_people, attempts=3, **QUICK)(transient, "", name="")
     assert (len(lasting), len(transient)) == (1, 2)
+
+
+def test_a_short_transaction_is_insisted_on() -> None:
+    """Three calls for a mishap; whoever asks to come back later is asked once."""
+    mishaps: list[Exception] = [TransientError("lost")] * 2
+    assert insist(read_people)(mishaps, "a@b.example", name="A") == "A <a@b.example>"
+    mishaps = [TransientError("lost")] * 4
+    with pytest.raises(TransientError, match="lost"):
+        insist(read_people)(mishaps, "", name="")
+    held: list[Exception] = [RetryLaterError("held")] * 2
+    with pytest.raises(RetryLaterError):
+        insist(read_people)(held, "", name="")
+    assert (len(mishaps), len(held)) == (1, 1)
