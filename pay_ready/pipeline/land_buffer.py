@@ -116,6 +116,7 @@ class Lander:
         self._all_state: str | None = None
         self._sealed_rows = self._sealed_bytes = self._open_rows = self._open_bytes = 0
         self._flushed_at = clock()
+        self._most_open_rows, self._most_open_bytes = _PATIENCE * limits.rows, _PATIENCE * limits.size_bytes
 
     def take(self, messages: Sequence[Message]) -> None:
         """Take messages in the order of their emission."""
@@ -147,7 +148,7 @@ class Lander:
             buffered.open.append(made)
         self._open_rows += 1
         self._open_bytes += len(record.data)
-        if self._open_rows >= _PATIENCE * self._limits.rows or self._open_bytes >= _PATIENCE * self._limits.size_bytes:
+        if self._open_rows >= self._most_open_rows or self._open_bytes >= self._most_open_bytes:
             self._flush()
             self._flush_open()
 

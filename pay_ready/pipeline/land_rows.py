@@ -50,7 +50,8 @@ _typed_dict: Any = TypedDict  # made from names that only run time knows
 
 def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
     """A function from a record of the stream to its row. A keyless row gets its digest as key; the ordinal comes later."""
-    key_paths, cursor_path = plan.primary_key, plan.cursor
+    key_of, cursor_of = _key_reader(plan.primary_key), _reader(plan.cursor)
+    is_keyless = plan.is_keyless
     delete_marks = [(path[0], path) for path in plan.deleted_flags]
     needed = _needed_fields(plan)
 
@@ -76,10 +77,10 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
         # What was changed in a row belongs to its version: the same values with other flags are another one.
         flags = flags_of(bytes(record.meta)) if record.meta is not None else None
         digest = sha256(text if flags is None else text + b"\0" + flags).digest()
-        key = key_text([value_at(value, path) for path in key_paths]) if key_paths else digest.hex().encode()
+        key = digest.hex().encode() if is_keyless else key_of(value)
         if key is None:
             return refused(source, plan.stream, KEY_MISSING, raw, moment)
-        cursor = cursor_text(value_at(value, cursor_path)) if cursor_path else b""
+        cursor = cursor_text(cursor_of(value))
         for name, path in delete_marks:
             if name in value and _is_set(value_at(value, path)):
                 return LandingRow(key, None, digest, cursor, moment, deleted=True)
@@ -135,6 +136,23 @@ def numbered(rows: Sequence[LandingRow], times: dict[str, int]) -> list[LandingR
         times[digest] = ordinal + 1
         made.append(structs.replace(row, record_key=b"%s.%d" % (row.record_key, ordinal)))
     return made
+
+
+def _key_reader(paths: Sequence[FieldPath]) -> Callable[[dict[str, object]], bytes | None]:
+    """A function that gives a record's key."""
+    readers = [_reader(path) for path in paths]
+    if len(readers) == 1:
+        only = readers[0]
+        return lambda value: key_text([only(value)])
+    return lambda value: key_text([read(value) for read in readers])
+
+
+def _reader(path: FieldPath) -> Callable[[dict[str, object]], object]:
+    """A function that gives the value at a path. Most paths are one name, and every record is asked for several."""
+    if len(path) == 1:
+        name = path[0]
+        return lambda value: value.get(name)
+    return lambda value: value_at(value, path) if path else None
 
 
 def _needed_fields(plan: StreamPlan) -> Callable[[bytes], dict[str, object]]:

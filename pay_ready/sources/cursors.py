@@ -36,8 +36,8 @@ def cursor_text(value: object) -> bytes:
     if type(value) is str:
         return _text_cursor(value)
     if type(value) is int and value > 0:
-        digits = str(value)
-        return f"np{len(digits) - 1 + EXPONENT_ZERO:06d}{digits.rstrip('0')[:LONGEST_CURSOR]}".encode()
+        digits = b"%d" % value
+        return b"np%06d%b" % (len(digits) - 1 + EXPONENT_ZERO, digits.rstrip(b"0")[:LONGEST_CURSOR])
     if isinstance(value, bool):
         return b"n1" if value else b"n0"
     if isinstance(value, int | Decimal):
