@@ -54,7 +54,7 @@ def acquire(tx: TenantTransaction, name: str, holder: str, *, ttl_s: float = TTL
         RetryLaterError: Somebody holds it; names the holder, since when and until when.
     """
     # The token must outlive a crash of the server: given out twice, it would fence nobody off.
-    tx.execute("leases.begin", {"idle_ms": _idle_ms(tx, ttl_s), "lock_ms": str(_LOCK_MS)})
+    tx.execute("leases.begin", {"idle_ms": _idle_ms(tx, ttl_s)})
     there = tx.row("leases.look", {"lease": name})
     if there is not None and there.holder == holder:
         return Lease(name=name, holder=holder, token=there.token, ttl_s=ttl_s)
@@ -62,12 +62,7 @@ def acquire(tx: TenantTransaction, name: str, holder: str, *, ttl_s: float = TTL
     if there is not None:
         there = _locked(tx, name, there)
         _refuse_live(name, there)
-    token = tenants.next_number(tx, "lease_token")
-    taken = tx.row("leases.take", {
-        "lease": name, "holder": holder, "token": token, "ttl_s": ttl_s, "known_token": there.token if there else 0,
-    })  # fmt: skip
-    if taken is None:
-        raise RetryLaterError("another run was faster", "wait for its end or try again later", lease=name)
+    token = _take(tx, name, holder, ttl_s, there.token if there else 0)
     return Lease(name=name, holder=holder, token=token, ttl_s=ttl_s)
 
 
@@ -127,12 +122,12 @@ def lost(lease: Lease) -> ConflictError:
 
 
 def _idle_ms(tx: TenantTransaction, ttl_s: float) -> str:
-    return str(min(tx.idle_ms, round(1000 * max(_IDLE_SHARE * ttl_s, _LEAST_IDLE_S))))
+    return str(min(tx.limits.idle_in_transaction_ms, round(1000 * max(_IDLE_SHARE * ttl_s, _LEAST_IDLE_S))))
 
 
 def _refuse_live(name: str, there: Any | None) -> None:
     if there is not None and there.is_live and not _is_gone(there.holder):
-        raise _held(name, there, "another run is at work", "wait for its end (--wait SECONDS) or try again later")
+        raise _held(name, there, "another run is at work", "wait for its end (run etl and run sync: --wait SECONDS), or try again later")
 
 
 def _locked(tx: TenantTransaction, name: str, there: Any, *, by_force: bool = False) -> Any | None:
@@ -156,11 +151,29 @@ def _locked(tx: TenantTransaction, name: str, there: Any, *, by_force: bool = Fa
     raise _held(name, there, "a run that lost its lease has a transaction open", "the server will end it: try again in a minute")
 
 
+def _take(tx: TenantTransaction, name: str, holder: str, ttl_s: float, known_token: int) -> int:
+    """The new token."""
+    try:
+        token = tenants.next_number(tx, "lease_token")
+        taken = tx.row("leases.take", {"lease": name, "holder": holder, "token": token, "ttl_s": ttl_s, "known_token": known_token})
+    except TransientError as error:
+        if error.where.get("sqlstate") != _LOCK_NOT_AVAILABLE:
+            raise
+        hint = "if it stands still, the server will end it: try again in a minute"
+        raise RetryLaterError("another run is taking a lease of this tenant at this moment", hint, lease=name) from None
+    if taken is None:
+        raise RetryLaterError("another run was faster", "wait for its end or try again later", lease=name)
+    return token
+
+
 def _try_lock(tx: TenantTransaction, name: str) -> tuple[bool, Any | None]:
     """Whether the lock came in time, and the row if there is one."""
     try:
         with tx.savepoint():
-            return True, tx.row("leases.lock", {"lease": name})
+            tx.execute("leases.limit_wait", {"lock_ms": str(min(_LOCK_MS, tx.limits.lock_ms))})
+            found = tx.row("leases.lock", {"lease": name})
+            tx.execute("leases.limit_wait", {"lock_ms": str(tx.limits.lock_ms)})
+            return True, found
     except TransientError as error:
         if error.where.get("sqlstate") != _LOCK_NOT_AVAILABLE:
             raise

@@ -66,13 +66,13 @@ class PoolOptions:
 class TenantTransaction:
     """An open transaction of one tenant. Statements are named (`sql/queries`) and get `tenant_id` bound by themselves.
 
-    `idle_ms`: after which the server ends it when nothing is asked of it.
+    `limits`: when the server gives up.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], tenant: TenantId, schema: str, idle_ms: int) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], tenant: TenantId, schema: str, limits: Timeouts) -> None:
         self.tenant = tenant
         self.schema = schema
-        self.idle_ms = idle_ms
+        self.limits = limits
         self._connection = connection
         self._queries = load_queries(schema)
 
@@ -202,7 +202,7 @@ class Database:
         with _entered(tenant), translating(), self._pool.connection() as connection, connection.transaction():
             limits = self._options.batch if work == "batch" else self._options.people
             connection.execute(_BEGIN, _begin_params(tenant, limits))
-            yield TenantTransaction(connection, tenant, self.schema, limits.idle_in_transaction_ms)
+            yield TenantTransaction(connection, tenant, self.schema, limits)
             _refuse_switched_tenant(connection, tenant)
 
     def tenant_arrow(self, tenant: TenantId, name: str, params: Params | None = None) -> pa.Table:

@@ -1,12 +1,16 @@
 -- name: begin
 -- scope: session
--- A lease that was given out is given out for good, whatever the server is set to; who takes one does not stand still, and
--- waits only a moment for a transaction that still writes under it.
--- params: idle_ms text, lock_ms text
+-- A lease that was given out is given out for good, whatever the server is set to; and who takes one does not stand still.
+-- params: idle_ms text
 select
     set_config('synchronous_commit', 'on', true) as synchronous_commit,
-    set_config('idle_in_transaction_session_timeout', %(idle_ms)s, true) as idle_in_transaction_session_timeout,
-    set_config('lock_timeout', %(lock_ms)s, true) as lock_timeout;
+    set_config('idle_in_transaction_session_timeout', %(idle_ms)s, true) as idle_in_transaction_session_timeout;
+
+-- name: limit_wait
+-- scope: session
+-- How long the next statements wait for a lock.
+-- params: lock_ms text
+select set_config('lock_timeout', %(lock_ms)s, true);
 
 -- name: look
 -- Who holds a lease. Locks nothing: it answers while the holder's transaction is open.
