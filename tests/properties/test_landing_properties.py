@@ -10,6 +10,7 @@ from random import Random
 
 import msgspec
 import psycopg
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +19,10 @@ from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import SourceId, TenantId, new_id, stable_id
 from pay_ready.pipeline.land import sync_source
 from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, StreamFlush, fold, may_join, together
-from pay_ready.pipeline.land_rows import StreamPlan, numbered, row_maker
+from pay_ready.pipeline.land_rows import CDC_DELETED, StreamPlan, numbered, row_maker
 from pay_ready.pipeline.land_values import LONGEST_KEY, decode, key_text
 from pay_ready.sources.cursors import canonical, cursor_text
-from pay_ready.sources.protocol import Message, Record, State
+from pay_ready.sources.protocol import CanonicalRecord, Message, Record, State
 from tests.conftest import Scratch
 from tests.landing_support import QUICK, add_source, catalog, complete, record, says, state, stream_of
 
@@ -90,6 +91,34 @@ def test_no_record_breaks_landing(data: bytes, emitted_at: float, keyed: bool) -
         case LandingRow(data=bytes() as text):
             assert b"\\u0000" not in text.replace(b"\\\\", b"")
             assert json.loads(text) == json.loads(data) or "nan" in str(json.loads(data)).lower()
+
+
+fields = st.dictionaries(st.sampled_from(["seq", "at", "gone", "_ab_cdc_deleted_at", "other"]), values)
+
+
+@given(st.integers() | st.text(), fields)
+def test_a_canonical_record_becomes_the_row_of_any_other(key: int | str, data: dict[str, object]) -> None:
+    """Only the fields that decide are read of it, and it is kept as it came: the row is the same, also where it cannot be kept."""
+    plan = StreamPlan(stream="people", primary_key=(("id",),), cursor=("seq", "at"), deleted_flags=(CDC_DELETED, ("gone", "since")))
+    try:
+        text = canonical(decode(json.dumps({"id": key, **data}).encode()))
+    except (msgspec.MsgspecError, UnicodeError):
+        return
+    make = row_maker(SOURCE, plan)
+    assert make(CanonicalRecord("people", msgspec.Raw(text), 5)) == make(Record("people", msgspec.Raw(text), 5))
+
+
+@pytest.mark.parametrize(
+    ("data", "deleted"),
+    [({}, False), ({"_ab_cdc_deleted_at": "2026-01-01"}, True), ({"archived": True}, True), ({"archived": False}, False),
+     ({"archived": False, "state": {"gone": 1}}, True), ({"state": {"gone": 0}}, False), ({"state": "gone"}, False)],
+)  # fmt: skip
+def test_one_flag_is_enough_to_be_deleted(data: dict[str, object], deleted: bool) -> None:
+    """The CDC column and whatever else a stream names: a row is gone when one of them is set."""
+    plan = StreamPlan(stream="people", primary_key=(("id",),), deleted_flags=(CDC_DELETED, ("archived",), ("state", "gone")))
+    made = row_maker(SOURCE, plan)(Record("people", msgspec.Raw(msgspec.json.encode({"id": 1, **data}))))
+    assert isinstance(made, LandingRow)
+    assert made.deleted == deleted
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.integers())))

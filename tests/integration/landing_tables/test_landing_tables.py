@@ -121,6 +121,21 @@ def test_overwritten_rows_that_went_are_dropped(reader: Reader, make_stream: Mak
     assert reader.sync(simulated, upto=2).counts() == (0, 0, 0, 0)
 
 
+def test_a_row_that_comes_back_is_there(reader: Reader, make_stream: MakeStream) -> None:
+    """Dropped by a refresh, then added again with a cursor below the one that it had: the table has it, so it is landed."""
+    simulated = make_stream(mode="dedup")
+    simulated.run(1, [person(1, 90), *people(2, 9)], at=moment(0))
+    reader.sync(simulated, upto=1)
+    simulated.start_truncate_refresh()
+    with simulated.begin(2) as attempt:
+        attempt.write(people(2, 9), at=moment(1))
+        attempt.finish_truncate_refresh()
+    assert reader.sync(simulated, upto=2).counts() == (8, 0, 8, 1)
+    simulated.run(3, [person(1, 50)], at=moment(2))
+    assert reader.sync(simulated, upto=3).counts() == (1, 1, 0, 0)
+    assert reader.landed() == expected(simulated)
+
+
 @pytest.mark.parametrize("left", [0, 200])
 def test_a_table_that_shrank_much_is_not_believed(left: int, reader: Reader, make_stream: MakeStream) -> None:
     """Emptied or far smaller: nothing is dropped and the run is partial, each time, until it is accepted."""
