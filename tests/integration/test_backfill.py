@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pay_ready.db import sources
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, ConflictError, NotFoundError, PartialError, PayReadyError, TransientError, UsageError
 from pay_ready.failpoints import FailpointError, armed
@@ -140,12 +141,9 @@ def test_a_connector_is_asked_by_its_own_keys(work: TenantWork, scratch: Scratch
 
 def test_a_new_token_is_kept_without_the_dates_of_the_chunk(work: TenantWork) -> None:
     """CONTROL in a chunk: the configuration that is stored has the new key, and no range."""
-    from pay_ready.db import sources
-
     control = {"kind": "control", "at": 5, "new_key": "rotated-key-0002"}
-    add_crm(
-        work, {"streams": {"people": 50}, "cursor": "updated_at", "api_key": "first-key-0001", "end_date": "2030-01-01", "fault": control}
-    )
+    settings = {"streams": {"people": 50}, "cursor": "updated_at", "end_date": "2030-01-01", "fault": control}
+    add_crm(work, settings | {"api_key": "first-key-0001"})  # pragma: allowlist secret
     assert run_backfill(of_source(work, request("2026-02-01", chunk="1mo"))).status == "complete"
     with work.database.tenant_transaction(work.tenant) as tx:
         source = sources.require(tx, "crm")
