@@ -94,7 +94,7 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (["run", "etl", "-t", "nobody"], 4, "no such tenant - tenant=nobody - see them all: pay-ready tenants list"),
         (["tenants", "create", "Not A Slug"], 2, "use lower-case letters"),
         (["tenants", "show", "nobody"], 4, "no such tenant"),
-        ([*ADD, "--kind", "hubspot"], 2, "give --replay FOLDER or --connector name==version"),
+        ([*ADD, "--kind", "hubspot"], 2, "give one of --replay FOLDER, --connector name==version and --airbyte FILE"),
         (
             ["sources", "add", "-t", "acme", "x", "--kind", "hubspoot", "--replay", "."],
             2,
@@ -118,7 +118,7 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (["timeline", "x", "-t", "acme", "--since", "2026-02-01", "--until", "2026-02-01"], 2, "--until is not after --since"),
         (["timeline", "x", "-t", "acme", "--csv", "--json"], 2, "say --csv or --json"),
         (["people", "nobody@customer.example", "-t", "acme"], 4, "nobody and nothing by that name"),
-        (["tenants", "settings", "acme", "--set", "database.pool=1"], 2, "the keys here are: entity_resolution, etl, staging"),
+        (["tenants", "settings", "acme", "--set", "database.pool=1"], 2, "the keys here are: airbyte, entity_resolution, etl, staging"),
         (["tenants", "settings", "acme", "--set", "staging.internal_domains=acme.com"], 2, 'a list is wanted, for example ["acme.com"'),
         (["connectors", "install", "airbyte-source-faker"], 2, "airbyte-source-faker==7.2.1, or a shipped manifest: gong"),
         (["connectors", "install"], 2, "name==version, --manifest FILE, or a shipped one: gong"),

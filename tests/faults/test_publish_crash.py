@@ -146,7 +146,7 @@ def test_failpoints_are_read_from_text() -> None:
     """Several points with commas; anything else is refused with the modes."""
     assert parse_failpoints(" a.b=raise, c.d=kill,") == {"a.b": "raise", "c.d": "kill"}
     for text in ("a.b", "a.b=explode", "=raise"):
-        with pytest.raises(ConfigError, match="raise, kill, sleep"):
+        with pytest.raises(ConfigError, match="raise, kill, stop, sleep"):
             parse_failpoints(text)
 
 
