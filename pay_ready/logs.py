@@ -48,11 +48,12 @@ def configure_logs(level: str, output: Literal["console", "json"]) -> None:
         _describe_exception,
         mask_personal,
     ]
+    stream = sys.stderr
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        # The standard error of the moment: what stood there when this was set up may be closed or captured since.
-        logger_factory=lambda *_: structlog.PrintLogger(file=sys.stderr),
+        # What stood there when this was set up may have been closed since: a line more must not end what it tells of.
+        logger_factory=lambda *_: structlog.PrintLogger(file=sys.stderr if stream.closed else stream),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
