@@ -139,6 +139,7 @@ def first_moment(destination: Destination, table: DestinationTable) -> int | Non
 
 def window(destination: Destination, table: DestinationTable, wanted: Wanted) -> Window:
     """Where the wanted rows are: one pass over the table, or three looks into an index on the sync."""
+    _prefer_indexes(destination, prefer=False)
     upto = wanted.upto_sync
     parts = {
         "moment": _moment(table),
@@ -179,6 +180,7 @@ def read_rows(destination: Destination, table: DestinationTable, wanted: Wanted,
         TransientError: The connection was lost, or the server gave up on a statement.
     """
     limit = page_rows if table.has_moment_index and table.is_positioned else None
+    _prefer_indexes(destination, prefer=limit is not None)
     while True:
         read, last = 0, None
         for chunk in _page(destination, _select(table, wanted, shape, limit)):
@@ -187,6 +189,12 @@ def read_rows(destination: Destination, table: DestinationTable, wanted: Wanted,
         if limit is None or read < limit or last is None:
             return
         wanted = replace(wanted, after=position_of(last))
+
+
+def _prefer_indexes(destination: Destination, *, prefer: bool) -> None:
+    """A table that was just swapped in has no statistics: the planner would sort all of it for each page."""
+    with destination.translating():
+        destination.session.execute(sql.SQL("set local enable_seqscan = {}").format(sql.SQL("off" if prefer else "on")))
 
 
 def position_of(row: Row) -> Position:
