@@ -250,9 +250,10 @@ class TestWaiting:
                 assert lease.token == 1
 
 
-def test_a_taker_that_stands_still_holds_nobody_up(database: Database, tenant: TenantId, scratch: Scratch) -> None:
+def test_a_taker_that_stands_still_holds_nobody_up(tenant: TenantId, scratch: Scratch) -> None:
     """Two who take a lease of one tenant come one after the other; where the first does not get on, the second is told to come later."""
-    with psycopg.connect(scratch.admin_url) as somebody:
+    impatient = replace(POOL, people=replace(POOL.people, lock_ms=200))
+    with psycopg.connect(scratch.admin_url) as somebody, opened(scratch.app_url, impatient) as database:
         somebody.execute("insert into pay_ready.tenant_counters (tenant_id, counter, value) values (%s, 'lease_token', 1)", (tenant,))
         with pytest.raises(RetryLaterError, match="at this moment"), held_lease(database, tenant, "x", "me:1:r"):
             pass
