@@ -19,18 +19,18 @@ from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
 from pay_ready.errors import ConfigError, PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
+from pay_ready.pipeline.airbyte.job import JobOptions
+from pay_ready.pipeline.airbyte.source import PlatformOptions
+from pay_ready.pipeline.airbyte.watch import Intervals
 from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.feed import Feed
-from pay_ready.pipeline.land import SyncOptions
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_poison import PoisonLimit
-from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.poison import PoisonLimit
+from pay_ready.pipeline.land.sync import SyncOptions
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
-from pay_ready.pipeline.platform import JobOptions
-from pay_ready.pipeline.platform_source import PlatformOptions
-from pay_ready.pipeline.platform_watch import Intervals
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key

@@ -13,8 +13,8 @@ from pay_ready.db.sources import DataSource, SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.platform import JobOptions
-from pay_ready.pipeline.platform_watch import Intervals
+from pay_ready.pipeline.airbyte.job import JobOptions
+from pay_ready.pipeline.airbyte.watch import Intervals
 from pay_ready.resilience import Breaker
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_access import open_access

@@ -15,12 +15,12 @@ from pay_ready.db import sources
 from pay_ready.db.sources import SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.backfill_plan import BackfillSource, open_backfill_source
-from pay_ready.pipeline.backfill_request import BackfillRequest, parse_request
+from pay_ready.pipeline.backfill.plan import BackfillSource, open_backfill_source
+from pay_ready.pipeline.backfill.request import BackfillRequest, parse_request
 from pay_ready.pipeline.etl import OpenSource, TenantWork
 from pay_ready.pipeline.feed import Feed
-from pay_ready.pipeline.land import Connector, Reading, SyncOptions
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.resources import resource_path

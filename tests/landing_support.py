@@ -13,8 +13,8 @@ from pay_ready.db import sources
 from pay_ready.db.sources import Contract, DataSource, SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Connector, Reading, SyncOptions
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions
 from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, StreamChoice, configure
 from pay_ready.sources.connector import ConnectorCommand, ConnectorRun
 from pay_ready.sources.decode import decode_line

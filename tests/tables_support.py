@@ -11,9 +11,9 @@ import psycopg
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Reading, SyncOptions, sync_source
-from pay_ready.pipeline.land_report import StreamReport, SyncReport
-from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.land.report import StreamReport, SyncReport
+from pay_ready.pipeline.land.sync import Reading, SyncOptions, sync_source
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.sources.landing_streams import TableStream
 from pay_ready.sources.landing_tables import LandingTables
 from pay_ready.sources.protocol import Message

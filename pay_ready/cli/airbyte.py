@@ -13,8 +13,8 @@ from pay_ready.errors import UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
+    from pay_ready.pipeline.airbyte.source import PlatformSource
     from pay_ready.pipeline.etl import TenantWork
-    from pay_ready.pipeline.platform_source import PlatformSource
 
 app = typer.Typer(
     help="The Airbyte that extracts a source: its connections and jobs. `run etl` triggers and watches the job by itself.",
@@ -33,7 +33,7 @@ def connections(
 
     Example: pay-ready airbyte connections airbyte.json
     """
-    from pay_ready.pipeline.platform_catalog import list_connections
+    from pay_ready.pipeline.airbyte.catalog import list_connections
 
     found = list_connections(read_json_file(file))
     if as_json:
@@ -51,7 +51,7 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List the newest jobs of a source's connection, as Airbyte tells of them. Example: pay-ready airbyte jobs crm -t acme"""
-    from pay_ready.pipeline.platform_catalog import list_jobs
+    from pay_ready.pipeline.airbyte.catalog import list_jobs
 
     with opened_app() as opened:
         work, platform = _opened(opened, tenant, source)
@@ -71,7 +71,7 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Cancel a job that pay-ready started; others are left alone (exit 5). Example: pay-ready airbyte cancel crm 4711 -t acme"""
-    from pay_ready.pipeline.platform_catalog import cancel_job
+    from pay_ready.pipeline.airbyte.catalog import cancel_job
 
     with opened_app() as opened:
         work, platform = _opened(opened, tenant, source)
@@ -95,7 +95,7 @@ def reset(
     """
     from dataclasses import replace
 
-    from pay_ready.pipeline.platform_source import run_platform_job
+    from pay_ready.pipeline.airbyte.source import run_platform_job
 
     if not yes:
         raise UsageError("a reset empties the connection's tables in the destination", "add --yes to do it", source=source)
@@ -110,7 +110,7 @@ def reset(
 
 
 def _opened(opened: "App", tenant: str, source: str) -> "tuple[TenantWork, PlatformSource]":
-    from pay_ready.pipeline.platform_catalog import stored_platform
+    from pay_ready.pipeline.airbyte.catalog import stored_platform
 
     work = opened.work(tenant)
     return work, stored_platform(work.database, work.tenant, source, opened.mapping, work.keyring)

@@ -11,8 +11,8 @@ from pay_ready.cli.progress import shown_progress
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.db.backfills import Chunk
-    from pay_ready.pipeline.backfill_plan import BackfillPlan
-    from pay_ready.pipeline.backfill_report import BackfillReport
+    from pay_ready.pipeline.backfill.plan import BackfillPlan
+    from pay_ready.pipeline.backfill.report import BackfillReport
 
 _FIGURES = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "stage_quarantined", "skipped")
 _HEADINGS = ("from", "to", "status", *_FIGURES[:-2], "refused", "skipped", "there before", "seconds")
@@ -43,9 +43,9 @@ def backfill(
     """
     from datetime import UTC, datetime
 
-    from pay_ready.pipeline import backfill as steps
-    from pay_ready.pipeline.backfill_plan import open_backfill_source
-    from pay_ready.pipeline.backfill_request import parse_request
+    from pay_ready.pipeline.backfill import run as steps
+    from pay_ready.pipeline.backfill.plan import open_backfill_source
+    from pay_ready.pipeline.backfill.request import parse_request
 
     request = parse_request(source, stream or (), start=start, end=end, chunk=chunk, by=by, now=datetime.now(UTC))
     with opened_app() as opened:
@@ -70,7 +70,7 @@ def _ignore(plan: "BackfillPlan") -> None:
 
 def _announce(plan: "BackfillPlan") -> None:
     """What is about to happen, before it does."""
-    from pay_ready.pipeline.backfill_report import report_of
+    from pay_ready.pipeline.backfill.report import report_of
 
     waiting = plan.waiting
     if plan.state == "resumed" and waiting:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pay_ready.cli.output import as_plain, print_table, say
 
 if TYPE_CHECKING:  # heavy; --help must not load them
-    from pay_ready.pipeline.land_findings import JobReport
-    from pay_ready.pipeline.land_report import SyncReport
+    from pay_ready.pipeline.land.findings import JobReport
+    from pay_ready.pipeline.land.report import SyncReport
     from pay_ready.pipeline.run_column import HeldStreamV2, JobV2
 
 _FIGURES = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")

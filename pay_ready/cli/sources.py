@@ -71,8 +71,8 @@ def add(
 def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
     """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
     from pay_ready.db import sources
+    from pay_ready.pipeline.airbyte.source import PlatformSource, check_platform
     from pay_ready.pipeline.feed import check_feed, keeps_config
-    from pay_ready.pipeline.platform_source import PlatformSource, check_platform
 
     with opened_app() as opened:
         work = opened.work(tenant)

@@ -26,13 +26,13 @@ from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayR
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource, RemarkingTables, run_platform_job
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
-from pay_ready.pipeline.land import Connector, Plan, SyncOptions, sync_source
-from pay_ready.pipeline.land_findings import RunFindings
-from pay_ready.pipeline.land_lease import held_lease
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.findings import RunFindings
+from pay_ready.pipeline.land.lease import held_lease
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_source
 from pay_ready.pipeline.mapping.kinds import MappingContext
-from pay_ready.pipeline.platform_source import PlatformOptions, PlatformSource, RemarkingTables, run_platform_job
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source

@@ -13,9 +13,9 @@ from pay_ready.db.tenancy import Database
 from pay_ready.db.tenants import audit
 from pay_ready.errors import CheckFailedError, ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
-from pay_ready.pipeline.land import Connector
+from pay_ready.pipeline.airbyte.source import PlatformSource, check_platform, keep_credentials, read_platform_config
+from pay_ready.pipeline.land.sync import Connector
 from pay_ready.pipeline.mapping.rules import SourceMapping
-from pay_ready.pipeline.platform_source import PlatformSource, check_platform, keep_credentials, read_platform_config
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
 from pay_ready.sources.connector import CheckOutcome, ConnectorRun, Keep, check, discover, spec

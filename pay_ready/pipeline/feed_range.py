@@ -16,7 +16,7 @@ import msgspec
 from pay_ready.db.sources import DataSource
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.feed_keys import EXACT, RangeKey, RangeKeys, range_keys
-from pay_ready.pipeline.land import Connector, Reading
+from pay_ready.pipeline.land.sync import Connector, Reading
 from pay_ready.sources.catalog import ConfiguredCatalog, FieldPath
 from pay_ready.sources.connector import spec
 from pay_ready.sources.masking import parsed

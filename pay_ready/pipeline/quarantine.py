@@ -20,8 +20,8 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, PayReadyError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.land_lease import held_lease
-from pay_ready.pipeline.land_rows import StreamPlan, row_maker
+from pay_ready.pipeline.land.lease import held_lease
+from pay_ready.pipeline.land.rows import StreamPlan, row_maker
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.run_column import plain_report

@@ -10,7 +10,7 @@ from pay_ready.db import runs
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.errors import ContractError
 from pay_ready.model.ids import RunId
-from pay_ready.pipeline.land_report import SyncReport, VolumeWord
+from pay_ready.pipeline.land.report import SyncReport, VolumeWord
 
 # Lines a stream: a table of two thousand columns that all changed must not fill the column.
 _MOST_CHANGES = 100

@@ -22,7 +22,7 @@ from pay_ready.model.ids import BatchId, RunId, SourceId, TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.staged import StagedRows
 from pay_ready.pipeline.contracts import Breach, StageOutcome, Unmapped, stage_record
-from pay_ready.pipeline.land_poison import PoisonLimit
+from pay_ready.pipeline.land.poison import PoisonLimit
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.stage_rows import RecordIds, UnstorableError, add_rows

@@ -19,8 +19,8 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.db.volume import StreamSize
 from pay_ready.errors import HeldBackError
 from pay_ready.model.ids import RunId, TenantId
-from pay_ready.pipeline.land_report import Unbelieved
-from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.land.report import Unbelieved
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.pipeline.run_column import HeldStreamV2, SyncReportV2, amend_report
 
 log = structlog.get_logger()

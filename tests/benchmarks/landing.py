@@ -26,7 +26,7 @@ from pay_ready.db.embedded import start_embedded, stop_embedded
 from pay_ready.db.migrate import migrate
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Reading, SyncOptions, sync_source
+from pay_ready.pipeline.land.sync import Reading, SyncOptions, sync_source
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.lines import LineReader
 from pay_ready.sources.outcome import RunOutcome

@@ -31,7 +31,7 @@ import structlog
 
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import SyncOptions, sync_source
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from pay_ready.sources.landing_streams import TableStream
 from pay_ready.sources.landing_tables import LandingTables
 from tests.benchmarks.landing import migrated, running_server

@@ -9,8 +9,8 @@ from pay_ready.failpoints import FailpointMode, armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.backfill import run_backfill
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.backfill.run import run_backfill
+from pay_ready.pipeline.land.buffer import FlushLimits
 from tests.backfill_support import OPTIONS, of_source, request, tenant_work
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pay_ready.pipeline.land import Connector, Reading
+from pay_ready.pipeline.land.sync import Connector, Reading
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.decode import decode_line
 from pay_ready.sources.outcome import RunOutcome

@@ -14,8 +14,8 @@ from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import FailpointMode, armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Connector, Reading, SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions, sync_source
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Message

@@ -10,7 +10,7 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.failpoints import armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.platform import run_job
+from pay_ready.pipeline.airbyte.job import run_job
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_access import open_access
 from tests.airbyte_support import QUICK, QUICK_JOB

@@ -6,8 +6,8 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.failpoints import armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import Connector, SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import Connector, SyncOptions, sync_source
 from pay_ready.sources import landing_read
 from pay_ready.sources.landing_streams import TableStream
 from pay_ready.sources.landing_tables import LandingTables

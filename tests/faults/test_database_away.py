@@ -23,10 +23,10 @@ from pay_ready.db.migrate import migrate
 from pay_ready.db.tenancy import PoolOptions
 from pay_ready.errors import TransientError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline import land
-from pay_ready.pipeline.land import Connector, Reading, SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land import sync as land
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions, sync_source
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import Message

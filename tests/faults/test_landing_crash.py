@@ -17,7 +17,7 @@ import pytest
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import sync_source
+from pay_ready.pipeline.land.sync import sync_source
 from tests.canonical_dump import EXCLUDED, canonical_dump
 from tests.conftest import Scratch
 from tests.faults.landing_child import Job, land

@@ -23,8 +23,8 @@ from pay_ready.db import leases, sources
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import RetryLaterError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.land import SyncOptions, sync_source
-from pay_ready.pipeline.land_lease import held_lease
+from pay_ready.pipeline.land.lease import held_lease
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from tests.canonical_dump import canonical_dump
 from tests.conftest import Scratch
 from tests.faults.landed_oracle import TABLES, Saved

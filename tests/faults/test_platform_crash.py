@@ -15,7 +15,7 @@ import pytest
 from pay_ready.db import sources
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.platform import PlatformJob, run_job
+from pay_ready.pipeline.airbyte.job import PlatformJob, run_job
 from tests.airbyte_simulator.platform import Life
 from tests.airbyte_simulator.server import AirbyteSimulator
 from tests.airbyte_support import QUICK_JOB, airbyte_source, client_of

@@ -23,13 +23,13 @@ from pay_ready.db import sources, tenants
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import TransientError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline import land_queue
 from pay_ready.pipeline.etl import TenantWork, run_etl
 from pay_ready.pipeline.feed import NewSource
 from pay_ready.pipeline.feed import add_source as add_feed
-from pay_ready.pipeline.land import SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land import commit_queue
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from pay_ready.pipeline.stage import check_equations
 from pay_ready.settings import Environment
 from pay_ready.sources.catalog import ConfiguredCatalog
@@ -84,7 +84,7 @@ def sync(url: str, tenant: TenantId) -> SyncReport:
 @pytest.fixture
 def case(database: Database, tenant: TenantId, scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """The second sync of a source, over a proxy."""
-    monkeypatch.setattr(land_queue, "MOST_WAITING", 0)  # else it is chance which flushes go together
+    monkeypatch.setattr(commit_queue, "MOST_WAITING", 0)  # else it is chance which flushes go together
     source = add_source(database, tenant, settings=BEFORE)
     assert sync(scratch.app_url, tenant).status == "complete"
     with database.tenant_transaction(tenant) as tx:

@@ -9,8 +9,8 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import PayReadyError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.land import SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from tests.landing_support import Script, catalog, complete, record, state
 
 

@@ -13,11 +13,11 @@ from pay_ready.errors import ConfigError, ConflictError, NotFoundError, PartialE
 from pay_ready.failpoints import FailpointError, armed
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.backfill import finish, planned, run_backfill, run_chunk, show_plan
-from pay_ready.pipeline.backfill_report import BackfillReport
+from pay_ready.pipeline.backfill.report import BackfillReport
+from pay_ready.pipeline.backfill.run import finish, planned, run_backfill, run_chunk, show_plan
 from pay_ready.pipeline.etl import TenantWork, stage_step, sync_step
-from pay_ready.pipeline.land import sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.sync import sync_source
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.protocol import Message
 from tests.backfill_support import (

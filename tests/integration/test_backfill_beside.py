@@ -12,12 +12,12 @@ import pytest
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConflictError, RetryLaterError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline import backfill
-from pay_ready.pipeline.backfill import run_backfill
-from pay_ready.pipeline.backfill_report import BackfillReport
+from pay_ready.pipeline.backfill import run as backfill
+from pay_ready.pipeline.backfill.report import BackfillReport
+from pay_ready.pipeline.backfill.run import run_backfill
 from pay_ready.pipeline.etl import TenantWork
-from pay_ready.pipeline.land import sync_source
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import sync_source
 from tests.backfill_support import OPTIONS, Listing, add_crm, of_messages, request, rows, seen, tenant_work
 from tests.conftest import Scratch
 from tests.landing_support import catalog, state, stream_of

@@ -12,9 +12,9 @@ from pay_ready.db.tenancy import Database
 from pay_ready.errors import CheckFailedError, NotFoundError, PartialError, PoisonError
 from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.feed import accept_schemas
-from pay_ready.pipeline.land import SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from pay_ready.sources.protocol import NotProtocol, Record
 from tests.conftest import Scratch
 from tests.landing_support import QUICK, Script, add_source, catalog, complete, record, says, state, stream_of

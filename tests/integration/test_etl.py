@@ -14,7 +14,7 @@ from pay_ready.model.ids import RunId, new_id, tenant_id_of
 from pay_ready.model.progress import ProgressEvent
 from pay_ready.pipeline.etl import EtlReport, TenantWork, alone, bring_in, resolve_step, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
-from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.settings import Environment
 from tests.conftest import Scratch
 

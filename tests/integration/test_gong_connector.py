@@ -27,9 +27,9 @@ from pay_ready.errors import ConfigError, NotFoundError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id, source_id_of
 from pay_ready.pipeline.etl import bring_in
 from pay_ready.pipeline.feed import NewSource, add_source
-from pay_ready.pipeline.land import Reading, SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import Reading, SyncOptions, sync_source
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.stage import stage_source

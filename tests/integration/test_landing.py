@@ -15,11 +15,11 @@ from pay_ready.db.landing import Landing, LandingRow
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, ConflictError, DeniedError, NotFoundError, PartialError, RetryLaterError, SecretError
 from pay_ready.model.ids import RunId, SourceId, TenantId, new_id
-from pay_ready.pipeline.land import SyncOptions, sync_source
-from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, StreamFlush
-from pay_ready.pipeline.land_report import SyncReport
-from pay_ready.pipeline.land_rows import StreamPlan
-from pay_ready.pipeline.land_write import ShrinkGuard, write_flushes
+from pay_ready.pipeline.land.buffer import BegunStream, Flush, FlushLimits, StreamFlush
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.rows import StreamPlan
+from pay_ready.pipeline.land.sync import SyncOptions, sync_source
+from pay_ready.pipeline.land.write import ShrinkGuard, write_flushes
 from pay_ready.pipeline.run_column import read_report
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.outcome import RunOutcome

@@ -17,8 +17,8 @@ from pay_ready.errors import ConflictError, DeniedError, NotFoundError, PayReady
 from pay_ready.failpoints import FailpointError, armed
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.platform import JobOptions, PlatformJob, run_job
-from pay_ready.pipeline.platform_watch import Intervals, attempts_after
+from pay_ready.pipeline.airbyte.job import JobOptions, PlatformJob, run_job
+from pay_ready.pipeline.airbyte.watch import Intervals, attempts_after
 from pay_ready.resilience import Breaker, BreakerOpenError, BreakerState
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_errors import UnknownOutcomeError

@@ -14,17 +14,17 @@ from pay_ready.app import App, open_app
 from pay_ready.db import sources, tenants
 from pay_ready.errors import CheckFailedError, ConfigError, ConflictError, DeniedError, HeldBackError, PartialError, RetryLaterError
 from pay_ready.model.progress import no_progress
-from pay_ready.pipeline.backfill import run_backfill
-from pay_ready.pipeline.backfill_plan import open_backfill_source
-from pay_ready.pipeline.backfill_request import parse_request
+from pay_ready.pipeline.airbyte.catalog import cancel_job, list_connections, list_jobs, stored_platform
+from pay_ready.pipeline.airbyte.job import JobOptions
+from pay_ready.pipeline.airbyte.source import PlatformOptions, read_platform_config, run_platform_job
+from pay_ready.pipeline.airbyte.watch import Intervals
+from pay_ready.pipeline.backfill.plan import open_backfill_source
+from pay_ready.pipeline.backfill.request import parse_request
+from pay_ready.pipeline.backfill.run import run_backfill
 from pay_ready.pipeline.etl import EtlReport, TenantWork, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
-from pay_ready.pipeline.land_report import SyncReport
-from pay_ready.pipeline.land_write import ShrinkGuard
-from pay_ready.pipeline.platform import JobOptions
-from pay_ready.pipeline.platform_catalog import cancel_job, list_connections, list_jobs, stored_platform
-from pay_ready.pipeline.platform_source import PlatformOptions, read_platform_config, run_platform_job
-from pay_ready.pipeline.platform_watch import Intervals
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.secrets import generate_key
 from pay_ready.settings import Environment
 from tests.airbyte_simulator.destination import SimulatedStream

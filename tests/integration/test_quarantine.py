@@ -17,7 +17,7 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.land_rows import refused
+from pay_ready.pipeline.land.rows import refused
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.quarantine import (

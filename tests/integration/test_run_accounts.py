@@ -14,10 +14,10 @@ from pay_ready.db.landing import Landing
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import CountError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.land import sync_source
-from pay_ready.pipeline.land_buffer import FlushLimits
-from pay_ready.pipeline.land_findings import JobReport, RunFindings
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.buffer import FlushLimits
+from pay_ready.pipeline.land.findings import JobReport, RunFindings
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import sync_source
 from pay_ready.pipeline.run_column import plain_report, read_report
 from pay_ready.pipeline.runs import show_run
 from pay_ready.sources.outcome import RunOutcome

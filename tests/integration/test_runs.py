@@ -21,7 +21,7 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.land import sync_source
+from pay_ready.pipeline.land.sync import sync_source
 from pay_ready.pipeline.runs import abort_run, find_run, list_runs, require_retryable, show_run
 from tests.conftest import Scratch
 from tests.faults.waiting_child import sync_and_wait

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pay_ready.db.landing import Counts, LandingRow, Refused
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import SourceId, TenantId, new_id, stable_id
-from pay_ready.pipeline.land import sync_source
-from pay_ready.pipeline.land_buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, StreamFlush, fold, may_join, together
-from pay_ready.pipeline.land_rows import CDC_DELETED, StreamPlan, numbered, row_maker
-from pay_ready.pipeline.land_values import LONGEST_KEY, decode, key_text
+from pay_ready.pipeline.land.buffer import BegunStream, Flush, FlushLimits, Lander, NewConfig, StreamFlush, fold, may_join, together
+from pay_ready.pipeline.land.rows import CDC_DELETED, StreamPlan, numbered, row_maker
+from pay_ready.pipeline.land.sync import sync_source
+from pay_ready.pipeline.land.values import LONGEST_KEY, decode, key_text
 from pay_ready.sources.cursors import canonical, cursor_text
 from pay_ready.sources.protocol import CanonicalRecord, Message, Record, State
 from tests.conftest import Scratch

@@ -13,12 +13,12 @@ from pay_ready.db.backfills import Chunk
 from pay_ready.errors import CheckFailedError, ConfigError, UsageError
 from pay_ready.model.backfill import ChunkLength
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.backfill_pace import Pace
-from pay_ready.pipeline.backfill_report import check_chunks
-from pay_ready.pipeline.backfill_request import parse_request
+from pay_ready.pipeline.backfill.pace import Pace
+from pay_ready.pipeline.backfill.report import check_chunks
+from pay_ready.pipeline.backfill.request import parse_request
 from pay_ready.pipeline.feed_keys import range_keys
 from pay_ready.pipeline.feed_range import ConfiguredRange
-from pay_ready.pipeline.land import Reading
+from pay_ready.pipeline.land.sync import Reading
 from pay_ready.resources import resource_path
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.cursors import cursor_text

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pay_ready.errors import ContractError
 from pay_ready.model.ids import SourceId, new_id
-from pay_ready.pipeline.land_flags import flags_of, read_flags
-from pay_ready.pipeline.land_rows import StreamPlan, row_maker
+from pay_ready.pipeline.land.flags import flags_of, read_flags
+from pay_ready.pipeline.land.rows import StreamPlan, row_maker
 from tests.landing_support import record
 
 words = st.text(max_size=300)

@@ -8,9 +8,9 @@ import pytest
 
 from pay_ready.db.landing import Counts
 from pay_ready.errors import TransientError
-from pay_ready.pipeline.land_buffer import Flush, NewConfig
-from pay_ready.pipeline.land_queue import MOST_WAITING, committed_behind
-from pay_ready.pipeline.land_write import Written
+from pay_ready.pipeline.land.buffer import Flush, NewConfig
+from pay_ready.pipeline.land.commit_queue import MOST_WAITING, committed_behind
+from pay_ready.pipeline.land.write import Written
 
 
 class Slow:

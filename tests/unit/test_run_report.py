@@ -16,10 +16,10 @@ from pay_ready.cli.run_report import steps_line, with_readable_watermarks
 from pay_ready.db.volume import StreamSize
 from pay_ready.errors import ContractError, CountError, PartialError
 from pay_ready.model.ids import RunId, SourceId
-from pay_ready.pipeline.land_check import require_all_accounted
-from pay_ready.pipeline.land_findings import JobReport, StepClock
-from pay_ready.pipeline.land_report import StreamReport, SyncReport, Unbelieved, require_landing_equation, volume_of
-from pay_ready.pipeline.land_write import ShrinkGuard
+from pay_ready.pipeline.land.check import require_all_accounted
+from pay_ready.pipeline.land.findings import JobReport, StepClock
+from pay_ready.pipeline.land.report import StreamReport, SyncReport, Unbelieved, require_landing_equation, volume_of
+from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.pipeline.run_column import read_report, stored, with_step
 from pay_ready.pipeline.volume import doubts_of, judge
 from pay_ready.pipeline.watermarks import HIDDEN, readable_watermark

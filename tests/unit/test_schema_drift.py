@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pay_ready.errors import ContractError
-from pay_ready.pipeline.schema_drift import changes_between, fields_of, read_fields, stored_fields, taken_over
+from pay_ready.pipeline.land.drift import changes_between, fields_of, read_fields, stored_fields, taken_over
 from pay_ready.sources.replay_shape import json_schema
 
 

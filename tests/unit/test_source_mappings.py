@@ -11,7 +11,7 @@ from pay_ready.db.landing import LandingRow
 from pay_ready.demo import EXPORTS
 from pay_ready.model.ids import SourceId
 from pay_ready.model.staged import StagedCompany, StagedInteraction, StagedParticipant, StagedPerson, StagedTurn
-from pay_ready.pipeline.land_rows import StreamPlan, row_maker
+from pay_ready.pipeline.land.rows import StreamPlan, row_maker
 from pay_ready.pipeline.mapping.language import load_mappings
 from pay_ready.resources import resource_path
 from pay_ready.sources.protocol import Record

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from pay_ready.errors import TransientError
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.sources import landing_read
 from tests.airbyte_simulator.destination import Attempt, SimulatedLayout, SimulatedStream
 from tests.integration.landing_tables.conftest import MakeStream

@@ -13,7 +13,7 @@ import pytest
 from pay_ready.db import sources
 from pay_ready.db.destination import open_destination
 from pay_ready.db.sources import SourceConfigV1, StreamConfigV1
-from pay_ready.pipeline.land_buffer import FlushLimits
+from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.sources import landing_read
 from pay_ready.sources.landing_tables import LandingTables
 from pay_ready.sources.protocol import Message, Record, State

@@ -14,10 +14,10 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
-from pay_ready.pipeline.land_lease import held_lease
-from pay_ready.pipeline.platform_ledger import JobLedger, JobPlace
-from pay_ready.pipeline.platform_trigger import Trigger
-from pay_ready.pipeline.platform_watch import Intervals, Watch
+from pay_ready.pipeline.airbyte.ledger import JobLedger, JobPlace
+from pay_ready.pipeline.airbyte.trigger import Trigger
+from pay_ready.pipeline.airbyte.watch import Intervals, Watch
+from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.sources.airbyte import AirbyteClient, Job, JobType
 
 log = structlog.get_logger()

@@ -11,10 +11,10 @@ from pay_ready.db.backfills import Chunk, NewChunk, Scope
 from pay_ready.db.landing import StreamState
 from pay_ready.errors import ConfigError, UsageError
 from pay_ready.model.ids import PlanId, new_id
-from pay_ready.pipeline.backfill_request import BackfillRequest
+from pay_ready.pipeline.backfill.request import BackfillRequest
 from pay_ready.pipeline.etl import OpenSource, TenantWork, open_source
 from pay_ready.pipeline.feed_range import RangedSource, ranged_source
-from pay_ready.pipeline.land import Plan as Catalogs
+from pay_ready.pipeline.land.sync import Plan as Catalogs
 from pay_ready.resources import resource_path
 from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, FieldPath
 from pay_ready.sources.ranges import Ruler

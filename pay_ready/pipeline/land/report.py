@@ -8,7 +8,7 @@ from typing import Literal
 from pay_ready.db.landing import StreamRun
 from pay_ready.errors import CountError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId
-from pay_ready.pipeline.land_findings import JobReport
+from pay_ready.pipeline.land.findings import JobReport
 
 RunStatus = Literal["complete", "partial", "failed"]
 VolumeWord = Literal["usual", "high", "low", "first"]

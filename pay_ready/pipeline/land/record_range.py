@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec import MsgspecError
 
 from pay_ready.db.landing import LandingRow, Refused
-from pay_ready.pipeline.land_rows import RowMaker, StreamPlan, value_at
-from pay_ready.pipeline.land_values import decode, lenient
+from pay_ready.pipeline.land.rows import RowMaker, StreamPlan, value_at
+from pay_ready.pipeline.land.values import decode, lenient
 from pay_ready.sources.cursors import cursor_text
 from pay_ready.sources.protocol import Record
 from pay_ready.sources.ranges import RecordRange

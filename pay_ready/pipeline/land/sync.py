@@ -25,17 +25,17 @@ from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey, ChunkStatus
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
-from pay_ready.pipeline import land_states
-from pay_ready.pipeline.land_begin import BegunRead, begin_read
-from pay_ready.pipeline.land_buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
-from pay_ready.pipeline.land_check import accounted_by_stream, require_all_accounted
-from pay_ready.pipeline.land_findings import RunFindings
-from pay_ready.pipeline.land_lease import held_lease
-from pay_ready.pipeline.land_poison import PoisonLimit
-from pay_ready.pipeline.land_queue import Write, committed_behind
-from pay_ready.pipeline.land_report import RunStatus, StreamReport, SyncReport, Unbelieved, require_landing_equation, stream_reports
-from pay_ready.pipeline.land_schema import JudgedSchemas, judge_schemas
-from pay_ready.pipeline.land_write import ShrinkGuard, Written, write_flushes
+from pay_ready.pipeline.land import states as land_states
+from pay_ready.pipeline.land.begin import BegunRead, begin_read
+from pay_ready.pipeline.land.buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
+from pay_ready.pipeline.land.check import accounted_by_stream, require_all_accounted
+from pay_ready.pipeline.land.commit_queue import Write, committed_behind
+from pay_ready.pipeline.land.findings import RunFindings
+from pay_ready.pipeline.land.lease import held_lease
+from pay_ready.pipeline.land.poison import PoisonLimit
+from pay_ready.pipeline.land.report import RunStatus, StreamReport, SyncReport, Unbelieved, require_landing_equation, stream_reports
+from pay_ready.pipeline.land.schema import JudgedSchemas, judge_schemas
+from pay_ready.pipeline.land.write import ShrinkGuard, Written, write_flushes
 from pay_ready.pipeline.run_column import stored
 from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring

@@ -7,7 +7,7 @@ from pay_ready.db.landing import Landing
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.schema_drift import FieldChange, changes_between, fields_of, read_fields, stored_fields, taken_over
+from pay_ready.pipeline.land.drift import FieldChange, changes_between, fields_of, read_fields, stored_fields, taken_over
 from pay_ready.sources.catalog import ConfiguredCatalog
 
 

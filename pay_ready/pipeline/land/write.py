@@ -13,10 +13,10 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId
-from pay_ready.pipeline import land_states
-from pay_ready.pipeline.land_buffer import ALL_STREAMS, BegunStream, Flush, together
-from pay_ready.pipeline.land_report import Unbelieved
-from pay_ready.pipeline.land_rows import CONTRACT_VERSION, by_reference, numbered
+from pay_ready.pipeline.land import states as land_states
+from pay_ready.pipeline.land.buffer import ALL_STREAMS, BegunStream, Flush, together
+from pay_ready.pipeline.land.report import Unbelieved
+from pay_ready.pipeline.land.rows import CONTRACT_VERSION, by_reference, numbered
 
 # SQLSTATEs that say that a value is not to the server's taste: data exception, program limit exceeded, and the CHECK on the
 # size of data, which counts what the stored form takes.

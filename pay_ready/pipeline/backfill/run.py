@@ -19,13 +19,13 @@ from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress, no_progress
-from pay_ready.pipeline.backfill_pace import Pace
-from pay_ready.pipeline.backfill_plan import BackfillPlan, BackfillSource, chunk_catalogs, draft_plan, find_plan, keep_plan
-from pay_ready.pipeline.backfill_report import BackfillReport, BackfillStatus, check_chunks, report_of
+from pay_ready.pipeline.backfill.pace import Pace
+from pay_ready.pipeline.backfill.plan import BackfillPlan, BackfillSource, chunk_catalogs, draft_plan, find_plan, keep_plan
+from pay_ready.pipeline.backfill.report import BackfillReport, BackfillStatus, check_chunks, report_of
 from pay_ready.pipeline.etl import stage_step
-from pay_ready.pipeline.land import ChunkRead, sync_source
-from pay_ready.pipeline.land_lease import POLL_S, held_lease
-from pay_ready.pipeline.land_report import SyncReport
+from pay_ready.pipeline.land.lease import POLL_S, held_lease
+from pay_ready.pipeline.land.report import SyncReport
+from pay_ready.pipeline.land.sync import ChunkRead, sync_source
 from pay_ready.sources.ranges import RecordRange
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from pay_ready.db.backfills import Chunk
 from pay_ready.errors import CheckFailedError, PartialError, PayReadyError
 from pay_ready.model.backfill import ChunkStatus
 from pay_ready.model.ids import PlanId
-from pay_ready.pipeline.backfill_plan import BackfillPlan, PlanState
+from pay_ready.pipeline.backfill.plan import BackfillPlan, PlanState
 
 BackfillStatus = Literal["planned", "complete", "partial", "failed"]
 _FIGURES = (

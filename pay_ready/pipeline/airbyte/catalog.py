@@ -12,8 +12,8 @@ from pay_ready.db.tenancy import Database
 from pay_ready.db.tenants import audit
 from pay_ready.errors import ConfigError, DeniedError, UsageError
 from pay_ready.model.ids import TenantId
+from pay_ready.pipeline.airbyte.source import PlatformSource
 from pay_ready.pipeline.mapping.rules import SourceMapping
-from pay_ready.pipeline.platform_source import PlatformSource
 from pay_ready.secrets import Keyring
 from pay_ready.sources.airbyte import AirbyteClient, Connection, Job, Schedule, Workspace
 from pay_ready.sources.airbyte_access import CLOUD_URL, open_access

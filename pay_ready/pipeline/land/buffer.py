@@ -7,8 +7,8 @@ from functools import reduce
 
 from pay_ready.db.landing import UNKNOWN_STREAM, Counts, LandingRow, Refused
 from pay_ready.model.ids import RunId, SourceId
-from pay_ready.pipeline.land_range import Outside, RangedMaker, ranged
-from pay_ready.pipeline.land_rows import UNEXPECTED, RowMaker, StreamPlan, refused, row_maker
+from pay_ready.pipeline.land.record_range import Outside, RangedMaker, ranged
+from pay_ready.pipeline.land.rows import UNEXPECTED, RowMaker, StreamPlan, refused, row_maker
 from pay_ready.sources.protocol import Control, Message, NotProtocol, Oversized, Record, State, StreamDescriptor, StreamStatus
 from pay_ready.sources.ranges import RecordRange
 

@@ -19,10 +19,10 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConfigError, NotFoundError
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import Progress
-from pay_ready.pipeline.land import Connector, Reading
-from pay_ready.pipeline.land_findings import JobReport, RunFindings
+from pay_ready.pipeline.airbyte.job import JobOptions, PlatformJob, run_job
+from pay_ready.pipeline.land.findings import JobReport, RunFindings
+from pay_ready.pipeline.land.sync import Connector, Reading
 from pay_ready.pipeline.mapping.rules import SourceMapping
-from pay_ready.pipeline.platform import JobOptions, PlatformJob, run_job
 from pay_ready.secrets import Keyring
 from pay_ready.sources.airbyte import AirbyteClient, Connection, ConnectionStream
 from pay_ready.sources.airbyte_access import CLOUD_URL, AirbyteAccess, open_access

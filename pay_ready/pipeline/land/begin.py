@@ -9,9 +9,9 @@ from pay_ready.db.landing import Landing, StreamState
 from pay_ready.db.sources import DataSource, SourceConfig
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId
-from pay_ready.pipeline import land_states
-from pay_ready.pipeline.land_buffer import ALL_STREAMS, BegunStream
-from pay_ready.pipeline.land_rows import CDC_DELETED, StreamPlan
+from pay_ready.pipeline.land import states as land_states
+from pay_ready.pipeline.land.buffer import ALL_STREAMS, BegunStream
+from pay_ready.pipeline.land.rows import CDC_DELETED, StreamPlan
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, StreamChoice
 from pay_ready.sources.ranges import RecordRange

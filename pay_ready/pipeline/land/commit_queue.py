@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from pay_ready.pipeline.land_buffer import Flush, NewConfig, may_join
-from pay_ready.pipeline.land_write import Written
+from pay_ready.pipeline.land.buffer import Flush, NewConfig, may_join
+from pay_ready.pipeline.land.write import Written
 
 # Flushes that wait at most, and so the most in one transaction: memory holds twice as many, and the one being made.
 MOST_WAITING = 2

@@ -13,8 +13,8 @@ import structlog
 from pay_ready.db.platform_jobs import JobOutcome
 from pay_ready.errors import ConflictError, RetryLaterError, TransientError
 from pay_ready.failpoints import failpoint
-from pay_ready.pipeline.platform_ledger import JobLedger
-from pay_ready.pipeline.platform_trigger import LOST, OUTCOMES, FoundJob, Pause, look_up
+from pay_ready.pipeline.airbyte.ledger import JobLedger
+from pay_ready.pipeline.airbyte.trigger import LOST, OUTCOMES, FoundJob, Pause, look_up
 from pay_ready.sources.airbyte import ENDED, AirbyteClient, Job
 
 log = structlog.get_logger()

@@ -12,8 +12,8 @@ from msgspec import MsgspecError, structs
 
 from pay_ready.db.landing import LandingRow, Payload, Refused
 from pay_ready.model.ids import SourceId, stable_id
-from pay_ready.pipeline.land_flags import flags_of
-from pay_ready.pipeline.land_values import decode, fits_jsonb, key_text, lenient
+from pay_ready.pipeline.land.flags import flags_of
+from pay_ready.pipeline.land.values import decode, fits_jsonb, key_text, lenient
 from pay_ready.sources.catalog import FieldPath
 from pay_ready.sources.cursors import canonical, cursor_text
 from pay_ready.sources.protocol import CanonicalRecord, LenientRecord, Record
