@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from pay_ready.db.admin import grant_app
@@ -36,6 +37,13 @@ class Scratch:
 
     admin_url: str
     app_url: str
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """What a test that opens the app sets logs up to, and on which stream, is not the next one's."""
+    yield
+    structlog.reset_defaults()
 
 
 def on_database(url: str, name: str) -> str:
