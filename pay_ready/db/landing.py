@@ -1,7 +1,7 @@
 """Landed rows, the batches they were committed in, the states of their streams, and the counts of runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from struct import Struct as Layout
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from pay_ready.db.leases import Lease, lost
+from pay_ready.db.novelty import Novelty
 from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.errors import ConflictError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.backfill import ChunkKey
 from pay_ready.model.ids import RunId, SourceId, new_id
@@ -159,6 +161,7 @@ class Landing:
     run_id: RunId
     lease: Lease
     chunk: ChunkKey | None = None  # of a backfill; None: a live sync
+    novelty: Novelty = field(default_factory=Novelty, compare=False, repr=False)
 
     def params(self, **more: object) -> dict[str, object]:
         """Parameters of a statement about this run."""
@@ -257,13 +260,46 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
         for chunk in copy_chunks(streams):
             copy.write(chunk)
             failpoint("land.in_copy")
+    counts = _insert_new(tx, landing, streams) or _judge_and_write(tx, landing, streams)
+    _remember_keys(tx, landing, streams, covered=covered)
+    return counts
+
+
+def _insert_new(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamRows]) -> dict[str, Counts] | None:
+    """Write the copied rows without a look at what stands; None, and nothing written, where one is of a key that is there."""
+    names = [stream.stream for stream in streams if stream.rows]
+    if not landing.novelty.is_likely(names):
+        return None
+    counts = {stream.stream: _counts_of_new(stream) for stream in streams}
+    filled = [(number, stream) for number, stream in enumerate(streams) if stream.rows]
+    try:
+        with tx.savepoint():
+            tx.execute("landing.insert_new_rows", landing.params(
+                stream_nos=[number for number, _ in filled],
+                streams=names,
+                batch_ids=[new_id() for _ in filled],
+                generations=[stream.generation for _, stream in filled],
+                landed=[counts[name].landed for name in names],
+            ))  # fmt: skip
+    except ConflictError as conflict:
+        if conflict.where.get("constraint") != "landed_records_pkey":
+            raise
+        landing.novelty.was_wrong(names)
+        return None
+    return counts
+
+
+def _judge_and_write(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamRows]) -> dict[str, Counts]:
+    """Write those of the copied rows that are newer than what stands."""
     found = tx.rows("landing.write_rows", landing.params(
         streams=[stream.stream for stream in streams],
         batch_ids=[new_id() for _ in streams],
         generations=[stream.generation for stream in streams],
     ))  # fmt: skip
     _release_overtaken(tx, landing, [_overtaken(row) for row in found if row.verdict in ("landed", "deleted")])
-    _remember_keys(tx, landing, streams, covered=covered)
+    for number, stream in enumerate(streams):
+        new_rows = sum(row.row_count for row in found if row.stream_no == number and row.is_new)
+        landing.novelty.found(stream.stream, only_new=new_rows == len(stream.rows) > 0)
     return {stream.stream: _counts(stream, [row for row in found if row.stream_no == no]) for no, stream in enumerate(streams)}
 
 
@@ -402,5 +438,13 @@ def _counts(stream: StreamRows, found: Sequence[Any]) -> Counts:
     totals = dict.fromkeys(("landed", "unchanged", "superseded", "deleted"), 0)
     for row in found:
         totals[row.verdict] += row.row_count
-    flagged = sum(row.quality_flags is not None for row in stream.rows)
-    return Counts(emitted=len(stream.rows), flagged=flagged, **totals)
+    return Counts(emitted=len(stream.rows), flagged=_flagged(stream), **totals)
+
+
+def _counts_of_new(stream: StreamRows) -> Counts:
+    deleted = sum(row.deleted for row in stream.rows)
+    return Counts(emitted=len(stream.rows), landed=len(stream.rows) - deleted, deleted=deleted, flagged=_flagged(stream))
+
+
+def _flagged(stream: StreamRows) -> int:
+    return sum(row.quality_flags is not None for row in stream.rows)
