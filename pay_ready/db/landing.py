@@ -20,13 +20,13 @@ from pay_ready.model.ids import RunId, SourceId, new_id
 # Refused records of which nobody can say to which stream they belong.
 UNKNOWN_STREAM = "(unknown)"
 
-_COLUMNS = ("stream_no", "record_key", "data", "payload_id", "quality_flags", "content_hash", "cursor_order", "emitted_at", "deleted")
-_TYPES = ("int2", "text", "text", "uuid", "text", "bytea", "text", "timestamptz", "bool")
+_COLUMNS = ("stream", "record_key", "data", "payload_id", "quality_flags", "content_hash", "cursor_order", "emitted_at", "deleted")
+_TYPES = ("text", "text", "text", "uuid", "text", "bytea", "text", "timestamptz", "bool")
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _COPY_BYTES = 1 << 18
-_HEAD, _LENGTH, _TAIL = Layout(">hihi"), Layout(">i"), Layout(">iqi?")
+_HEAD, _LENGTH, _TAIL = Layout(">hi"), Layout(">i"), Layout(">iqi?")
 
 
 class Payload(Struct, frozen=True, gc=False):
@@ -62,6 +62,7 @@ class StreamRows:
     generation: int
     pass_run: RunId | None  # the pass whose keys are remembered, if they are
     rows: Sequence[LandingRow]
+    packed: Sequence[bytes] = ()  # the same rows as `packed_rows` gives them, where that was done beforehand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +258,12 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
     add_payloads(tx, landing.source_id, [row.payload for stream in streams for row in stream.rows if row.payload])
     tx.execute("landing.make_rows")
     with tx.copy_into("landing_rows", _COLUMNS, binary_types=_TYPES) as copy:
-        for chunk in copy_chunks(streams):
-            copy.write(chunk)
-            failpoint("land.in_copy")
+        copy.write(_SIGNATURE)
+        for stream in streams:
+            for chunk in stream.packed or packed_rows(stream.stream, stream.rows):
+                copy.write(chunk)
+                failpoint("land.in_copy")
+        copy.write(_TRAILER)
     counts = _insert_new(tx, landing, streams) or _judge_and_write(tx, landing, streams)
     _remember_keys(tx, landing, streams, covered=covered)
     return counts
@@ -267,18 +271,17 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
 
 def _insert_new(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamRows]) -> dict[str, Counts] | None:
     """Write the copied rows without a look at what stands; None, and nothing written, where one is of a key that is there."""
-    names = [stream.stream for stream in streams if stream.rows]
+    filled = [stream for stream in streams if stream.rows]
+    names = [stream.stream for stream in filled]
     if not landing.novelty.is_likely(names):
         return None
     counts = {stream.stream: _counts_of_new(stream) for stream in streams}
-    filled = [(number, stream) for number, stream in enumerate(streams) if stream.rows]
     try:
         with tx.savepoint():
             tx.execute("landing.insert_new_rows", landing.params(
-                stream_nos=[number for number, _ in filled],
                 streams=names,
                 batch_ids=[new_id() for _ in filled],
-                generations=[stream.generation for _, stream in filled],
+                generations=[stream.generation for stream in filled],
                 landed=[counts[name].landed for name in names],
             ))  # fmt: skip
     except ConflictError as conflict:
@@ -297,39 +300,42 @@ def _judge_and_write(tx: TenantTransaction, landing: Landing, streams: Sequence[
         generations=[stream.generation for stream in streams],
     ))  # fmt: skip
     _release_overtaken(tx, landing, [_overtaken(row) for row in found if row.verdict in ("landed", "deleted")])
-    for number, stream in enumerate(streams):
-        new_rows = sum(row.row_count for row in found if row.stream_no == number and row.is_new)
-        landing.novelty.found(stream.stream, only_new=new_rows == len(stream.rows) > 0)
-    return {stream.stream: _counts(stream, [row for row in found if row.stream_no == no]) for no, stream in enumerate(streams)}
+    counts = {}
+    for stream in streams:
+        of_stream = [row for row in found if row.stream == stream.stream]
+        counts[stream.stream] = _counts(stream, of_stream)
+        landing.novelty.found(stream.stream, only_new=bool(of_stream) and all(row.is_new for row in of_stream))
+    return counts
 
 
-def copy_chunks(streams: Sequence[StreamRows]) -> Iterator[bytes]:
-    """The rows in COPY's binary form, in chunks of about 256 KiB.
+def packed_rows(stream: str, rows: Sequence[LandingRow]) -> Iterator[bytes]:
+    """Rows of a stream in COPY's binary form, without its signature and its trailer, in chunks of about 256 KiB.
 
     Written by hand: the driver's formatter takes five times as long, and landing is bound by what happens per row here.
     """
-    pieces: list[bytes] = [_SIGNATURE]
+    pieces: list[bytes] = []
     size = 0
-    head, length, tail = _HEAD.pack, _LENGTH.pack, _TAIL.pack
-    for number, stream in enumerate(streams):
-        for row in stream.rows:
-            key, data, cursor = row.record_key, row.data, row.cursor_order
-            piece = b"".join((
-                head(9, 2, number, len(key)), key,
-                _NULL if data is None else length(len(data)) + data,
-                _NULL if row.payload is None else b"\0\0\0\x10" + row.payload.payload_id.bytes,
-                _NULL if row.quality_flags is None else length(len(row.quality_flags)) + row.quality_flags,
-                b"\0\0\0\x20", row.content_hash,
-                length(len(cursor)), cursor,
-                tail(8, row.emitted_us, 1, row.deleted),
-            ))  # fmt: skip
-            pieces.append(piece)
-            size += len(piece)
-            if size > _COPY_BYTES:
-                yield b"".join(pieces)
-                pieces, size = [], 0
-    pieces.append(_TRAILER)
-    yield b"".join(pieces)
+    length, tail = _LENGTH.pack, _TAIL.pack
+    name = stream.encode()
+    head = _HEAD.pack(len(_COLUMNS), len(name)) + name
+    for row in rows:
+        key, data, cursor, payload, flags = row.record_key, row.data, row.cursor_order, row.payload, row.quality_flags
+        piece = b"".join((
+            head, length(len(key)), key,
+            _NULL if data is None else length(len(data)) + data,
+            _NULL if payload is None else b"\0\0\0\x10" + payload.payload_id.bytes,
+            _NULL if flags is None else length(len(flags)) + flags,
+            b"\0\0\0\x20", row.content_hash,
+            length(len(cursor)), cursor,
+            tail(8, row.emitted_us, 1, row.deleted),
+        ))  # fmt: skip
+        pieces.append(piece)
+        size += len(piece)
+        if size > _COPY_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield b"".join(pieces)
 
 
 def add_payloads(tx: TenantTransaction, source: SourceId, payloads: Sequence[Payload]) -> None:
@@ -424,12 +430,11 @@ def _release_overtaken(tx: TenantTransaction, landing: Landing, overtaken: Seque
 
 
 def _remember_keys(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamRows], *, covered: bool) -> None:
-    listed = [(number, stream) for number, stream in enumerate(streams) if stream.pass_run]
+    listed = [stream for stream in streams if stream.pass_run]
     if listed:
         tx.execute("landing.add_seen_keys", landing.params(
-            stream_nos=[number for number, _ in listed],
-            streams=[stream.stream for _, stream in listed],
-            pass_run_ids=[stream.pass_run for _, stream in listed],
+            streams=[stream.stream for stream in listed],
+            pass_run_ids=[stream.pass_run for stream in listed],
             covered=covered,
         ))  # fmt: skip
 

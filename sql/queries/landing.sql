@@ -12,7 +12,7 @@ select set_config('synchronous_commit', 'on', true) as synchronous_commit, set_c
 -- scope: session
 -- Where a flush is copied to: row security refuses COPY into our tables. data stays text: what is unchanged is never parsed.
 create temp table landing_rows (
-    stream_no smallint not null,
+    stream text not null,
     record_key text collate "C" not null,
     data text,
     payload_id uuid,
@@ -144,18 +144,16 @@ where tenant_id = %(tenant_id)s
 -- Judge each row of the flush against the one that stands, write what is newer, and count.
 -- A batch row comes into being only where rows refer to it. The lookup is lateral with a limit, so that the planner, which
 -- knows nothing about a table just filled, cannot answer with a scan of all that was ever landed.
--- params: source_id uuid, run_id uuid, streams text[], batch_ids uuid[], generations bigint[] (in the order of stream_no)
+-- params: source_id uuid, run_id uuid, streams text[], batch_ids uuid[], generations bigint[]
 with streams as materialized (
-    select stream, batch_id, generation, (stream_no - 1)::smallint as stream_no
-    from unnest(%(streams)s::text[], %(batch_ids)s::uuid[], %(generations)s::bigint[])
-        with ordinality as given (stream, batch_id, generation, stream_no)
+    select stream, batch_id, generation
+    from unnest(%(streams)s::text[], %(batch_ids)s::uuid[], %(generations)s::bigint[]) as given (stream, batch_id, generation)
 ),
 judged as materialized (
     select
         streams.stream,
         streams.batch_id,
         streams.generation,
-        copied.stream_no,
         copied.record_key,
         copied.data,
         copied.payload_id,
@@ -175,7 +173,7 @@ judged as materialized (
             else 'superseded'
         end as verdict
     from pg_temp.landing_rows as copied
-    join streams on streams.stream_no = copied.stream_no
+    join streams on streams.stream = copied.stream
     left join lateral (
         select
             landed.batch_id,
@@ -238,7 +236,7 @@ replaced as (
         deleted_at = excluded.deleted_at
 )
 select
-    stream_no,
+    stream,
     case when verdict not in ('new', 'newer') then verdict when deleted then 'deleted' else 'landed' end as verdict,
     case when verdict = 'newer' then live_batch_id end as overtaken_batch_id,
     verdict = 'new' as is_new,
@@ -252,11 +250,11 @@ group by 1, 2, 3, 4;
 -- name: insert_new_rows
 -- Rows of keys that are believed never to have landed: the key itself refuses them if one has. Nothing is looked up, kept aside
 -- or counted here, which is half the cost of write_rows.
--- params: source_id uuid, run_id uuid, stream_nos smallint[], streams text[], batch_ids uuid[], generations bigint[], landed bigint[]
+-- params: source_id uuid, run_id uuid, streams text[], batch_ids uuid[], generations bigint[], landed bigint[]
 with streams as materialized (
-    select stream_no, stream, batch_id, generation, landed
-    from unnest(%(stream_nos)s::smallint[], %(streams)s::text[], %(batch_ids)s::uuid[], %(generations)s::bigint[], %(landed)s::bigint[])
-        as given (stream_no, stream, batch_id, generation, landed)
+    select stream, batch_id, generation, landed
+    from unnest(%(streams)s::text[], %(batch_ids)s::uuid[], %(generations)s::bigint[], %(landed)s::bigint[])
+        as given (stream, batch_id, generation, landed)
 ),
 batches as (
     insert into pay_ready.landing_batches (tenant_id, batch_id, source_id, stream, run_id, landed)
@@ -272,7 +270,7 @@ select
     copied.content_hash, streams.generation, copied.cursor_order, copied.emitted_at, streams.batch_id,
     case when copied.deleted then now() end
 from pg_temp.landing_rows as copied
-join streams on streams.stream_no = copied.stream_no;
+join streams on streams.stream = copied.stream;
 
 -- name: supersede_unstaged
 -- Rows that were overtaken before they were staged: no longer landed, but superseded, in the run and the batch that brought them.
@@ -407,11 +405,11 @@ where quarantined.status in ('replayed', 'superseded');
 
 -- name: add_seen_keys
 -- Remember the keys of the flush, for those of its streams that are read in passes; a key that a state covers stays covered.
--- params: source_id uuid, stream_nos smallint[], streams text[], pass_run_ids uuid[], covered boolean
+-- params: source_id uuid, streams text[], pass_run_ids uuid[], covered boolean
 insert into pay_ready.seen_keys as seen (tenant_id, source_id, stream, run_id, record_key, covered)
 select %(tenant_id)s, %(source_id)s, passes.stream, passes.run_id, copied.record_key, %(covered)s
-from unnest(%(stream_nos)s::smallint[], %(streams)s::text[], %(pass_run_ids)s::uuid[]) as passes (stream_no, stream, run_id)
-join pg_temp.landing_rows as copied on copied.stream_no = passes.stream_no
+from unnest(%(streams)s::text[], %(pass_run_ids)s::uuid[]) as passes (stream, run_id)
+join pg_temp.landing_rows as copied on copied.stream = passes.stream
 where not copied.deleted
 on conflict (tenant_id, source_id, stream, run_id, record_key) do update
 set covered = true

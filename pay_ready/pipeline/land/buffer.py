@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from pay_ready.db.landing import UNKNOWN_STREAM, Counts, LandingRow, Refused
+from pay_ready.db.landing import UNKNOWN_STREAM, Counts, LandingRow, Refused, packed_rows
 from pay_ready.model.ids import RunId, SourceId
 from pay_ready.pipeline.land.record_range import Outside, RangedMaker, ranged
 from pay_ready.pipeline.land.rows import UNEXPECTED, RowMaker, StreamPlan, refused, row_maker
@@ -47,6 +47,7 @@ class StreamFlush:
     stream: str
     begun: BegunStream | None  # None: records of a stream that nobody asked for
     rows: Sequence[LandingRow] = ()  # each key once, but for keyless streams, whose keys are digests still
+    packed: Sequence[bytes] = ()  # the rows as the database takes them: made here, while it is at work on the last ones
     folded: Counts = field(default_factory=Counts)  # records of which a better version is among the rows, and refused ones
     refused: Sequence[Refused] = ()
     state: str | None = None
@@ -277,6 +278,7 @@ def _flush_of(buffered: _Buffered, taken: Sequence[LandingRow | Refused]) -> Str
         stream=buffered.stream,
         begun=buffered.begun,
         rows=best,
+        packed=() if is_keyless or buffered.begun is None else tuple(packed_rows(buffered.stream, best)),
         folded=folded + Counts(emitted=len(bad), quarantined=len(bad), **buffered.outside),
         refused=bad,
         state=buffered.state,
@@ -330,12 +332,16 @@ def _joined(first: Flush, second: Flush) -> Flush:
 
 def _joined_stream(first: StreamFlush, second: StreamFlush) -> StreamFlush:
     rows, folded = [*first.rows, *second.rows], first.folded + second.folded
+    is_packed = all(each.packed for each in (first, second) if each.rows)
+    packed: Sequence[bytes] = (*first.packed, *second.packed) if is_packed else ()
     if second.begun and not second.begun.plan.is_keyless:
         best, lost = fold(rows)
-        rows, folded = list(best), folded + lost
+        if len(best) < len(rows):
+            rows, folded, packed = list(best), folded + lost, ()
     return replace(
         second,
         rows=rows,
+        packed=packed,
         folded=folded,
         refused=[*first.refused, *second.refused],
         state=first.state if second.state is None else second.state,

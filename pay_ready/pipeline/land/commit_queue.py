@@ -14,7 +14,7 @@ from pay_ready.pipeline.land.buffer import Flush, NewConfig, may_join
 from pay_ready.pipeline.land.write import Written
 
 # Flushes that wait at most, and so the most in one transaction: memory holds twice as many, and the one being made.
-MOST_WAITING = 2
+MOST_WAITING = 4
 # Seconds for which the interpreter lets one thread run when others wait. Its own 5 ms are longer than most answers of the
 # database: while the reader computes, each of a flush's ten round trips would wait them out (measured: 20 ms a flush).
 _TURN_S = 0.0005

@@ -76,7 +76,7 @@ def write_flushes(database: Database, tenant: TenantId, run: Landing, flushes: S
             raise
     if len(flushes) > 1:
         return reduce(add, [write_flushes(database, tenant, run, [each], guard) for each in flushes])
-    kept = [replace(each, rows=[by_reference(run.source_id, row) for row in each.rows]) for each in flush.streams]
+    kept = [replace(each, rows=[by_reference(run.source_id, row) for row in each.rows], packed=()) for each in flush.streams]
     return _write(database, tenant, run, replace(flush, streams=kept), guard)
 
 
@@ -120,6 +120,7 @@ def _land(tx: TenantTransaction, run: Landing, flush: Flush) -> dict[str, Counts
             generation=each.begun.generation,
             pass_run=each.begun.pass_run if each.begun.remembers_keys else None,
             rows=_keyed(tx, run, each.begun, each.rows),
+            packed=each.packed,
         )
         for each in flush.streams
         if each.begun
