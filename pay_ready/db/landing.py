@@ -253,9 +253,14 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
     Args:
         covered: Whether a state stored in this transaction covers them.
     """
+    bring_rows(tx, streams)
+    return land_brought(tx, landing, streams, covered=covered)
+
+
+def bring_rows(tx: TenantTransaction, streams: Sequence[StreamRows]) -> None:
+    """Bring rows to the server, where this transaction alone sees them. Nothing of ours is touched."""
     if not any(stream.rows for stream in streams):
-        return {}
-    add_payloads(tx, landing.source_id, [row.payload for stream in streams for row in stream.rows if row.payload])
+        return
     tx.execute("landing.make_rows")
     with tx.copy_into("landing_rows", _COLUMNS, binary_types=_TYPES) as copy:
         copy.write(_SIGNATURE)
@@ -264,6 +269,13 @@ def land_rows(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamR
                 copy.write(chunk)
                 failpoint("land.in_copy")
         copy.write(_TRAILER)
+
+
+def land_brought(tx: TenantTransaction, landing: Landing, streams: Sequence[StreamRows], *, covered: bool) -> dict[str, Counts]:
+    """As `land_rows`, of rows that `bring_rows` has brought."""
+    if not any(stream.rows for stream in streams):
+        return {}
+    add_payloads(tx, landing.source_id, [row.payload for stream in streams for row in stream.rows if row.payload])
     counts = _insert_new(tx, landing, streams) or _judge_and_write(tx, landing, streams)
     _remember_keys(tx, landing, streams, covered=covered)
     return counts

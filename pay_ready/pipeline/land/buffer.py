@@ -64,6 +64,12 @@ class Flush:
     all_streams_state: str | None = None  # empty: the one that is stored is over
     covered: bool = True
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the data, about."""
+        packed = sum(len(chunk) for each in self.streams for chunk in each.packed)
+        return packed or sum(len(row.data or b"") for each in self.streams for row in each.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewConfig:

@@ -8,7 +8,7 @@ when the source said COMPLETE and all before that is stored.
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from pay_ready.pipeline.land import states as land_states
 from pay_ready.pipeline.land.begin import BegunRead, begin_read
 from pay_ready.pipeline.land.buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
 from pay_ready.pipeline.land.check import accounted_by_stream, require_all_accounted
-from pay_ready.pipeline.land.commit_queue import Write, committed_behind
+from pay_ready.pipeline.land.commit_queue import Turn, Write, committed_in_turn
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.poison import PoisonLimit
@@ -275,7 +275,7 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         course.before.setdefault(stream, watermark)
     if not begun.streams:
         return
-    commits = committed_behind(partial(_commit, sync, run), partial(_tell, sync, course))
+    commits = committed_in_turn(partial(_commit, sync, run), partial(_tell, sync, course))
     with commits as write, sync.connector(begun.config, begun.catalog, begun.states) as reading:
         lander = _lander(sync, run, begun, write)
         for messages in clock.waited("read", reading.batches()):
@@ -324,14 +324,21 @@ def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
     return Lander(run.source_id, begun.streams, sync.options.limits, write, time.monotonic, has_all_state=begun.has_all_state)
 
 
-def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Written:
-    with sync.findings.clock.measured("write"):
-        return _committed(sync, run, item)
+def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig, await_turn: Turn) -> Written:
+    if isinstance(item, NewConfig):
+        await_turn()
+        return _keep_config(sync, run, item)
+    with ExitStack() as measured:
+
+        def begin() -> None:
+            await_turn()
+            measured.pop_all().close()
+            measured.enter_context(sync.findings.clock.measured("write"))
+
+        return write_flushes(sync.database, sync.tenant, run, item, sync.options.guard, begin)
 
 
-def _committed(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig) -> Written:
-    if not isinstance(item, NewConfig):
-        return write_flushes(sync.database, sync.tenant, run, item, sync.options.guard)
+def _keep_config(sync: Sync, run: Landing, item: NewConfig) -> Written:
     if sync.keyring is None:
         raise SecretError("the source changed its credentials and there is no key to keep them", "set PAY_READY_SECRET_KEY")
     with sync.database.tenant_transaction(sync.tenant, work="batch") as tx:

@@ -1,14 +1,14 @@
 """One flush, one transaction: rows, states, counts and batch numbers become visible together or not at all."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
 from pay_ready.db import landing as rows_of
 from pay_ready.db import leases
-from pay_ready.db.landing import Counts, Landing, LandingRow, Shrink, StreamMove, StreamRows
+from pay_ready.db.landing import Counts, Landing, Shrink, StreamMove, StreamRows
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import PayReadyError
 from pay_ready.failpoints import failpoint
@@ -58,8 +58,17 @@ class Written:
         )
 
 
-def write_flushes(database: Database, tenant: TenantId, run: Landing, flushes: Sequence[Flush], guard: ShrinkGuard) -> Written:
+def write_flushes(
+    database: Database,
+    tenant: TenantId,
+    run: Landing,
+    flushes: Sequence[Flush],
+    guard: ShrinkGuard,
+    await_turn: Callable[[], None] = lambda: None,
+) -> Written:
     """Commit flushes that followed each other, in one transaction.
+
+    Before `await_turn` their rows are brought to the server, where that needs nothing of earlier ones; all else comes after it.
 
     A value that the server refuses after all (we know its limits well, not perfectly) must not stop the source for ever:
     each flush then goes alone, and the rows of the one that is refused again are kept by reference.
@@ -70,25 +79,30 @@ def write_flushes(database: Database, tenant: TenantId, run: Landing, flushes: S
     """
     flush = together(flushes)
     try:
-        return _write(database, tenant, run, flush, guard)
+        return _write(database, tenant, run, flush, guard, await_turn)
     except PayReadyError as error:
         if not str(error.where.get("sqlstate", "")).startswith(_VALUE_REFUSED):
             raise
+    await_turn()  # it may have been refused before
     if len(flushes) > 1:
         return reduce(add, [write_flushes(database, tenant, run, [each], guard) for each in flushes])
     kept = [replace(each, rows=[by_reference(run.source_id, row) for row in each.rows], packed=()) for each in flush.streams]
-    return _write(database, tenant, run, replace(flush, streams=kept), guard)
+    return _write(database, tenant, run, replace(flush, streams=kept), guard, await_turn)
 
 
-def _write(database: Database, tenant: TenantId, run: Landing, flush: Flush, guard: ShrinkGuard) -> Written:
+def _write(database: Database, tenant: TenantId, run: Landing, flush: Flush, guard: ShrinkGuard, await_turn: Callable[[], None]) -> Written:
+    brought = None if any(each.begun and each.begun.plan.is_keyless for each in flush.streams) else _stream_rows(flush)
     with database.tenant_transaction(tenant, work="batch") as tx:
+        if brought:
+            rows_of.bring_rows(tx, brought)
+        await_turn()
         leases.guard(tx, run.lease)
         rows_of.begin_flush(tx)
         land_states.move_states(tx, run, _moves(flush))
         if flush.all_streams_state == "":
             land_states.clear_state(tx, run, ALL_STREAMS)
         failpoint("land.after_states")
-        counts = _land(tx, run, flush)
+        counts = _land(tx, run, flush, brought)
         failpoint("land.after_rows")
         rows_of.quarantine(tx, run, [bad for each in flush.streams for bad in each.refused], CONTRACT_VERSION)
         rows_of.add_counts(tx, run, counts)
@@ -113,29 +127,41 @@ def _moves(flush: Flush) -> list[StreamMove]:
     return moves
 
 
-def _land(tx: TenantTransaction, run: Landing, flush: Flush) -> dict[str, Counts]:
-    wanted = [
+def _land(tx: TenantTransaction, run: Landing, flush: Flush, brought: Sequence[StreamRows] | None) -> dict[str, Counts]:
+    if brought is None:
+        brought = [_numbered(tx, run, rows, each) for rows, each in zip(_stream_rows(flush), _begun(flush), strict=True)]
+        rows_of.bring_rows(tx, brought)
+    landed = rows_of.land_brought(tx, run, brought, covered=flush.covered)
+    counts = {each.stream: each.folded + landed.get(each.stream, Counts()) for each in flush.streams}
+    return {stream: count for stream, count in counts.items() if count != Counts()}
+
+
+def _begun(flush: Flush) -> list[BegunStream]:
+    return [each.begun for each in flush.streams if each.begun]
+
+
+def _stream_rows(flush: Flush) -> list[StreamRows]:
+    """The rows of the streams that were asked for; those of keyless ones have no final keys yet."""
+    return [
         StreamRows(
             stream=each.stream,
             generation=each.begun.generation,
             pass_run=each.begun.pass_run if each.begun.remembers_keys else None,
-            rows=_keyed(tx, run, each.begun, each.rows),
+            rows=each.rows,
             packed=each.packed,
         )
         for each in flush.streams
         if each.begun
     ]
-    landed = rows_of.land_rows(tx, run, wanted, covered=flush.covered)
-    counts = {each.stream: each.folded + landed.get(each.stream, Counts()) for each in flush.streams}
-    return {stream: count for stream, count in counts.items() if count != Counts()}
 
 
-def _keyed(tx: TenantTransaction, run: Landing, begun: BegunStream, rows: Sequence[LandingRow]) -> Sequence[LandingRow]:
-    """The rows with their final keys: those of a keyless stream are numbered on from what this pass has brought."""
-    if not begun.plan.is_keyless or not rows or begun.pass_run is None:
-        return rows
-    digests = {row.record_key.decode() for row in rows}
-    return numbered(rows, rows_of.times_seen(tx, run.source_id, begun.plan.stream, begun.pass_run, sorted(digests)))
+def _numbered(tx: TenantTransaction, run: Landing, brought: StreamRows, begun: BegunStream) -> StreamRows:
+    """Rows with their final keys: those of a keyless stream are numbered on from what this pass has brought."""
+    if not begun.plan.is_keyless or not brought.rows or begun.pass_run is None:
+        return brought
+    digests = {row.record_key.decode() for row in brought.rows}
+    times = rows_of.times_seen(tx, run.source_id, begun.plan.stream, begun.pass_run, sorted(digests))
+    return replace(brought, rows=numbered(brought.rows, times))
 
 
 def _cover(tx: TenantTransaction, run: Landing, flush: Flush) -> None:
