@@ -22,6 +22,9 @@ canonical = _ENCODER.encode
 _UTC = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00:?00)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,1000}(?:\.\d{1,1000})?", re.ASCII)
+# Most cursors are such integers: what stands before the digits, by their number.
+_PLAIN_NUMBERS = 10**18
+_PLAIN_STARTS = tuple(b"np%06d" % (count - 1 + EXPONENT_ZERO) for count in range(19))
 NINES = str.maketrans("0123456789", "9876543210")
 
 
@@ -31,6 +34,9 @@ def cursor_text(value: object) -> bytes:
     Empty when absent. The first letter is the kind: numbers (n) before other text (s) before times (t), so that a cursor
     that once was an epoch and now is a timestamp goes on.
     """
+    if type(value) is int and 0 < value < _PLAIN_NUMBERS:
+        digits = b"%d" % value
+        return _PLAIN_STARTS[len(digits)] + digits.rstrip(b"0")
     if value is None or value == "":
         return b""
     if type(value) is str:

@@ -8,8 +8,8 @@ import pytest
 
 from pay_ready.db.landing import Counts
 from pay_ready.errors import TransientError
-from pay_ready.pipeline.land.buffer import Flush, NewConfig
-from pay_ready.pipeline.land.commit_queue import MOST_WAITING, committed_behind
+from pay_ready.pipeline.land.buffer import Flush, NewConfig, StreamFlush
+from pay_ready.pipeline.land.commit_queue import MOST_WAITING, MOST_WAITING_BYTES, Turn, committed_behind, committed_in_turn
 from pay_ready.pipeline.land.write import Written
 
 
@@ -121,3 +121,81 @@ def test_turns_are_put_back() -> None:
         feed()
     assert within[0] < before
     assert sys.getswitchinterval() == pytest.approx(before)
+
+
+class InTurn:
+    """A commit that makes ready, awaits its turn, and then writes down what it was given; each may be held up or fail."""
+
+    def __init__(self, fails_at: str = "") -> None:
+        self.ready, self.written = list[str](), list[str]()
+        self.let_go = {name: threading.Event() for name in "012"}
+        self.is_ready = {name: threading.Event() for name in "012"}
+        self._fails_at = fails_at
+
+    def __call__(self, items: Sequence[Flush] | NewConfig, await_turn: Turn) -> Written:
+        assert not isinstance(items, NewConfig)
+        name = str(items[0].all_streams_state)[0]
+        self.ready.append(name)
+        self.is_ready[name].set()
+        await_turn()
+        assert self.let_go[name].wait(10)
+        if name == self._fails_at:
+            raise TransientError("away")
+        self.written += [str(each.all_streams_state) for each in items]
+        return Written(counts={"people": Counts(emitted=1)})
+
+
+def of_stream(name: str) -> Flush:
+    """A flush that no other is joined to: its stream ends."""
+    return Flush(streams=[StreamFlush(stream="people", begun=None, is_complete=True)], all_streams_state=name)
+
+
+def test_the_next_makes_ready_while_one_writes() -> None:
+    """One alone, and it writes nothing before its turn."""
+    slow = InTurn()
+    with committed_in_turn(slow, lambda _: None) as write:
+        for name in "012":
+            write(of_stream(name))
+        assert slow.is_ready["1"].wait(10)
+        assert (slow.ready, slow.written) == (["0", "1"], [])
+        for event in slow.let_go.values():
+            event.set()
+    assert slow.written == ["0", "1", "2"]
+
+
+def test_what_is_ready_is_not_committed_after_a_failure() -> None:
+    """The transaction that waits for its turn learns that it has none, and later ones never begin."""
+    slow = InTurn(fails_at="0")
+
+    def feed() -> None:
+        with committed_in_turn(slow, lambda _: None) as write:
+            for name in "012":
+                write(of_stream(name))
+            assert slow.is_ready["1"].wait(10)
+            for event in slow.let_go.values():
+                event.set()
+
+    with pytest.raises(TransientError):
+        feed()
+    assert (slow.ready, slow.written) == (["0", "1"], [])
+
+
+def test_large_flushes_wait_in_small_numbers() -> None:
+    """What waits is bounded in bytes too."""
+    large = Flush(streams=[StreamFlush(stream="people", begun=None, packed=[bytes(MOST_WAITING_BYTES)])])
+    slow, taken = Slow(), list[int]()
+
+    def feed() -> None:
+        with committed_behind(slow, lambda _: None) as write:
+            for number in range(5):
+                write(large)
+                taken.append(number)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    assert slow.entered.wait(10)
+    feeder.join(0.2)
+    assert len(taken) <= 2
+    slow.let_go.set()
+    feeder.join(10)
+    assert [len(items) for items in slow.given if not isinstance(items, NewConfig)] == [1] * 5

@@ -128,12 +128,13 @@ class Lander:
     def take(self, messages: Sequence[Message]) -> None:
         """Take messages in the order of their emission."""
         by_name = self._by_name
+        # Records of one stream come in a row: their place is looked up once.
+        buffered, stream, namespace = None, "", None
         for message in messages:
             if isinstance(message, Record):
-                try:
-                    buffered = by_name[message.namespace, message.stream]
-                except KeyError:
-                    buffered = self._buffered(message.descriptor)
+                if buffered is None or message.stream != stream or message.namespace != namespace:
+                    stream, namespace = message.stream, message.namespace
+                    buffered = by_name.get((namespace, stream)) or self._buffered(message.descriptor)
                 self._take_record(buffered, message)
             else:
                 self._take_other(message)

@@ -25,6 +25,8 @@ MALFORMED, KEY_MISSING, UNEXPECTED = "json.malformed", "key.missing", "stream.un
 CDC_DELETED = ("_ab_cdc_deleted_at",)
 
 _EPOCH_2000_US = 946_684_800_000_000
+# Integers below need no thought to become keys, and most keys are such: see `key_text`.
+_PLAIN_KEYS = 10**18
 _LAST_MS = 253_402_300_799_999  # 9999-12-31
 
 
@@ -85,7 +87,7 @@ def row_maker(source: SourceId, plan: StreamPlan) -> RowMaker:
             if name in value and _is_set(value_at(value, path)):
                 return LandingRow(key, None, digest, cursor, moment, deleted=True)
         if fits and len(text) <= LARGEST_DATA:
-            return LandingRow(key, text, digest, cursor, moment, quality_flags=flags)
+            return LandingRow(key, text, digest, cursor, moment, False, None, flags)  # noqa: FBT003 - by name it takes longer
         return LandingRow(key, None, digest, cursor, moment, payload=payload_of(source, raw), quality_flags=flags)
 
     return make
@@ -141,10 +143,15 @@ def numbered(rows: Sequence[LandingRow], times: dict[str, int]) -> list[LandingR
 def _key_reader(paths: Sequence[FieldPath]) -> Callable[[dict[str, object]], bytes | None]:
     """A function that gives a record's key."""
     readers = [_reader(path) for path in paths]
-    if len(readers) == 1:
-        only = readers[0]
-        return lambda value: key_text([only(value)])
-    return lambda value: key_text([read(value) for read in readers])
+    if len(readers) != 1:
+        return lambda value: key_text([read(value) for read in readers])
+    only = readers[0]
+
+    def read_one(value: dict[str, object]) -> bytes | None:
+        part = only(value)
+        return b"%d" % part if type(part) is int and 0 <= part < _PLAIN_KEYS else key_text([part])
+
+    return read_one
 
 
 def _reader(path: FieldPath) -> Callable[[dict[str, object]], object]:

@@ -12,9 +12,11 @@ import pytest
 
 from pay_ready.db import sources
 from pay_ready.db.destination import open_destination
+from pay_ready.db.destination_rows import Wanted, read_rows
 from pay_ready.db.sources import SourceConfigV1, StreamConfigV1
 from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.sources import landing_read
+from pay_ready.sources.landing_streams import shape_of
 from pay_ready.sources.landing_tables import LandingTables
 from pay_ready.sources.protocol import Message, Record, State
 from tests.airbyte_simulator.destination import SimulatedStream
@@ -295,3 +297,23 @@ def test_states_cover_whole_places(reader: Reader, simulated: SimulatedStream, m
     assert [each and each["raw_id"] for each in reached] == ["3000", None]
     assert [index for index, _ in states] == [3_000, 3_601]
     assert [message.record_count for _, message in states] == [3_000, 600]
+
+
+def test_pages_of_a_table_without_statistics_go_by_its_index(reader: Reader, make_stream: MakeStream) -> None:
+    """A table that was just swapped in has none: its pages are entered by the index on the moment, and none sorts the table."""
+    simulated = make_stream(columns={**COLUMNS, "name": "text"})
+    simulated.run(1, people(1, 600, name="x" * 400), at=moment(0))
+    with psycopg.connect(reader.admin_url) as connection:
+        pages = connection.execute(
+            "select reltuples from pg_class where oid = %s::regclass", [f"{simulated.schema}.{simulated.name}"]
+        ).fetchone()
+        assert pages == (-1,)  # never analyzed
+    with open_destination(reader.admin_url, setting="destination") as destination:
+        (table,) = destination.tables([simulated.schema])
+        shape = shape_of(table_stream(simulated), table)
+        rows = [row for chunk in read_rows(destination, table, Wanted(), shape, page_rows=150) for row in chunk]
+        scans = destination.session.execute(
+            "select seq_scan, idx_scan from pg_stat_xact_user_tables where relid = %s", [table.oid]
+        ).fetchone()
+    assert len(rows) == 600
+    assert scans == (0, 5)  # four full pages, and the one that tells that there is no more
