@@ -87,10 +87,13 @@ def test_a_key_that_comes_again_is_judged(land: Land, scratch: Scratch) -> None:
     land(novelty, people=[row(1, 5), row(2, 5), row(3, 5)])
     found = land(novelty, people=[row(4), row(1, 5), row(2, 4), row(3, 6), row(5, deleted=True)])
     assert found["people"] == Counts(emitted=5, landed=2, unchanged=1, superseded=1, deleted=1)
-    assert not novelty.is_likely(["people"])
     assert [(key, data and data["seq"]) for _, key, data, *_ in standing(scratch)] == [("1", 5), ("2", 5), ("3", 6), ("4", 1), ("5", None)]
     with psycopg.connect(scratch.admin_url) as connection:
         assert connection.execute("select count(*) from pay_ready.landing_batches").fetchone() == (2,)
+    land(novelty, people=[row(6)])
+    assert not novelty.is_likely(["people"])  # it takes more than one by now
+    land(novelty, people=[row(7)])
+    assert novelty.is_likely(["people"])
 
 
 def test_both_ways_come_to_the_same(land: Land, scratch: Scratch) -> None:
