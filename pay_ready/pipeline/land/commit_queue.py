@@ -18,7 +18,7 @@ from pay_ready.pipeline.land.write import Written
 # Flushes, and their bytes, that wait at most, and so the most in one transaction: memory holds three times as many, and the
 # one being made.
 MOST_WAITING = 4
-MOST_WAITING_BYTES = 16 << 20
+MOST_WAITING_BYTES = 8 << 20
 # From so many on that wait, the next transaction makes ready while the last one writes.
 _ENOUGH = 2
 # Seconds for which the interpreter lets one thread run when others wait. Its own 5 ms are longer than most answers of the
