@@ -183,6 +183,11 @@ class Database:
         """Give every connection back."""
         self._pool.close()
 
+    @property
+    def most_connections(self) -> int:
+        """Transactions that may be open at once in this process."""
+        return self._options.max_size + self._options.overflow
+
     def pool_figures(self) -> Mapping[str, int]:
         """Connections and waiters, for doctor and metrics."""
         return self._pool.get_stats()

@@ -51,9 +51,9 @@ def committed_behind(commit: Commit, tell: Callable[[Written], None]) -> Abstrac
     return _committed(lambda item, _: commit(item), tell, threads=1)
 
 
-def committed_in_turn(commit: CommitInTurn, tell: Callable[[Written], None]) -> AbstractContextManager[Write]:
+def committed_in_turn(commit: CommitInTurn, tell: Callable[[Written], None], *, threads: int = 2) -> AbstractContextManager[Write]:
     """As `committed_behind`, with two threads: `commit` must call the turn that it is given before it does what needs order."""
-    return _committed(commit, tell, threads=2)
+    return _committed(commit, tell, threads=threads)
 
 
 class _Line:

@@ -47,6 +47,7 @@ from pay_ready.sources.ranges import RecordRange
 log = structlog.get_logger()
 
 _MOST_REMARKS = 20
+_ENOUGH_CONNECTIONS = 3
 POISON_HINT = "the run was stopped, what is committed stays; look: pay-ready quarantine list; mend mapping or source and run again"
 
 
@@ -275,7 +276,9 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         course.before.setdefault(stream, watermark)
     if not begun.streams:
         return
-    commits = committed_in_turn(partial(_commit, sync, run), partial(_tell, sync, course))
+    # A pool too small for two transactions and the lease's renewal writes one after the other.
+    threads = 2 if sync.database.most_connections >= _ENOUGH_CONNECTIONS else 1
+    commits = committed_in_turn(partial(_commit, sync, run), partial(_tell, sync, course), threads=threads)
     with commits as write, sync.connector(begun.config, begun.catalog, begun.states) as reading:
         lander = _lander(sync, run, begun, write)
         for messages in clock.waited("read", reading.batches()):
