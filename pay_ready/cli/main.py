@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pay_ready.cli import airbyte, backfill, connectors, demo, entities, keys, quarantine, run, runs, server, sources, tenants
+from pay_ready.cli import airbyte, backfill, connectors, demo, entities, evaluate, keys, quarantine, run, runs, server, sources, tenants
 from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("backfill")(backfill.backfill)
+app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(server.doctor)
 app.command("migrate")(server.migrate)
 app.command("people")(entities.people)

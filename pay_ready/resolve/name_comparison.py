@@ -16,12 +16,12 @@ _TITLES = frozenset([
     "mr", "mrs", "ms", "miss", "dr", "prof", "sir", "herr", "frau", "dipl", "ing", "jr", "sr", "ii", "iii", "iv", "phd", "md", "mba",
     "esq",
 ])  # fmt: skip
-_LEGAL_FORMS = frozenset([
+LEGAL_FORMS = frozenset([
     "inc", "incorporated", "llc", "llp", "lp", "ltd", "limited", "corp", "corporation", "co", "company", "plc", "gmbh", "mbh", "ag",
     "kg", "ohg", "ug", "se", "sa", "sas", "sarl", "sl", "srl", "spa", "bv", "nv", "oy", "oyj", "ab", "as", "asa", "aps", "pty", "pte",
     "pvt", "kk", "sro", "spzoo", "zrt", "kft", "doo", "eood", "lda", "ltda", "cv",
 ])  # fmt: skip
-_ABBREVIATIONS: Mapping[str, str] = {
+ABBREVIATIONS: Mapping[str, str] = {
     "mfg": "manufacturing", "intl": "international", "tech": "technologies", "technology": "technologies", "svcs": "services",
     "svc": "services", "service": "services", "mgmt": "management", "grp": "group", "sys": "systems", "system": "systems",
     "solution": "solutions", "assoc": "associates", "bros": "brothers", "univ": "university", "natl": "national", "and": "",
@@ -216,8 +216,8 @@ def company_name(text: str) -> CompanyName | None:
     """The comparable name; None when nothing is left of it."""
     # Dotted forms (L.L.C., S.A.) are one word.
     words = folded(re.sub(r"\b(?:\w\.){2,}", lambda dotted: dotted[0].replace(".", ""), text)).split()
-    kept = [word for word in words if word not in _LEGAL_FORMS] or words
-    spelled = [_ABBREVIATIONS.get(word, word) for word in kept]
+    kept = [word for word in words if word not in LEGAL_FORMS] or words
+    spelled = [ABBREVIATIONS.get(word, word) for word in kept]
     named = tuple(word for word in spelled if word) or tuple(kept)
     return CompanyName(named) if named else None
 

@@ -1,0 +1,141 @@
+"""Which pairs are worth comparing: records that share a key of some rule, each pair once.
+
+A block larger than its rule's cap is compared in a sorted window or left out, and reported; its records stay reachable through
+other rules. Whether a block is hot depends on its present size alone, so that increments and a full run agree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pay_ready.resolve.linkage.columns import Keys, Rows, distinct
+
+_CODES_AT_ONCE = 40_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRule:
+    """One rule: record `rows[i]` (every record, if None) holds key `keys[i]`, -1 for none.
+
+    Of a block above `cap` records only those are compared that are at most `window` apart when sorted by `order`: the sorted
+    neighbourhood (Hernandez and Stolfo 1995).
+    """
+
+    name: str
+    keys: Keys
+    cap: int
+    rows: Rows | None = None
+    window: int = 0
+    order: Keys | None = None  # by record: what neighbours in a window have in common
+    extra: bool = False  # hot blocks of a rule that only adds to others are no loss, and not reported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotBlocks:
+    """What a rule's cap left out."""
+
+    rule: str
+    blocks: int
+    records: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Pairs of rows, `left < right`, sorted, each once."""
+
+    left: Rows
+    right: Rows
+    hot: tuple[HotBlocks, ...]
+    by_rule: dict[str, int]  # pairs of each rule, before those of several rules are counted once
+
+
+def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
+    """The pairs of all rules together."""
+    codes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    hot: list[HotBlocks] = []
+    by_rule: dict[str, int] = {}
+    for rule in rules:
+        rows, starts, sizes = _blocks(rule)
+        large = sizes > rule.cap
+        if large.any():
+            held = sizes[large]
+            near = _pairs_near(rows, starts[large], held, rule, records)
+            codes.append(near)
+            by_rule[rule.name] = by_rule.get(rule.name, 0) + len(near)
+            lost = int((held * (held - 1) // 2).sum()) - len(near)
+            if not rule.extra:
+                hot.append(HotBlocks(rule=rule.name, blocks=len(held), records=int(held.sum()), pairs=lost))
+        usable = (sizes > 1) & ~large
+        within = _pairs_within(rows, starts[usable], sizes[usable], records)
+        by_rule[rule.name] = by_rule.get(rule.name, 0) + len(within)
+        codes.append(within)
+        if sum(map(len, codes)) > _CODES_AT_ONCE:
+            codes = [distinct(np.concatenate(codes))]
+    found = distinct(np.concatenate(codes))
+    return Candidates(left=found // max(records, 1), right=found % max(records, 1), hot=tuple(hot), by_rule=by_rule)
+
+
+def _blocks(rule: BlockRule) -> tuple[Rows, Rows, Rows]:
+    """Rows grouped by key, each row once per key, ascending; start and size of every block."""
+    held = np.flatnonzero(rule.keys >= 0)
+    rows = held if rule.rows is None else rule.rows[held]
+    if not len(rows):
+        return rows, rows, rows
+    # Key and row in one number: sorting numbers is many times faster than sorting positions. Keys of more bits than are left are cut;
+    # two that fall together cost a few comparisons more, and are the same ones every time.
+    bits = int(rows.max()).bit_length()
+    packed = (rule.keys[held] & ((1 << (63 - bits)) - 1)) << bits | rows
+    packed.sort()
+    if rule.rows is not None:
+        packed = packed[np.concatenate(([True], packed[1:] != packed[:-1]))]
+    keys = packed >> bits
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    return packed & ((1 << bits) - 1), starts, np.diff(np.append(starts, len(keys)))
+
+
+def _pairs_within(rows: Rows, starts: Rows, sizes: Rows, records: int) -> NDArray[np.int64]:
+    """Every pair of each block as left * records + right; rows ascend within a block."""
+    member = np.repeat(starts, sizes) + counted(sizes)
+    partners = np.repeat(starts + sizes, sizes) - member - 1
+    codes: NDArray[np.int64] = np.repeat(rows[member], partners) * records + rows[np.repeat(member, partners) + 1 + counted(partners)]
+    return codes
+
+
+def _pairs_near(rows: Rows, starts: Rows, sizes: Rows, rule: BlockRule, records: int) -> NDArray[np.int64]:
+    """Pairs of each block that are at most the rule's window apart."""
+    if not rule.window:
+        return np.empty(0, dtype=np.int64)
+    member = rows[np.repeat(starts, sizes) + counted(sizes)]
+    block = np.repeat(np.arange(len(starts)), sizes)
+    order = np.lexsort((member, member if rule.order is None else rule.order[member], block))
+    member, block = member[order], block[order]
+    found = []
+    for step in range(1, rule.window + 1):
+        first, second = member[:-step], member[step:]
+        same = block[:-step] == block[step:]
+        found.append(np.minimum(first, second)[same] * records + np.maximum(first, second)[same])
+    return np.concatenate(found)
+
+
+def counted(lengths: Rows) -> Rows:
+    """0, 1, ... within each run of the given lengths."""
+    ends = np.cumsum(lengths)
+    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+
+
+def joined_rule(name: str, parts: Sequence[Keys], cap: int, window: int = 0, order: Keys | None = None) -> BlockRule:
+    """Several keys by record as one rule."""
+    rows = np.tile(np.arange(len(parts[0])), len(parts))
+    return BlockRule(name=name, keys=np.concatenate(parts), cap=cap, rows=rows, window=window, order=order)
+
+
+def pairs_inside(labels: NDArray[np.int64], largest: int) -> tuple[Rows, Rows]:
+    """Every pair of records of one cluster, of clusters up to a size."""
+    rule = BlockRule(name="cluster", keys=labels.astype(np.int64), cap=largest)
+    rows, starts, sizes = _blocks(rule)
+    usable = (sizes > 1) & (sizes <= largest)
+    codes = _pairs_within(rows, starts[usable], sizes[usable], len(labels))
+    return codes // max(len(labels), 1), codes % max(len(labels), 1)

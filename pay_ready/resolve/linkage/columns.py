@@ -1,0 +1,150 @@
+"""A field of all records as small integers: equal values share one, and work on text is done once per distinct value."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pay_ready.resolve.normalize import fold
+
+Ids = NDArray[np.int32]
+Rows = NDArray[np.int64]
+Keys = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Texts: TypeAlias = Any  # an Arrow array of strings, null where there is none; pyarrow has no types
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`ids[row]` is the position of the record's value in `values` (strings, each once), -1 where it has none."""
+
+    ids: Ids
+    values: Texts
+
+    def holders(self) -> NDArray[np.int64]:
+        """Records that hold each value."""
+        return np.bincount(self.ids[self.ids >= 0], minlength=len(self.values)).astype(np.int64)
+
+    def mapped(self, function: Callable[[Texts], Texts]) -> "Column":
+        """The column of a function of the values, computed once per value; null and "" are no value."""
+        return renumbered(self.ids, function(self.values))
+
+    def at(self, rows: Rows) -> Ids:
+        """The ids of some records."""
+        taken: Ids = self.ids[rows]
+        return taken
+
+    def chance_shares(self) -> NDArray[np.float64]:
+        """By value: the share of other records that hold it, as one of two that agree sees it: (holders - 1) / records with a value."""
+        holders = self.holders()
+        shares: NDArray[np.float64] = np.maximum(holders - 1, 1) / max(int(holders.sum()), 1)
+        return shares
+
+    @property
+    def filled(self) -> int:
+        """Records that have a value."""
+        return int(np.count_nonzero(self.ids >= 0))
+
+
+def no_column(records: int) -> Column:
+    """A field that no record has."""
+    return Column(np.full(records, -1, dtype=np.int32), pa.array([], pa.string()))
+
+
+def column_of(array: pa.Array | pa.ChunkedArray) -> Column:
+    """The column of an Arrow array of strings or of anything that casts to them."""
+    chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.dictionary_decode()
+    encoded = (chunk if pa.types.is_string(chunk.type) else chunk.cast(pa.string())).dictionary_encode()
+    ids = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    return Column(ids, encoded.dictionary)
+
+
+def renumbered(ids: Ids, texts: Texts) -> Column:
+    """The column whose value at `row` is `texts[ids[row]]`; equal texts get one number."""
+    inner = column_of(pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts))
+    return Column(translated(ids, inner.ids), inner.values)
+
+
+def translated(ids: Ids, numbers: NDArray[np.int32] | Sequence[int]) -> Ids:
+    """`numbers[ids]`, -1 staying -1."""
+    return np.append(np.asarray(numbers, dtype=np.int32), np.int32(-1))[ids]
+
+
+def first_of(*columns: pa.Array) -> pa.Array:
+    """By row the first value that is there; "" is none."""
+    return pc.coalesce(*(pc.if_else(pc.equal(each, ""), pa.scalar(None, pa.string()), each) for each in columns))
+
+
+def folded(texts: Texts) -> Texts:
+    """Lower case, without accents, in ASCII letters where a Latin letter has one."""
+    low = pc.utf8_lower(texts)
+    plain = pc.string_is_ascii(texts).fill_null(fill_value=True).to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(~plain)
+    if not len(odd):
+        return low
+    spelled = [fold(text) for text in texts.take(pa.array(odd)).to_pylist()]
+    return pc.replace_with_mask(low, pa.array(~plain), pa.array(spelled, pa.string()))
+
+
+def replaced(texts: Texts, pattern: str, replacement: str) -> Texts:
+    """Every match of an RE2 pattern replaced."""
+    return pc.replace_substring_regex(texts, pattern, replacement)
+
+
+def words_of(texts: Texts) -> Texts:
+    """Folded words with one blank between them; apostrophes vanish, everything else that is no letter or digit parts words."""
+    bare = replaced(folded(texts), r"['’`´]", "")
+    return pc.utf8_trim(replaced(bare, r"[^\p{L}\p{N}]+", " "), " ")
+
+
+def lengths(texts: Texts) -> NDArray[np.int32]:
+    """Letters of each text."""
+    counted: NDArray[np.int32] = pc.utf8_length(texts).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
+    return counted
+
+
+def mask_of(array: pa.Array) -> Mask:
+    """An Arrow mask as numpy; null is False."""
+    mask: Mask = array.fill_null(fill_value=False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def is_one_of(texts: Texts, words: Sequence[str]) -> Mask:
+    """Which texts are among the words."""
+    return mask_of(pc.is_in(texts, pa.array(words, pa.string())))
+
+
+def key_of(*columns: NDArray[np.int32] | NDArray[np.int64]) -> Keys:
+    """One 63-bit key for the values of several columns; -1 where any of them is missing. The same on every machine."""
+    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    missing = np.zeros(len(columns[0]), dtype=np.bool_)
+    for column in columns:
+        missing |= column < 0
+        # splitmix64 (Steele, Lea, Flood 2014): multiply and shift until every bit of the input reaches every bit of the key.
+        mixed = (mixed ^ (column.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(29)
+    keys = (mixed >> np.uint64(1)).astype(np.int64)
+    keys[missing] = -1
+    return keys
+
+
+def by_distinct_pair(left: Ids, right: Ids, size: int, grade: Callable[[Ids, Ids], NDArray[np.generic]]) -> NDArray[np.generic]:
+    """A grade of each pair of values (all >= 0, below `size`), computed once for every unordered pair that occurs."""
+    low, high = np.minimum(left, right).astype(np.int64), np.maximum(left, right)
+    together = low * max(size, 1) + high
+    codes = distinct(together)
+    positions = np.searchsorted(codes, together)
+    first, second = (codes // max(size, 1)).astype(np.int32), (codes % max(size, 1)).astype(np.int32)
+    return grade(first, second)[positions]
+
+
+def distinct(numbers: Keys) -> Keys:
+    """The numbers sorted, each once: by sorting, which is faster here than by hashing."""
+    ordered = np.sort(numbers)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered

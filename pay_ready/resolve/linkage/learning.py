@@ -1,0 +1,265 @@
+"""A model from the data itself: how often each level comes about by chance, how often among matches, and what that weighs.
+
+Fellegi and Sunter, "A Theory for Record Linkage", JASA 64 (1969): evidence adds up as log2(m / u). Chance (u) is counted on pairs
+drawn at random; the shares among matches (m) and the odds that two records match come from expectation maximisation over the
+candidate pairs with u held fixed (Winkler, "Using the EM Algorithm for Weight Computation", 1988). What is believed beforehand counts as
+pseudo-observations, so that few records do not swing it. Values weigh by how common they are (Winkler 1989, frequency-based matching).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pay_ready.resolve.linkage.blocks import BlockRule, Candidates
+from pay_ready.resolve.linkage.columns import Ids, Mask, Rows
+from pay_ready.resolve.linkage.evidence import Compared, Comparison
+
+Bits = NDArray[np.float64]
+
+_RANDOM_PAIRS, _NEIGHBOUR_PAIRS, _TRAINING_PAIRS = 250_000, 60_000, 400_000
+_ROUNDS, _SETTLED = 40, 1e-4
+_PSEUDO_PAIRS = 50.0
+_RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
+_LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
+_SMALLEST_SHARE = 1e-12
+_SEED = 20_261_125
+
+
+class Records(Protocol):
+    """The records of one entity type, ready to be compared."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]: ...
+
+    def compare(self, left: Rows, right: Rows) -> Mapping[str, Compared]:
+        """All comparisons of some pairs."""
+        ...
+
+    def rules(self) -> list[BlockRule]:
+        """Blocking rules."""
+        ...
+
+    def contexts(self) -> Mapping[str, Ids]:
+        """Values that make records neighbours (an employer, a postcode): two neighbours agree on more than chance has it."""
+        ...
+
+    def differ(self, compared: Mapping[str, Compared]) -> Mask:
+        """Pairs whose names say that they are two."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
+    """How often each level of a comparison comes about between two records that do not match."""
+
+    shares: NDArray[np.float64]  # by level
+    rarity_bits: NDArray[np.float64]  # by level: mean log2 share of the values that agree
+    in_context: Mapping[str, NDArray[np.float64]]  # context -> by level, between neighbours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearntModel:
+    """What decides about the pairs of one entity type."""
+
+    prior_bits: float  # log2 of the odds that two records drawn at random match
+    matches: Mapping[str, NDArray[np.float64]]  # comparison -> share by level among matches
+    chances: Mapping[str, Chances]
+    rounds: int  # of expectation maximisation; 0 when it fell back to the prior
+    training_pairs: int
+    fallback: str | None  # why nothing was learnt
+
+
+def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compared]) -> LearntModel:
+    """Train on the candidate pairs; never fails: what the data cannot tell is taken from the comparisons' prior."""
+    chances = chances_of(records)
+    shipped = {each.name: np.array(each.matches) for each in records.comparisons}
+    possible = max(records.size * (records.size - 1) / 2, 1.0)
+    pairs = len(candidates.left)
+    odds = min(0.5 * records.size / possible, 0.4)
+    if not pairs:
+        return LearntModel(
+            prior_bits=_bits(odds), matches=shipped, chances=chances, rounds=0, training_pairs=0, fallback="no two records share a key"
+        )
+    chosen = _sample(pairs, _TRAINING_PAIRS)
+    scale = pairs / len(chosen)
+    context = {name: _same(ids, candidates.left[chosen], candidates.right[chosen]) for name, ids in records.contexts().items()}
+    part = {name: Compared(each.levels[chosen], each.shares[chosen]) for name, each in compared.items()}
+    by_chance = {each.name: chance_bits(each, part[each.name], chances[each.name], context) for each in records.comparisons}
+    matches, rounds, settled = dict(shipped), 0, False
+    while rounds < _ROUNDS and not settled:
+        rounds += 1
+        bits = np.full(len(chosen), _bits(odds))
+        for each in records.comparisons:
+            bits += evidence_bits(part[each.name], matches[each.name], by_chance[each.name])
+        weights = probability(bits)
+        for each in records.comparisons:
+            matches[each.name] = _matches(each, part[each.name], weights * scale)
+        found = min(max(float(weights.sum()) * scale / possible, 0.5 / possible), 0.5)
+        settled = abs(np.log(found / odds)) < _SETTLED
+        odds = found
+    return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(chosen), fallback=None)
+
+
+def _matches(comparison: Comparison, compared: Compared, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts = np.bincount(compared.levels, weights=weights, minlength=len(comparison.levels))[: len(comparison.levels)]
+    counts[0] = 0.0
+    prior = np.array(comparison.matches)
+    blended = counts + prior * (_PSEUDO_PAIRS + comparison.prior_strength * counts.sum())
+    shares: NDArray[np.float64] = blended / blended.sum()
+    return shares
+
+
+def chances_of(records: Records) -> dict[str, Chances]:
+    """u of every level: between records drawn at random, and between neighbours of each context."""
+    left, right = _random_pairs(records.size)
+    compared = records.compare(left, right)
+    neighbours = {name: _neighbour_chances(records, ids) for name, ids in records.contexts().items()}
+    found: dict[str, Chances] = {}
+    for each in records.comparisons:
+        drawn = compared[each.name]
+        shares = _level_shares(each, drawn.levels)
+        for level, mirrored in each.mirrors.items():
+            shares[each.levels.index(level)] = shares[each.levels.index(mirrored)]
+        context = {
+            name: by_name[each.name]
+            for name, by_name in neighbours.items()
+            if by_name is not None and name != each.name and each.circumstance
+        }
+        for by_level in context.values():
+            for level, mirrored in each.mirrors.items():
+                by_level[each.levels.index(level)] = max(by_level[each.levels.index(level)], by_level[each.levels.index(mirrored)])
+        found[each.name] = Chances(shares=shares, rarity_bits=_rarity(each, drawn), in_context=context)
+    return found
+
+
+def _level_shares(comparison: Comparison, levels: NDArray[np.int8]) -> NDArray[np.float64]:
+    counts = np.bincount(levels, minlength=len(comparison.levels)).astype(np.float64)
+    counts[0] = 0.0
+    smoothed = counts + 0.5 * (np.arange(len(counts)) > 0)
+    shares: NDArray[np.float64] = smoothed / max(smoothed.sum(), 1.0)
+    return shares
+
+
+def _rarity(comparison: Comparison, drawn: Compared) -> NDArray[np.float64]:
+    held = [drawn.shares[drawn.levels == code] for code in range(len(comparison.levels))]
+    return np.array([np.log2(max(float(each.mean()), _SMALLEST_SHARE)) if len(each) else -10.0 for each in held])
+
+
+def _random_pairs(size: int) -> tuple[Rows, Rows]:
+    if size < 2:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    generator = np.random.default_rng(_SEED)
+    left = generator.integers(0, size, _RANDOM_PAIRS)
+    right = generator.integers(0, size - 1, _RANDOM_PAIRS)
+    right += right >= left
+    return left, right
+
+
+def _neighbour_chances(records: Records, ids: Ids) -> dict[str, NDArray[np.float64]] | None:
+    """By comparison the level shares between neighbours of different names; None where neighbours are mostly the same person or few."""
+    order = np.argsort(ids, kind="stable")
+    order = order[ids[order] >= 0]
+    steps = [(order[:-step], order[step:]) for step in (1, 2, 5, 11) if len(order) > step]
+    if not steps:
+        return None
+    left, right = np.concatenate([pair[0] for pair in steps]), np.concatenate([pair[1] for pair in steps])
+    near = ids[left] == ids[right]
+    left, right = left[near], right[near]
+    chosen = _sample(len(left), _NEIGHBOUR_PAIRS)
+    compared = records.compare(left[chosen], right[chosen])
+    others = records.differ(compared)
+    if np.count_nonzero(others) < max(_LEAST_NEIGHBOURS, _MOSTLY_OTHERS * len(chosen)):
+        return None
+    return {each.name: _level_shares(each, compared[each.name].levels[others]) for each in records.comparisons}
+
+
+def _sample(size: int, wanted: int) -> NDArray[np.int64]:
+    if size <= wanted:
+        return np.arange(size)
+    chosen: NDArray[np.int64] = np.sort(np.random.default_rng(_SEED).choice(size, wanted, replace=False))
+    return chosen
+
+
+def _same(ids: Ids, left: Rows, right: Rows) -> Mask:
+    same: Mask = (ids[left] >= 0) & (ids[left] == ids[right])
+    return same
+
+
+def chance_bits(comparison: Comparison, compared: Compared, chances: Chances, context: Mapping[str, Mask]) -> Bits:
+    """log2 u of each pair's level, by the value that agrees, and at least what neighbours have in common."""
+    levels = compared.levels
+    by_level = np.log2(np.maximum(chances.shares, _SMALLEST_SHARE))
+    bits = by_level[levels]
+    for code, level in enumerate(comparison.levels):
+        if level in comparison.by_value:
+            held = levels == code
+            bits[held] = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE))
+        elif level in comparison.by_rarity:
+            held = levels == code
+            rarity = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) - chances.rarity_bits[code]
+            bits[held] += np.clip(rarity, _RARER, _COMMONER)
+    for name, neighbours in context.items():
+        shares = chances.in_context.get(name)
+        if shares is not None and neighbours.any():
+            np.maximum(bits, np.log2(np.maximum(shares, _SMALLEST_SHARE))[levels], out=bits, where=neighbours)
+    bits[levels == 0] = 0.0
+    return bits
+
+
+def evidence_bits(compared: Compared, matches: NDArray[np.float64], by_chance: Bits) -> Bits:
+    """log2(m / u) of each pair; null says nothing."""
+    bits: Bits = np.log2(np.maximum(matches, _SMALLEST_SHARE))[compared.levels] - by_chance
+    bits[compared.levels == 0] = 0.0
+    return bits
+
+
+def probability(bits: Bits) -> NDArray[np.float64]:
+    """The probability that odds of 2^bits stand for."""
+    likely: NDArray[np.float64] = 1.0 / (1.0 + np.exp2(-np.clip(bits, -60.0, 60.0)))
+    return likely
+
+
+def _bits(probability_of: float) -> float:
+    return float(np.log2(probability_of / (1.0 - probability_of)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """The evidence of each pair in thousandths of a bit: by comparison, and together with the prior."""
+
+    total: NDArray[np.int64]
+    by_comparison: Mapping[str, NDArray[np.int32]]
+    contradiction: NDArray[np.int64]  # what speaks against one person or company, <= 0
+
+
+def weigh(records: Records, left: Rows, right: Rows, compared: Mapping[str, Compared], model: LearntModel) -> Weighed:
+    """The evidence of pairs under a model, rounded to whole millibits so that every machine and order adds up the same."""
+    context = {name: _same(ids, left, right) for name, ids in records.contexts().items()}
+    total = np.full(len(left), round(model.prior_bits * 1_000), dtype=np.int64)
+    contradiction = np.zeros(len(left), dtype=np.int64)
+    by_comparison: dict[str, NDArray[np.int32]] = {}
+    for each in records.comparisons:
+        by_chance = chance_bits(each, compared[each.name], model.chances[each.name], context)
+        bits = evidence_bits(compared[each.name], model.matches[each.name], by_chance)
+        millibits = np.rint(bits * 1_000).astype(np.int32)
+        by_comparison[each.name] = millibits
+        total += millibits
+        if each.contradicts:
+            contradiction += np.minimum(millibits, 0)
+    return Weighed(total=total, by_comparison=by_comparison, contradiction=contradiction)
+
+
+def level_table(records: Records, model: LearntModel) -> Sequence[tuple[str, str, float, float, float]]:
+    """The model as rows: comparison, level, share among matches, share by chance, bits."""
+    rows = []
+    for each in records.comparisons:
+        for code, level in enumerate(each.levels[1:], start=1):
+            m, u = float(model.matches[each.name][code]), float(model.chances[each.name].shares[code])
+            rows.append((each.name, level, m, u, float(np.log2(max(m, _SMALLEST_SHARE) / max(u, _SMALLEST_SHARE)))))
+    return rows

@@ -1,0 +1,235 @@
+"""Person names as words: given, middle and family, and how the names of two records are related."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pay_ready.resolve.linkage.columns import (
+    Column,
+    Ids,
+    Keys,
+    Mask,
+    Rows,
+    Texts,
+    column_of,
+    is_one_of,
+    key_of,
+    mask_of,
+    renumbered,
+    replaced,
+    words_of,
+)
+from pay_ready.resolve.linkage.words import Relation, Words, flattened, relations, words_from
+
+_TITLES = [
+    "mr", "mrs", "ms", "miss", "mx", "dr", "dott", "dra", "prof", "professor", "sir", "dame", "rev", "fr", "hon", "sr", "sra", "mme",
+    "mlle", "herr", "frau", "ing", "dipl", "mag", "jr", "ii", "iii", "iv", "phd", "md", "mba", "cpa", "esq", "dds", "jd", "pe", "cfa",
+    "msc", "bsc", "baron", "baronet", "lord", "lady", "earl", "viscount", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th",
+    "10th", "of",
+]  # fmt: skip
+_PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of all records, as numbers of words; -1 where a part is missing."""
+
+    words: Words
+    given: Ids
+    family: Ids
+    second_family: Ids  # the word before the family name, if it is more than an initial
+    middle: Ids  # number of the initial of the second of three words
+
+    def canonical(self) -> Ids:
+        """By record: the number of its given name, the same for all its nicknames."""
+        return np.append(self.words.canonical, np.int32(-1))[self.given]
+
+    def full_keys(self) -> Keys:
+        """By record: a key of given and family name in either order; -1 where one is missing."""
+        given, family = self.canonical(), self.family
+        return key_of(np.minimum(given, family), np.maximum(given, family))
+
+    def heads(self, part: Ids) -> Ids:
+        """By record: the number of the first three letters of one of its words."""
+        return np.append(self.words.heads, np.int32(-1))[part]
+
+
+def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Sequence[frozenset[str]]) -> Names:
+    """Names from what the source tells apart, else from the full name ("Last, First" too).
+
+    Args:
+        full, given, family: Strings by record, null where there is none.
+        nicknames: Groups of given names that one person may use, folded.
+    """
+    both = column_of(pc.binary_join_element_wise(given, family, " ")).mapped(_without_mere_titles)
+    parts = pc.coalesce(both.values.take(pa.array(both.ids, mask=both.ids < 0)), full, given, family)
+    ids, texts = _encoded(parts)
+    comma = pc.match_substring(texts, ",")
+    turned = pc.replace_with_mask(texts, comma, replaced(texts.filter(comma), r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1"))
+    plain = words_of(replaced(turned, r"[-‐‑–]", ""))
+    joined = replaced(replaced(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
+    names = _parsed(renumbered(ids, joined), nicknames)
+    # A family name alone is no given name.
+    alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
+    if not alone.any():
+        return names
+    last = np.where(names.family >= 0, names.family, names.given)
+    return replace(
+        names, given=np.where(alone, -1, names.given).astype(np.int32), family=np.where(alone, last, names.family).astype(np.int32)
+    )
+
+
+def _without_mere_titles(texts: Texts) -> Texts:
+    """ "Sir Baronet" is no name: the full name may say more."""
+    mere = pc.match_substring_regex(words_of(texts), rf"^(?:(?:{'|'.join(_TITLES)})(?: |$))+$")
+    return pc.if_else(mere, pa.scalar(None, pa.string()), texts)
+
+
+def _encoded(texts: pa.Array) -> tuple[Ids, Texts]:
+    dictionary = texts.dictionary_encode()
+    return dictionary.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32), dictionary.dictionary
+
+
+def _parsed(column: Column, nicknames: Sequence[frozenset[str]]) -> Names:
+    row, numbers, texts = flattened(column.values)
+    names = len(column.values)
+    words = words_from(texts, np.bincount(numbers, minlength=len(texts)), nicknames)
+    kept = ~is_one_of(texts, _TITLES)[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
+    row, numbers = row[kept], numbers[kept]
+    counts = np.bincount(row, minlength=names)
+    starts = np.cumsum(counts) - counts
+    padded = np.append(numbers, np.int32(-1))
+
+    def word(position: NDArray[np.int64], where: Mask) -> Ids:
+        return np.where(where, padded[np.where(where, position, len(numbers))], -1).astype(np.int32)
+
+    second = word(starts + 1, counts > 2)
+    before_last = word(starts + counts - 2, counts > 2)
+    initials = np.append(words.initials, np.int32(-1))
+    long = np.append(words.lengths, 0)[before_last] > 1
+    ids = column.ids
+
+    def by_record(part: Ids) -> Ids:
+        return np.append(part, np.int32(-1))[ids]
+
+    return Names(
+        words=words,
+        given=by_record(word(starts, counts > 0)),
+        family=by_record(word(starts + counts - 1, counts > 1)),
+        second_family=by_record(np.where(long, before_last, -1).astype(np.int32)),
+        middle=by_record(initials[second].astype(np.int32)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedNames:
+    """How the names of each pair are related, the parts taken in the order in which they agree best."""
+
+    given: NDArray[np.int8]
+    family: NDArray[np.int8]
+    middle: NDArray[np.int8]  # 0 unknown, 1 another, 2 the same
+    given_share: NDArray[np.float64]  # share of records that hold the (more frequent) given name
+    family_share: NDArray[np.float64]
+
+    @property
+    def differ(self) -> Mask:
+        """Neither part says that it is one person."""
+        disagree: Mask = (self.given <= Relation.DIFFER) & (self.family <= Relation.DIFFER)
+        return disagree
+
+    @property
+    def some_part(self) -> Mask:
+        """A part of the name agrees."""
+        agree: Mask = (self.given >= Relation.SIMILAR) | (self.family >= Relation.SIMILAR)
+        return agree
+
+
+@dataclass(frozen=True, slots=True)
+class NameFrequencies:
+    """How common each word is as given and as family name, and each initial: shares of the records that have one."""
+
+    given: NDArray[np.float64]
+    family: NDArray[np.float64]
+    initial: NDArray[np.float64]
+
+
+def name_frequencies(names: Names) -> NameFrequencies:
+    """Shares among all records; one more holder than there are for a word that nobody has."""
+    size = len(names.words.texts)
+    given, family = names.given[names.given >= 0], names.family[names.family >= 0]
+    initials = names.words.initials[given] if size else given
+    letters = int(names.words.initials.max(initial=0)) + 1
+    return NameFrequencies(
+        np.maximum(np.append(np.bincount(given, minlength=size), 1) - 1, 1) / max(len(given), 1),
+        np.maximum(np.append(np.bincount(family, minlength=size), 1) - 1, 1) / max(len(family), 1),
+        np.append(np.bincount(initials, minlength=letters), 1) / max(len(given), 1),
+    )
+
+
+def compare_names(names: Names, frequencies: NameFrequencies, left: Rows, right: Rows, similar_from: float) -> ComparedNames:
+    """Relations of given and family name; crosswise where the parts only agree so ("Smith John")."""
+    words = names.words
+    given = relations(words, names.given[left], names.given[right], similar_from)
+    family = relations(words, names.family[left], names.family[right], similar_from)
+    given_share = np.maximum(frequencies.given[names.given[left]], frequencies.given[names.given[right]])
+    family_share = np.maximum(frequencies.family[names.family[left]], frequencies.family[names.family[right]])
+    crossed = np.flatnonzero((given <= Relation.DIFFER) & (family <= Relation.DIFFER))
+    first = relations(words, names.given[left[crossed]], names.family[right[crossed]], similar_from)
+    second = relations(words, names.family[left[crossed]], names.given[right[crossed]], similar_from)
+    # Initials do not show an order.
+    turned = ((first >= Relation.SIMILAR) & (second >= Relation.INITIAL)) | ((first >= Relation.INITIAL) & (second >= Relation.SIMILAR))
+    at, one, other = crossed[turned], first[turned], second[turned]
+    as_either = np.maximum(frequencies.given, frequencies.family)
+    one_share = np.maximum(as_either[names.given[left[at]]], as_either[names.family[right[at]]])
+    other_share = np.maximum(as_either[names.family[left[at]]], as_either[names.given[right[at]]])
+    # An initial that crosses is the given name's; which of two words is the family name no one can tell, and nothing hangs on it.
+    swap = other == Relation.INITIAL
+    given[at], family[at] = np.where(swap, other, one), np.where(swap, one, other)
+    given_share[at], family_share[at] = np.where(swap, other_share, one_share), np.where(swap, one_share, other_share)
+    _cross_single(names, frequencies, (given, family), (given_share, family_share), (left, right), similar_from)
+    initial = given == Relation.INITIAL
+    letters = words.initials[names.given[left[initial]]] if initial.any() else np.empty(0, dtype=np.int32)
+    given_share[initial] = frequencies.initial[letters]
+    _join_compounds(names, family, left, right)
+    middle = ((names.middle[left] >= 0) & (names.middle[right] >= 0)).astype(np.int8)
+    middle[(middle == 1) & (names.middle[left] == names.middle[right])] = 2
+    return ComparedNames(given, family, middle, given_share, family_share)
+
+
+def _cross_single(
+    names: Names,
+    frequencies: NameFrequencies,
+    relation: tuple[NDArray[np.int8], NDArray[np.int8]],
+    shares: tuple[NDArray[np.float64], NDArray[np.float64]],
+    pair: tuple[Rows, Rows],
+    similar_from: float,
+) -> None:
+    """A single word that is the other part of the other's name ("Reuben", "Davies Reuben"): that part agrees, the rest is unknown."""
+    given, family = relation
+    as_either = np.maximum(frequencies.given, frequencies.family)
+    for one, other in (pair, pair[::-1]):
+        for part, counterpart, into in ((names.given, names.family, 0), (names.family, names.given, 1)):
+            missing = names.family if into == 0 else names.given
+            single = (
+                np.flatnonzero(((relation[into] == Relation.DIFFER) | (relation[into] == Relation.OTHER)) & (missing[one] < 0))
+                if into == 0
+                else np.flatnonzero((family <= Relation.DIFFER) & (given <= Relation.DIFFER) & (missing[one] < 0) & (part[one] >= 0))
+            )
+            if not len(single):
+                continue
+            found = relations(names.words, part[one[single]], counterpart[other[single]], similar_from)
+            agree = found >= Relation.TYPO
+            at = single[agree]
+            relation[into][at], relation[1 - into][at] = found[agree], Relation.NULL
+            shares[into][at] = np.maximum(as_either[part[one[at]]], as_either[counterpart[other[at]]])
+
+
+def _join_compounds(names: Names, family: NDArray[np.int8], left: Rows, right: Rows) -> None:
+    """One of two family names is the other record's ("Garcia Lopez" and "Garcia"): similar."""
+    seconds = (names.second_family[left], names.second_family[right])
+    shared = (seconds[0] >= 0) & (seconds[0] == names.family[right]) | (seconds[1] >= 0) & (seconds[1] == names.family[left])
+    family[shared & (family <= Relation.DIFFER) & (family > Relation.NULL)] = Relation.SIMILAR

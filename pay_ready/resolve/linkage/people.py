@@ -1,0 +1,378 @@
+"""Person records: what is compared, how, and which keys find pairs worth comparing."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
+from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Mask, Rows, by_distinct_pair, column_of, distinct, key_of
+from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
+from pay_ready.resolve.linkage.evidence import Compared, Comparison
+from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
+from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
+from pay_ready.resolve.linkage.texts import TextValues
+from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postcodes, Values
+from pay_ready.resolve.linkage.words import RELATIONS, Relation
+
+GIVEN = Comparison(
+    name="given", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.08, 0.02, 0.06, 0.13, 0.68), by_value=frozenset({"same"}),
+    by_rarity=frozenset({"initial", "similar", "typo", "nickname"}), prior_strength=0.5, contradicts=True,
+)  # fmt: skip
+FAMILY = Comparison(
+    name="family", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.005, 0.015, 0.06, 0.005, 0.885), by_value=frozenset({"same"}),
+    by_rarity=frozenset({"initial", "similar", "typo", "nickname"}), prior_strength=0.5, contradicts=True,
+)  # fmt: skip
+MIDDLE = Comparison(name="middle", levels=("null", "differ", "same"), matches=(0.0, 0.08, 0.92), contradicts=True)
+EMAIL = Comparison(
+    name="email", levels=("null", "differ", "differ_at_host", "same_user", "typo", "same"), matches=(0.0, 0.25, 0.02, 0.03, 0.03, 0.67),
+    by_value=frozenset({"same_user", "typo", "same"}), mirrors={"differ_at_host": "differ"}, prior_strength=1.0,
+)  # fmt: skip
+PHONE = Comparison(
+    name="phone",
+    levels=("null", "differ", "same"),
+    matches=(0.0, 0.35, 0.65),
+    by_value=frozenset({"same"}),
+    prior_strength=1.0,
+    circumstance=True,
+)
+EMPLOYER = Comparison(
+    name="employer", levels=("null", "differ", "similar", "same"), matches=(0.0, 0.25, 0.07, 0.68), by_value=frozenset({"same"}),
+    by_rarity=frozenset({"similar"}), prior_strength=1.0, circumstance=True,
+)  # fmt: skip
+
+_SHORTEST_USER = 4
+_WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
+_SHARED_BY = 3  # names; a number that so many hold is a switchboard
+_SIMILAR_COMPANIES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Records of the largest block that is compared, by the kind of its key."""
+
+    contact: int = 200  # an address or a number
+    user: int = 15
+    phone: int = 60
+    name: int = 25  # a name that more have needs a second field in common, and then another rule finds the pair
+    place_and_name: int = 80
+    place_and_given: int = 20
+    value: int = 40  # a date, a postcode, an identifier by itself
+    weak: int = 60  # a key that says little by itself
+
+    @classmethod
+    def for_size(cls, records: int) -> "Caps":
+        """Weak keys are worth their pairs as long as these are few beside the records' number."""
+        return cls(weak=min(60, _WEAK_PAIRS // max(records, 1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """The person records of a tenant."""
+
+    size: int
+    names: Names
+    emails: Emails
+    users: Ids  # user parts long enough to tell anything
+    phones: Column
+    companies: OrganisationNames
+    owners: Owners
+    values: tuple[Values, ...]
+    similar_name_from: float
+    similar_company_from: float
+    caps: Caps
+    frequencies: NameFrequencies
+    email_names: NDArray[np.int64]  # by address: people's names that hold it
+    phone_names: NDArray[np.int64]
+    user_holders: NDArray[np.int64]
+    user_initials: Ids  # by user part: number of its first letter
+    all_names: int
+    comparisons: tuple[Comparison, ...]
+    context_ids: Mapping[str, Ids] = field(default_factory=dict)
+
+    def compare(self, left: Rows, right: Rows) -> Mapping[str, Compared]:
+        """All comparisons of some pairs. What one of them says already, another does not say again."""
+        names = compare_names(self.names, self.frequencies, left, right, self.similar_name_from)
+        email = self._emails(names, left, right)
+        phone, phone_shared = self._phones(names, left, right)
+        employer = self._employers(names, left, right)
+        same_work_address = (email.levels == EMAIL.levels.index("same")) & (self.emails.host[left] >= 0)
+        employer.levels[same_work_address] = 0
+        # A domain that differs by a slip has been said by the address.
+        employer.levels[(email.levels >= EMAIL.levels.index("same_user")) & (employer.levels == 1)] = 0
+        # Colleagues share the switchboard: the employer has said it.
+        phone.levels[phone_shared & (employer.levels == EMPLOYER.levels.index("same"))] = 0
+        ones = np.ones(len(left))
+        found = {
+            "given": Compared(names.given, names.given_share),
+            "family": Compared(names.family, names.family_share),
+            "middle": Compared(names.middle, ones),
+            "email": email,
+            "phone": phone,
+            "employer": employer,
+        }
+        compared = {each.name: found[each.name] for each in self.comparisons if each.name in found}
+        return compared | {each.comparison.name: each.compare(left, right) for each in self.values}
+
+    def differ(self, compared: Mapping[str, Compared]) -> Mask:
+        """Given and family name are there and neither agrees."""
+        given, family = compared["given"].levels, compared["family"].levels
+        differ: Mask = (given > Relation.NULL) & (given <= Relation.DIFFER) & (family > Relation.NULL) & (family <= Relation.DIFFER)
+        return differ
+
+    def contexts(self) -> Mapping[str, Ids]:
+        """An employer, a place: what makes two people neighbours."""
+        return self.context_ids
+
+    def _emails(self, names: ComparedNames, left: Rows, right: Rows) -> Compared:
+        ids, host = self.emails.column.ids, self.emails.own_host
+        first, second = ids[left], ids[right]
+        both = (first >= 0) & (second >= 0)
+        levels = both.astype(np.int8)
+        at_work = both & (host[left] == host[right]) & (self.emails.host[left] >= 0)
+        levels[at_work] = 2
+        # The user part of an address is made of the name: it says something new only where the names do not agree, or by its digits.
+        digits = np.append(self.emails.digits, False)[self.users[left]]
+        same_user = both & (host[left] != host[right]) & (self.users[left] >= 0) & (self.users[left] == self.users[right])
+        same_user &= ~(names.some_part & ~digits)
+        levels[same_user] = 3
+        near = np.flatnonzero(both & (first != second) & ((host[left] == host[right]) | same_user))
+        if len(near):
+            slip = by_distinct_pair(first[near], second[near], len(self.emails.column.values), self._is_slip)
+            levels[near[slip.astype(np.bool_)]] = 4
+        apart = np.flatnonzero(both & names.some_part & (levels == 1) & (host[left] != host[right]))
+        if len(apart):
+            levels[apart[self._is_slip_of_host(left[apart], right[apart])]] = 4
+        same = both & (first == second)
+        levels[same] = 5
+        shares = np.ones(len(left))
+        shares[same_user] = self.user_holders[self.users[left[same_user]]] / max(self.emails.column.filled, 1)
+        shares[levels == 4] = 1 / max(self.all_names, 1)
+        shares[same] = self.email_names[first[same]] / max(self.all_names, 1)
+        return Compared(levels, shares)
+
+    def _is_slip(self, left: Ids, right: Ids) -> NDArray[np.bool_]:
+        """One slip of the finger inside the user part or the host; a digit, and a letter more or less at an end, is no slip."""
+        texts = self.emails.column.values.to_pylist()
+        first, second = [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()]
+        slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=1, dtype=np.int32) == 1
+        for at in np.flatnonzero(slips).tolist():
+            one, other = first[at], second[at]
+            ends = one[0] == other[0] and one.partition("@")[0][-1:] == other.partition("@")[0][-1:]
+            slips[at] = ends and [sign for sign in one if sign.isdigit()] == [sign for sign in other if sign.isdigit()]
+        found: NDArray[np.bool_] = slips
+        return found
+
+    def _is_slip_of_host(self, left: Rows, right: Rows) -> Mask:
+        """Hosts at most two slips apart, and user parts at most one."""
+        host, user = self.emails.own_host, self.emails.user
+        hosts, users = self.emails.hosts.to_pylist(), user.values.to_pylist()
+
+        def near(texts: list[str], most: int, shortest: int) -> Callable[[Ids, Ids], NDArray[np.bool_]]:
+            def graded(first: Ids, second: Ids) -> NDArray[np.bool_]:
+                one, other = [texts[i] for i in first.tolist()], [texts[i] for i in second.tolist()]
+                slips: NDArray[np.int32] = process.cpdist(one, other, scorer=OSA.distance, score_cutoff=most, dtype=np.int32)
+                long = np.array([min(len(a), len(b)) >= shortest for a, b in zip(one, other, strict=True)], dtype=np.bool_)
+                close: NDArray[np.bool_] = (slips <= most) & (long | (slips == 0))
+                return close
+
+            return graded
+
+        same = user.ids[left] == user.ids[right]
+        head = np.append(self.user_initials, np.int32(-1))
+        alike = np.flatnonzero(same | (head[user.ids[left]] == head[user.ids[right]]))
+        found = np.zeros(len(left), dtype=np.bool_)
+        by_host = by_distinct_pair(host[left[alike]], host[right[alike]], len(hosts), near(hosts, 2, 8)).astype(np.bool_)
+        alike = alike[by_host]
+        found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(users), near(users, 1, 4)).astype(np.bool_)
+        return found
+
+    def _phones(self, names: ComparedNames, left: Rows, right: Rows) -> tuple[Compared, Mask]:
+        first, second = self.phones.ids[left], self.phones.ids[right]
+        both = (first >= 0) & (second >= 0)
+        levels = both.astype(np.int8)
+        same = both & (first == second)
+        levels[same] = 2
+        shares = np.ones(len(left))
+        shares[same] = self.phone_names[first[same]] / max(self.all_names, 1)
+        shared = same & ((np.append(self.phone_names, 1)[first] >= _SHARED_BY) | names.differ)
+        return Compared(levels, shares), shared
+
+    def _employers(self, names: ComparedNames, left: Rows, right: Rows) -> Compared:
+        owners = self.owners
+        both = owners.known(left) & owners.known(right)
+        levels = both.astype(np.int8)
+        core = self.companies.core.ids
+        same = both & owners.same(left, right)
+        levels[same] = 3
+        # Whether two names of companies are alike only matters where the people's names agree.
+        agree = (names.given >= Relation.INITIAL) & (names.family >= Relation.SIMILAR)
+        rest = np.flatnonzero(both & ~same & agree & (core[left] >= 0) & (core[right] >= 0))
+        if len(rest):
+            alike = similar_organisations(self.companies, core[left[rest]], core[right[rest]], self.similar_company_from)
+            levels[rest[alike >= 1]] = 2
+        shares = np.ones(len(left))
+        held = levels >= _SIMILAR_COMPANIES
+        shares[held] = np.minimum(owners.size(left[held]), owners.size(right[held])) / max(self.size, 1)
+        return Compared(levels, shares)
+
+    def rules(self) -> list[BlockRule]:
+        """Addresses, numbers, rare full names, and part of a name with an employer, a place or a date."""
+        names, caps = self.names, self.caps
+        given, family = names.canonical(), names.heads(names.family)
+        full = names.full_keys()
+        phones = self.phones.ids
+        found = [
+            BlockRule(name="email", keys=self.emails.column.ids.astype(np.int64), cap=caps.contact),
+            BlockRule(name="email_user", keys=self.users.astype(np.int64), cap=caps.user),
+            BlockRule(name="phone", keys=phones.astype(np.int64), cap=caps.phone),
+            joined_rule("phone_and_name", [key_of(phones, family), key_of(phones, names.heads(names.given))], caps.contact),
+            BlockRule(name="name", keys=full, cap=caps.name),
+        ]
+        sides = (self.owners.by_name, self.owners.by_domain, self.owners.by_address)
+        found.append(joined_rule("employer_and_family", [key_of(side, family) for side in sides], caps.place_and_name))
+        found.append(joined_rule("employer_and_given", [key_of(side, given) for side in sides], caps.place_and_given))
+        for each in self.values:
+            found.extend(self._value_rules(each, given, family, full))
+        weak = {
+            "given": names.canonical(), "family": names.family, "family_head": family, "email_user_head": self._user_heads(),
+            "email_host": self.emails.own_host,
+        }  # fmt: skip
+        found.extend(
+            BlockRule(name=name, keys=ids.astype(np.int64), cap=caps.weak, extra=True)
+            for name, ids in weak.items()
+            if caps.weak >= _LEAST_WEAK
+        )
+        return found
+
+    def _user_heads(self) -> Ids:
+        users = self.emails.user
+        return users.mapped(lambda texts: pc.utf8_slice_codeunits(texts, 0, 5)).ids
+
+    def _parts(self, given: Ids, family: Ids) -> list[tuple[Ids, Ids]]:
+        """Parts of a name, each with a number that keeps its keys from meeting the other's."""
+        return [(family, np.zeros(self.size, dtype=np.int32)), (given, np.ones(self.size, dtype=np.int32))]
+
+    def _value_rules(self, each: Values, given: Ids, family: Ids, full: Keys) -> list[BlockRule]:
+        name, caps = each.comparison.name, self.caps
+        if isinstance(each, Category):
+            return [BlockRule(name=f"{name}_and_full_name", keys=key_of(each.column.ids, full), cap=caps.phone)]
+        rules = []
+        for keys in each.block_keys():
+            parts = [key_of(keys, part, kind) for part, kind in self._parts(given, family)]
+            rules.append(joined_rule(f"{name}_and_name", parts, caps.place_and_name))
+            if isinstance(each, Dates | Identifiers | Postcodes | TextValues):
+                rules.append(BlockRule(name=name, keys=keys, cap=caps.value))
+        return rules
+
+
+def people_of(
+    *,
+    size: int,
+    full_name: pa.Array,
+    given_name: pa.Array,
+    family_name: pa.Array,
+    email: pa.Array,
+    phone: pa.Array,
+    company: pa.Array,
+    domain: pa.Array,
+    values: Sequence[Values] = (),
+    contexts: Mapping[str, Ids] | None = None,
+    nicknames: Sequence[frozenset[str]] = (),
+    role_local_parts: Set[str] = frozenset(),
+    free_mail: Set[str] = frozenset(),
+    similar_name_from: float = 85.0,
+    similar_company_from: float = 80.0,
+    caps: Caps | None = None,
+) -> People:
+    """Person records from columns of strings, each with null where there is no value.
+
+    Args:
+        size: Records.
+        full_name, given_name, family_name: Names; parts go before the full name.
+        email, phone: One of each.
+        company, domain: The employer as the record names it; the domain of a work address counts as one, too.
+        values: Further fields, each compared by itself.
+        contexts: Beside the employer, values that make records neighbours.
+        nicknames: Groups of given names that one person may use.
+        role_local_parts: Local parts that name a function.
+        free_mail: Domains that anybody may have an address at.
+        similar_name_from, similar_company_from: Similarity of 0 to 100 from which two words, two companies' names are alike.
+        caps: Largest blocks.
+    """
+    names = names_of(full_name, given_name, family_name, nicknames)
+    emails = emails_of(email, role_local_parts, free_mail)
+    names = spelled_by_address(names, emails)
+    phones = phones_of(phone)
+    companies = organisation_names(company)
+    owners = owners_of(companies.core, domains_of(domain, free_mail), emails.host, emails.domains)
+    name_keys = names.full_keys()
+    short = key_of(names.family, np.append(names.words.initials, np.int32(-1))[names.given])
+    present = tuple(
+        each
+        for each, filled in (
+            (GIVEN, True), (FAMILY, True), (MIDDLE, bool((names.middle >= 0).any())), (EMAIL, bool(len(emails.column.values))),
+            (PHONE, bool(len(phones.values))), (EMPLOYER, bool(len(owners.records))),
+        )
+        if filled
+    )  # fmt: skip
+    employer = np.where(owners.by_name >= 0, owners.by_name, np.where(owners.by_domain >= 0, owners.by_domain, owners.by_address))
+    context_ids = ({"employer": employer} if len(owners.records) else {}) | dict(contexts or {})
+    return People(
+        size=size,
+        names=names,
+        emails=emails,
+        users=long_users(emails, _SHORTEST_USER),
+        phones=phones,
+        companies=companies,
+        owners=owners,
+        values=tuple(values),
+        similar_name_from=similar_name_from,
+        similar_company_from=similar_company_from,
+        caps=caps or Caps.for_size(size),
+        frequencies=name_frequencies(names),
+        email_names=_distinct_names(emails.column, short),
+        phone_names=_distinct_names(phones, short),
+        user_holders=emails.user.holders(),
+        user_initials=column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids,
+        all_names=max(len(np.unique(name_keys[name_keys >= 0])), 1),
+        comparisons=(*present, *(each.comparison for each in values)),
+        context_ids=context_ids,
+    )
+
+
+def _distinct_names(column: Column, short_names: Keys) -> NDArray[np.int64]:
+    """Different short names ("J Smith") of the holders of each value, at least 1."""
+    held = (column.ids >= 0) & (short_names >= 0)
+    pairs = distinct(column.ids[held].astype(np.int64) << 32 | short_names[held] & 0xFFFFFFFF)
+    return np.maximum(np.bincount(pairs >> 32, minlength=len(column.values)), 1).astype(np.int64)
+
+
+def spelled_by_address(names: Names, emails: Emails) -> Names:
+    """Names with what the address tells of them: "H. Jackson" with hiroshi.jackson@ is Hiroshi, "Sally" with sally.kent@ a Kent."""
+    lengths = np.append(names.words.lengths, 0)
+    users = emails.user
+    wanting = np.flatnonzero((users.ids >= 0) & (names.given >= 0) & ((lengths[names.given] == 1) | (names.family < 0)))
+    if not len(wanting):
+        return names
+    given, family = names.given.copy(), names.family.copy()
+    words, number_of = names.words.texts.to_pylist(), names.words.number_of
+    said = users.values.take(pa.array(users.ids[wanting])).to_pylist()
+    groups = names.words.groups
+    for row, text in zip(wanting.tolist(), said, strict=True):
+        parts = text.rstrip("0123456789").split(".")
+        if len(parts) != 2 or min(map(len, parts)) < 2:
+            continue
+        first, last = number_of.get(parts[0]), number_of.get(parts[1])
+        own = words[given[row]]
+        if family[row] >= 0:
+            if first is not None and parts[0][0] == own[0] and parts[1][:3] == words[family[row]][:3]:
+                given[row] = first
+        elif first is not None and last is not None and (first == given[row] or bool(set(groups[first]) & set(groups[given[row]]) - {-1})):
+            family[row] = last
+    return replace(names, given=given, family=family)

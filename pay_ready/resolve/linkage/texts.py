@@ -1,0 +1,107 @@
+"""Names of things, addresses and other texts, compared by the words that they share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rapidfuzz import fuzz, process
+from scipy.sparse import csr_array
+
+from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, key_of, lengths
+from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
+from pay_ready.resolve.linkage.values import cleaned_column
+from pay_ready.resolve.linkage.words import flattened
+
+
+@dataclass(frozen=True, slots=True)
+class TextValues:
+    """Names of things, addresses and other texts: how much of their telling words they share, rare words telling more.
+
+    The weight of a word is log(records / records that hold it), Sparck Jones, Journal of Documentation 28 (1972).
+    """
+
+    name: str
+    column: Column
+    words: csr_array  # value x word: weights
+    totals: NDArray[np.float64]  # by value
+    rare: NDArray[np.int32]  # value x 2: its rarest words, -1 for none
+    matched: tuple[float, ...] = (0.0, 0.1, 0.1, 0.12, 0.18, 0.5)
+    contradicts: bool = False
+
+    @property
+    def comparison(self) -> Comparison:
+        return Comparison(
+            name=self.name,
+            levels=("null", "differ", "some", "most", "close", "same"),
+            matches=self.matched,
+            by_value=frozenset({"same"}),
+            by_rarity=frozenset({"close"}),
+            circumstance=True,
+            contradicts=self.contradicts,
+        )
+
+    def compare(self, left: Rows, right: Rows) -> Compared:
+        base = equality(self.column, left, right)
+        levels = base.levels.copy()
+        levels[base.levels == 2] = 5
+        rest = np.flatnonzero(base.levels == 1)
+        if len(rest):
+            ids = self.column.ids
+            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(self.column.values), self._graded)
+        shares = base.shares.copy()
+        close = levels == 4
+        common = self.column.chance_shares()
+        shares[close] = np.maximum(common[self.column.ids[left[close]]], common[self.column.ids[right[close]]])
+        return Compared(levels, shares)
+
+    def _graded(self, left: Ids, right: Ids) -> NDArray[np.int8]:
+        shared = np.asarray(self.words[left].minimum(self.words[right]).sum(axis=1)).ravel()
+        smaller = np.minimum(self.totals[left], self.totals[right])
+        larger = np.maximum(self.totals[left], self.totals[right])
+        contained = shared / np.maximum(smaller, 1e-9)
+        of_all = shared / np.maximum(larger, 1e-9)
+        texts = self.column.values.to_pylist()
+        spelled = process.cpdist(
+            [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()], scorer=fuzz.token_sort_ratio, dtype=np.float32
+        )
+        grades = np.ones(len(left), dtype=np.int8)
+        grades[(contained >= 0.4) | (spelled >= 70)] = 2
+        grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= 80)] = 3
+        grades[(of_all >= 0.75) | (spelled >= 90)] = 4
+        return grades
+
+    def block_keys(self) -> list[Keys]:
+        ids = self.column.ids
+        rare = np.vstack((self.rare, np.full((1, self.rare.shape[1]), -1, dtype=np.int32)))
+        pairs = [rare[ids, 0].astype(np.int64), rare[ids, 1].astype(np.int64)]
+        return [*pairs, key_of(rare[ids, 0], rare[ids, 1])]
+
+
+def texts_of(name: str, array: pa.Array, matched: tuple[float, ...] | None = None, *, contradicts: bool = False) -> TextValues:
+    """Texts as weighed words."""
+    return text_values(name, cleaned_column(array), matched, contradicts=contradicts)
+
+
+def text_values(name: str, column: Column, matched: tuple[float, ...] | None = None, *, contradicts: bool = False) -> TextValues:
+    """Weighed words of a column of folded texts."""
+    row, numbers, words = flattened(column.values)
+    count = max(len(column.values), 1)
+    # A word counts once in a text.
+    pairs = np.unique(row * max(len(words), 1) + numbers)
+    row, numbers = pairs // max(len(words), 1), pairs % max(len(words), 1)
+    frequency = np.bincount(numbers, minlength=max(len(words), 1))
+    weights = np.log((count + 1) / np.maximum(frequency, 1))
+    size = lengths(words)
+    weights[: len(words)][size == 1] *= 0.5
+    matrix = csr_array((weights[numbers], (row, numbers)), shape=(count, max(len(words), 1)))
+    totals = np.asarray(matrix.sum(axis=1)).ravel()
+    rare = np.full((len(column.values), 2), -1, dtype=np.int32)
+    order = np.lexsort((numbers, -weights[numbers], row))
+    row, numbers = row[order], numbers[order]
+    starts = np.searchsorted(row, np.arange(len(column.values)))
+    held = np.bincount(row, minlength=len(column.values))
+    for position in range(2):
+        there = held > position
+        rare[there, position] = numbers[starts[there] + position]
+    return TextValues(name, column, matrix, totals, rare, matched or (0.0, 0.1, 0.1, 0.12, 0.18, 0.5), contradicts)

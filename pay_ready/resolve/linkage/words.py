@@ -1,0 +1,134 @@
+"""How two words of names are related: the same, a nickname, a typing error, an initial, or nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, JaroWinkler
+
+from pay_ready.resolve.linkage.columns import Ids, Texts, by_distinct_pair, column_of, lengths
+
+_GROUPS_A_WORD = 6
+_ESTABLISHED = 8
+_SHORTEST_SLIP, _SHORTEST_TWO_SLIPS = 4, 6
+
+
+class Relation(IntEnum):
+    """What one word of a name is to another; a higher one is the closer."""
+
+    NULL = 0
+    OTHER = 1  # two words that both are names: no slip makes one of the other
+    DIFFER = 2
+    INITIAL = 3
+    SIMILAR = 4  # two slips, or alike from the configured threshold up
+    TYPO = 5  # one slip of the finger
+    NICKNAME = 6  # forms of one given name
+    SAME = 7
+
+
+RELATIONS = tuple(relation.name.lower() for relation in Relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of all names: text, length, number of the first letter, nickname groups, and what each word is as a key."""
+
+    texts: Texts
+    number_of: Mapping[str, int]
+    lengths: NDArray[np.int32]
+    initials: Ids
+    established: NDArray[np.bool_]  # a known given name, or one that many records have
+    groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
+    canonical: Ids  # the same number for forms of one given name, as far as a word can tell
+    heads: Ids  # number of the first three letters
+
+
+def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[frozenset[str]]) -> Words:
+    """What there is to know of each distinct word; `holders` are the names that have it."""
+    number_of = {text: number for number, text in enumerate(texts.to_pylist())}
+    groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
+    filled: dict[int, int] = {}
+    for group, members in enumerate(nicknames):
+        for word in sorted(members):
+            number = number_of.get(word)
+            position = filled.get(number, 0) if number is not None else _GROUPS_A_WORD
+            if number is not None and position < _GROUPS_A_WORD:
+                groups[number, position] = group
+                filled[number] = position + 1
+    numbers = np.arange(len(texts), dtype=np.int32)
+    canonical = np.where(groups[:, 0] >= 0, len(texts) + groups[:, 0].astype(np.int32), numbers).astype(np.int32)
+    initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1)).ids
+    heads = column_of(pc.utf8_slice_codeunits(texts, 0, 3)).ids
+    long = lengths(texts)
+    common = (holders >= max(_ESTABLISHED, int(holders.sum()) // 20_000)) & (long >= 3)
+    return Words(texts, number_of, long, initials, common | (groups[:, 0] >= 0), groups, canonical, heads)
+
+
+def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
+    """The `Relation` of each pair of words (-1 for no word); `similar_from` is a similarity of 0 to 100."""
+    found = np.full(len(left), Relation.DIFFER, dtype=np.int8)
+    found[(left < 0) | (right < 0)] = Relation.NULL
+    found[(left == right) & (left >= 0)] = Relation.SAME
+    rest = np.flatnonzero(found == Relation.DIFFER)
+    if len(rest):
+        texts = words.texts.to_pylist()
+
+        def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
+            return _related(words, texts, first, second, similar_from)
+
+        found[rest] = by_distinct_pair(left[rest], right[rest], len(texts), graded)
+    return found
+
+
+def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
+    found = np.full(len(left), Relation.DIFFER, dtype=np.int8)
+    short = np.minimum(words.lengths[left], words.lengths[right])
+    gap = np.abs(words.lengths[left] - words.lengths[right])
+    initial = (short == 1) & (words.initials[left] == words.initials[right])
+    nickname = shares_group(words.groups[left], words.groups[right])
+    # Two names that both exist are two names, however few letters tell them apart (Joan, John).
+    both_known = (words.groups[left, 0] >= 0) & (words.groups[right, 0] >= 0)
+    spelled = np.flatnonzero(~initial & ~nickname & ~both_known & (short >= 3) & (gap <= 3))
+    if len(spelled):
+        first, second = [texts[i] for i in left[spelled].tolist()], [texts[i] for i in right[spelled].tolist()]
+        slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
+        one = (slips == 1) & (short[spelled] >= _SHORTEST_SLIP)
+        two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= _SHORTEST_TWO_SLIPS))
+        found[spelled[two]] = Relation.SIMILAR
+        found[spelled[one]] = Relation.TYPO
+        rest = np.flatnonzero(~one & ~two & (short[spelled] >= _SHORTEST_SLIP))
+        if len(rest):
+            alike = process.cpdist(
+                [first[i] for i in rest.tolist()], [second[i] for i in rest.tolist()],
+                scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
+            )  # fmt: skip
+            found[spelled[rest[alike * 100 >= similar_from]]] = Relation.SIMILAR
+    found[(found == Relation.DIFFER) & words.established[left] & words.established[right]] = Relation.OTHER
+    found[nickname] = Relation.NICKNAME
+    found[initial] = Relation.INITIAL
+    return found
+
+
+def shares_group(left: NDArray[np.int16], right: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Whether two rows of group numbers have one in common; -1 is none."""
+    shared = np.zeros(len(left), dtype=np.bool_)
+    for first in range(left.shape[1]):
+        held = left[:, first] >= 0
+        if not held.any():
+            break
+        for second in range(right.shape[1]):
+            shared |= held & (left[:, first] == right[:, second])
+    return shared
+
+
+def flattened(texts: Texts) -> tuple[NDArray[np.int64], Ids, Texts]:
+    """The words of each text: row and word number of every word, in order, and the distinct words."""
+    lists = pc.split_pattern(texts, " ")
+    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    words = column_of(pc.list_flatten(lists)) if len(texts) else column_of(pa.array([], pa.string()))
+    return np.repeat(np.arange(len(texts)), sizes), words.ids, words.values
