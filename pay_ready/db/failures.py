@@ -1,15 +1,19 @@
 """The driver's errors in our words: can the same call succeed later, and where - never with the values of a row."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import adbc_driver_manager
 import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
 from pay_ready.errors import ConflictError, IsolationError, PayReadyError, TransientError
+
+if TYPE_CHECKING:  # heavy
+    import adbc_driver_manager
 
 _TRANSIENT = (
     pg.SerializationFailure,
@@ -70,12 +74,12 @@ def translated(error: psycopg.Error | PoolTimeout) -> PayReadyError:
     return PayReadyError(f"the database refused: {type(error).__name__}", **where)
 
 
-def translated_bulk(error: adbc_driver_manager.Error) -> PayReadyError:
+def translated_bulk(error: "adbc_driver_manager.Error") -> PayReadyError:
     """Our error for one of the bulk reader: it gives the server's SQLSTATE, and none when the connection was lost."""
     try:
         return translated(pg.lookup(error.sqlstate or "")())
     except KeyError:
-        lost = isinstance(error, adbc_driver_manager.OperationalError)
+        lost = type(error).__name__ == "OperationalError"
         return translated(psycopg.OperationalError() if lost else psycopg.InternalError())
 
 
@@ -100,5 +104,9 @@ def translating() -> Iterator[None]:
         yield
     except (psycopg.Error, PoolTimeout) as error:
         raise translated(error) from None
-    except adbc_driver_manager.Error as error:
+    except Exception as error:
+        # Heavy: it is there when somebody reads in bulk, and not before.
+        bulk = sys.modules.get("adbc_driver_manager")
+        if bulk is None or not isinstance(error, bulk.Error):
+            raise
         raise translated_bulk(error) from None

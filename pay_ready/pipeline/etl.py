@@ -33,7 +33,6 @@ from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_source
 from pay_ready.pipeline.mapping.kinds import MappingContext
-from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
@@ -303,6 +302,8 @@ def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = Non
     with _recorded(work, run_id, "volume", "") as done:
         sizes = insist(guard_volume)(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
         done(len(sizes), "complete")
+    from pay_ready.pipeline.resolve import resolve_tenant  # heavy, and not every command resolves
+
     resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
         report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)

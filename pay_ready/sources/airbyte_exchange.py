@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import NoReturn, Self
-
-import aiohttp
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from pay_ready.errors import ConfigError, ContractError, PayReadyError, SecretError, TransientError
 from pay_ready.sources.airbyte_access import AirbyteAccess, NoAuth
 from pay_ready.sources.airbyte_errors import Answer, Place, UnknownOutcomeError, answer_error
 from pay_ready.sources.masking import Masker
+
+if TYPE_CHECKING:  # heavy, and most commands call no platform
+    import aiohttp
 
 _CONNECT_S = 10.0
 _LARGEST_ANSWER = 32 * 2**20  # bytes
@@ -61,6 +62,8 @@ class Exchange:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        import aiohttp
+
         # A connection kept open is often closed by the other side just before its next use, and a request on it may then
         # have been carried out or not. Polls are far apart: each call opens its own.
         self._session = aiohttp.ClientSession(
@@ -89,6 +92,8 @@ class Exchange:
         Args:
             headers, body: Made where they are needed and nowhere before: there may be secrets in them.
         """
+        import aiohttp
+
         try:
             return await self._sent(call, deadline_s, headers, body)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
@@ -101,6 +106,8 @@ class Exchange:
     async def _sent(self, call: Call, deadline_s: float, headers: Headers, body: Body) -> Answer | Trouble:
         if self._session is None:
             return Trouble(what="the client of Airbyte is not open", hint="use it as an async context manager", is_lasting=True)
+        import aiohttp
+
         timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=min(_CONNECT_S, deadline_s))
         async with self._session.request(
             call.method, self.access.url + call.path, params=call.params, headers=headers(), json=body(), timeout=timeout,
@@ -151,7 +158,7 @@ class Exchange:
         self._mask.add(secrets)
 
 
-async def _limited(response: aiohttp.ClientResponse) -> bytes | None:
+async def _limited(response: "aiohttp.ClientResponse") -> bytes | None:
     """The body; None when it is larger than any answer of the API."""
     chunks, size = [], 0
     async for chunk in response.content.iter_chunked(2**16):
@@ -163,6 +170,8 @@ async def _limited(response: aiohttp.ClientResponse) -> bytes | None:
 
 def _trouble(error: Exception, deadline_s: float) -> Trouble:
     """Why there is no answer, in words that hold no more than the error's class and the system's reason."""
+    import aiohttp
+
     hint = "is the server up, and its address right? try again later"
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():

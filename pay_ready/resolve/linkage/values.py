@@ -14,7 +14,7 @@ from rapidfuzz.distance import OSA
 from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, column_of, replaced, words_of
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
 
-_BLANKS = ("n/a", "na", "none", "null", "unknown", "-", "--", "?", "undefined", "nan")
+_BLANKS = ("n a", "na", "none", "null", "unknown", "undefined", "nan")
 
 
 class Values(Protocol):
