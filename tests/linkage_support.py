@@ -13,33 +13,21 @@ from pay_ready.resolve.linkage.values import Values
 from pay_ready.resources import resource_path
 
 GIVEN = [
-    "anna",
-    "bela",
-    "carla",
-    "dora",
-    "emil",
-    "fritz",
-    "gerda",
-    "hugo",
-    "irma",
-    "jonas",
-    "karla",
-    "lukas",
-    "mona",
-    "nils",
-    "olga",
-    "pavel",
-    "rosa",
-    "sven",
-    "tilda",
-    "ulrich",
-    "vera",
-    "willi",
-]
-ROOTS = ["bar", "ber", "cor", "dal", "fen", "gil", "hal", "kor", "lin", "mar", "nor", "pel", "ros", "sal", "tor", "val", "wen", "zan"]
-ENDS = ["berg", "dahl", "mann", "ström", "owski", "escu", "ini", "ard", "ley", "kova"]
-FIRMS = ["copper", "lantern", "meadow", "orbit", "pebble", "quarry", "raven", "saddle", "timber", "umber", "violet", "walnut"]
-TRADES = ["works", "tools", "foods", "media", "freight", "glass"]
+    "anna", "bela", "carla", "dora", "emil", "fritz", "gerda", "hugo", "irma", "jonas", "karla", "lukas", "mona", "nils", "olga",
+    "pavel", "rosa", "sven", "tilda", "ulrich", "vera", "willi",
+]  # fmt: skip
+ROOTS = [
+    "bar", "ber", "cor", "dal", "fen", "gil", "hal", "kor", "lin", "mar", "nor", "pel", "ros", "sal", "tor", "val", "wen", "zan",
+]  # fmt: skip
+ENDS = [
+    "berg", "dahl", "mann", "ström", "owski", "escu", "ini", "ard", "ley", "kova",
+]  # fmt: skip
+FIRMS = [
+    "copper", "lantern", "meadow", "orbit", "pebble", "quarry", "raven", "saddle", "timber", "umber", "violet", "walnut",
+]  # fmt: skip
+TRADES = [
+    "works", "tools", "foods", "media", "freight", "glass",
+]  # fmt: skip
 
 
 def knowledge() -> Knowledge:
@@ -82,7 +70,8 @@ def people(rows: Sequence[dict[str, str]], values: Sequence[Values] = ()) -> Peo
     known = knowledge()
     columns = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in PERSON_FIELDS}
     return people_of(
-        size=len(rows), **columns, values=values, nicknames=known.nicknames, role_local_parts=known.role_local_parts, free_mail=known.free_mail
+        size=len(rows), **columns, values=values, nicknames=known.nicknames, role_local_parts=known.role_local_parts,
+        free_mail=known.free_mail,
     )  # fmt: skip
 
 

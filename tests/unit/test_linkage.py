@@ -100,7 +100,8 @@ def test_companies_by_domain_name_and_acronym() -> None:
     """Legal forms, a domain that carries the name, another company of a like name."""
     rows = [
         {"name": "Acme Robotics, Inc.", "domain": "acmerobotics.com"}, {"name": "ACME Robotics LLC", "domain": "www.acmerobotics.com"},
-        {"name": "Acme Robotics GmbH"}, {"name": "Apex Systems", "domain": "apexsystems.com"}, {"name": "Apex Solutions", "domain": "apexsolutions.io"},
+        {"name": "Acme Robotics GmbH"}, {"name": "Apex Systems", "domain": "apexsystems.com"},
+        {"name": "Apex Solutions", "domain": "apexsolutions.io"},
         *({"name": f"Firm{n} Tools{n}", "domain": f"firm{n}.com"} for n in range(400)),
     ]  # fmt: skip
     labels = link(companies(rows)).labels
