@@ -15,6 +15,7 @@ Ids = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Keys = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+BELIEVED_RECORDS = 1_000
 Texts: TypeAlias = Any  # an Arrow array of strings, null where there is none; pyarrow has no types
 
 
@@ -38,16 +39,24 @@ class Column:
         taken: Ids = self.ids[rows]
         return taken
 
-    def chance_shares(self) -> NDArray[np.float64]:
-        """By value: the share of other records that hold it, as one of two that agree sees it: (holders - 1) / records with a value."""
+    def chance_shares(self, usual: float) -> NDArray[np.float64]:
+        """By value: how likely another record holds it by chance; `usual` is what is believed of a value before any record is seen."""
         holders = self.holders()
-        shares: NDArray[np.float64] = np.maximum(holders - 1, 1) / max(int(holders.sum()), 1)
-        return shares
+        return chance_share(np.maximum(holders - 1, 0), int(holders.sum()), usual)
 
     @property
     def filled(self) -> int:
         """Records that have a value."""
         return int(np.count_nonzero(self.ids >= 0))
+
+
+def chance_share(others: NDArray[np.int64], all_records: int, usual: float) -> NDArray[np.float64]:
+    """(others + k * usual) / (records + k): the share of a value among records, drawn to what is usual while there are few of them.
+
+    A Bayesian estimate with `BELIEVED_RECORDS` pseudo-records (additive smoothing, Lidstone 1920); never nothing.
+    """
+    shares: NDArray[np.float64] = (np.maximum(others, 0) + BELIEVED_RECORDS * usual) / (max(all_records, 0) + BELIEVED_RECORDS)
+    return shares
 
 
 def no_column(records: int) -> Column:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Mask, Rows, distinct, key_of
+from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
@@ -34,6 +34,7 @@ EMAIL = Comparison(
 _WINDOW = 4
 _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
 _ONE_DOMAIN = 0.25
+_USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +69,9 @@ class Companies:
         """All comparisons of some pairs."""
         name, owned = self._names(left, right)
         domain = self._domains(owned, left, right)
-        found = {"name": name, "domain": domain, "phone": equality(self.phones, left, right)}
+        found = {"name": name, "domain": domain, "phone": equality(self.phones, left, right, _USUAL_CONTACT)}
         if EMAIL in self.comparisons:
-            found["email"] = equality(self.emails.column, left, right)
+            found["email"] = equality(self.emails.column, left, right, _USUAL_CONTACT)
         compared = {each.name: found[each.name] for each in self.comparisons if each.name in found}
         return compared | {each.comparison.name: each.compare(left, right) for each in self.values}
 
@@ -109,7 +110,7 @@ class Companies:
         same = both & (first == second)
         levels[same] = 3
         shares = np.ones(len(left))
-        shares[by_name] = 0.5 / max(len(self.domain_shares), 1)
+        shares[by_name] = 0.5 / (len(self.domain_shares) + BELIEVED_RECORDS)
         shares[same] = self.domain_shares[first[same]]
         return Compared(levels, shares)
 
@@ -216,12 +217,12 @@ def _different(values: Ids, others: Ids, size: int) -> NDArray[np.int64]:
 
 def _as_identifier(names: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     """A domain is one company's, unless many names are held with it (a platform, a holding)."""
-    shares: NDArray[np.float64] = np.where(names <= _NAMES_OF_ONE, _RARELY_SHARED, names) / max(size, 1)
+    shares: NDArray[np.float64] = np.where(names <= _NAMES_OF_ONE, _RARELY_SHARED, names) / (size + BELIEVED_RECORDS)
     return shares
 
 
 def _as_name(core: Column, domains: Ids) -> NDArray[np.float64]:
     """A name is one company's where all its records that have a domain have one; two domains speak of two companies."""
     owners = _different(core.ids, domains, len(core.values))
-    shares: NDArray[np.float64] = np.where(owners == 1, _ONE_DOMAIN, np.maximum(owners, 1)) / max(len(core.values), 1)
+    shares: NDArray[np.float64] = np.where(owners == 1, _ONE_DOMAIN, np.maximum(owners, 1)) / (len(core.values) + BELIEVED_RECORDS)
     return shares

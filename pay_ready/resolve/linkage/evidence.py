@@ -36,13 +36,13 @@ class Comparison:
     mirrors: Mapping[str, str] = field(default_factory=dict)  # level -> level whose chance it has (it says nothing new)
 
 
-def equality(column: Column, left: Rows, right: Rows) -> Compared:
-    """null, differ, same."""
+def equality(column: Column, left: Rows, right: Rows, usual: float) -> Compared:
+    """null, differ, same; `usual` as in `Column.chance_shares`."""
     first, second = column.ids[left], column.ids[right]
     both = (first >= 0) & (second >= 0)
     levels = both.astype(np.int8)
     same = both & (first == second)
     levels[same] = 2
     shares = np.ones(len(left))
-    shares[same] = column.chance_shares()[first[same]]
+    shares[same] = column.chance_shares(usual)[first[same]]
     return Compared(levels, shares)

@@ -15,6 +15,7 @@ from pay_ready.resolve.linkage.columns import (
     Mask,
     Rows,
     Texts,
+    chance_share,
     column_of,
     is_one_of,
     key_of,
@@ -31,6 +32,8 @@ _TITLES = [
     "msc", "bsc", "baron", "baronet", "lord", "lady", "earl", "viscount", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th",
     "10th", "of",
 ]  # fmt: skip
+# Shares before any record is seen: a given name of a few hundred, a family name of thousands, a letter.
+_USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 3e-3, 3e-4, 0.06
 _PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
 
 
@@ -164,9 +167,9 @@ def name_frequencies(names: Names) -> NameFrequencies:
     initials = names.words.initials[given] if size else given
     letters = int(names.words.initials.max(initial=0)) + 1
     return NameFrequencies(
-        np.maximum(np.append(np.bincount(given, minlength=size), 1) - 1, 1) / max(len(given), 1),
-        np.maximum(np.append(np.bincount(family, minlength=size), 1) - 1, 1) / max(len(family), 1),
-        np.append(np.bincount(initials, minlength=letters), 1) / max(len(given), 1),
+        chance_share(np.append(np.bincount(given, minlength=size), 1) - 1, len(given), _USUAL_GIVEN),
+        chance_share(np.append(np.bincount(family, minlength=size), 1) - 1, len(family), _USUAL_FAMILY),
+        chance_share(np.append(np.bincount(initials, minlength=letters), 1) - 1, len(given), _USUAL_INITIAL),
     )
 
 

@@ -11,7 +11,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Mask, Rows, by_distinct_pair, column_of, distinct, key_of
+from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Mask, Rows, by_distinct_pair, chance_share, column_of, distinct, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
@@ -50,6 +50,8 @@ _SHORTEST_USER = 4
 _WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
 _SHARED_BY = 3  # names; a number that so many hold is a switchboard
 _SIMILAR_COMPANIES = 2
+# Shares before any record is seen.
+_USUAL_USER, _USUAL_CONTACT, _USUAL_EMPLOYER = 1e-3, 1e-5, 5e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +153,10 @@ class People:
         same = both & (first == second)
         levels[same] = 5
         shares = np.ones(len(left))
-        shares[same_user] = self.user_holders[self.users[left[same_user]]] / max(self.emails.column.filled, 1)
-        shares[levels == 4] = 1 / max(self.all_names, 1)
-        shares[same] = self.email_names[first[same]] / max(self.all_names, 1)
+        users = self.user_holders[self.users[left[same_user]]] - 1
+        shares[same_user] = chance_share(users, self.emails.column.filled, _USUAL_USER)
+        shares[levels == 4] = chance_share(np.array([1]), self.all_names, _USUAL_CONTACT)[0]
+        shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT)
         return Compared(levels, shares)
 
     def _is_slip(self, left: Ids, right: Ids) -> NDArray[np.bool_]:
@@ -199,7 +202,7 @@ class People:
         same = both & (first == second)
         levels[same] = 2
         shares = np.ones(len(left))
-        shares[same] = self.phone_names[first[same]] / max(self.all_names, 1)
+        shares[same] = chance_share(self.phone_names[first[same]], self.all_names, _USUAL_CONTACT)
         shared = same & ((np.append(self.phone_names, 1)[first] >= _SHARED_BY) | names.differ)
         return Compared(levels, shares), shared
 
@@ -218,7 +221,8 @@ class People:
             levels[rest[alike >= 1]] = 2
         shares = np.ones(len(left))
         held = levels >= _SIMILAR_COMPANIES
-        shares[held] = np.minimum(owners.size(left[held]), owners.size(right[held])) / max(self.size, 1)
+        smaller = np.minimum(owners.size(left[held]), owners.size(right[held]))
+        shares[held] = chance_share(smaller - 1, self.size, _USUAL_EMPLOYER)
         return Compared(levels, shares)
 
     def rules(self) -> list[BlockRule]:

@@ -13,6 +13,8 @@ from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
 from pay_ready.resolve.linkage.values import cleaned_column
 from pay_ready.resolve.linkage.words import flattened
 
+_USUAL_TEXT = 5e-4  # share of a text before any record is seen
+
 
 @dataclass(frozen=True, slots=True)
 class TextValues:
@@ -42,7 +44,7 @@ class TextValues:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right)
+        base = equality(self.column, left, right, _USUAL_TEXT)
         levels = base.levels.copy()
         levels[base.levels == 2] = 5
         rest = np.flatnonzero(base.levels == 1)
@@ -51,7 +53,7 @@ class TextValues:
             levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(self.column.values), self._graded)
         shares = base.shares.copy()
         close = levels == 4
-        common = self.column.chance_shares()
+        common = self.column.chance_shares(_USUAL_TEXT)
         shares[close] = np.maximum(common[self.column.ids[left[close]]], common[self.column.ids[right[close]]])
         return Compared(levels, shares)
 

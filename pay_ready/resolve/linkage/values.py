@@ -17,6 +17,10 @@ from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
 _BLANKS = ("n a", "na", "none", "null", "unknown", "undefined", "nan")
 
 
+# What is believed of a value's share before any record is seen.
+_USUAL_CATEGORY, _USUAL_DATE, _USUAL_IDENTIFIER, _USUAL_POSTCODE, _USUAL_DISTRICT = 0.02, 1e-4, 1e-6, 5e-4, 0.01
+
+
 class Values(Protocol):
     """A field that is compared by itself."""
 
@@ -63,7 +67,7 @@ class Category:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right)
+        base = equality(self.column, left, right, _USUAL_CATEGORY)
         levels = base.levels.copy()
         levels[base.levels == 2] = 3
         rest = np.flatnonzero(base.levels == 1)
@@ -80,7 +84,7 @@ class Category:
 
         close = rest[by_distinct_pair(ids[left[rest]], ids[right[rest]], len(texts), graded).astype(np.bool_)]
         levels[close] = 2
-        common = self.column.chance_shares()
+        common = self.column.chance_shares(_USUAL_CATEGORY)
         shares[close] = np.maximum(common[ids[left[close]]], common[ids[right[close]]])
         return Compared(levels, shares)
 
@@ -111,7 +115,7 @@ class Dates:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right)
+        base = equality(self.column, left, right, _USUAL_DATE)
         levels = base.levels.copy()
         levels[base.levels == 2] = 5
         rest = np.flatnonzero(base.levels == 1)
@@ -188,7 +192,7 @@ class Identifiers:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right)
+        base = equality(self.column, left, right, _USUAL_IDENTIFIER)
         levels = base.levels.copy()
         levels[base.levels == 2] = 3
         rest = np.flatnonzero(base.levels == 1)
@@ -232,7 +236,7 @@ class Postcodes:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right)
+        base = equality(self.column, left, right, _USUAL_POSTCODE)
         levels = base.levels.copy()
         levels[base.levels == 2] = 4
         rest = np.flatnonzero(base.levels == 1)
@@ -249,7 +253,7 @@ class Postcodes:
             levels[rest[(levels[rest] == 1) & (near[left[rest]] == near[right[rest]])]] = 2
         shares = base.shares.copy()
         near_pairs = levels == 2
-        shares[near_pairs] = self.districts.chance_shares()[self.districts.ids[left[near_pairs]]]
+        shares[near_pairs] = self.districts.chance_shares(_USUAL_DISTRICT)[self.districts.ids[left[near_pairs]]]
         return Compared(levels, shares)
 
     def block_keys(self) -> list[Keys]:
