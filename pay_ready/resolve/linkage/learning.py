@@ -19,7 +19,7 @@ from pay_ready.resolve.linkage.evidence import Compared, Comparison
 
 Bits = NDArray[np.float64]
 
-_RANDOM_PAIRS, _NEIGHBOUR_PAIRS, _TRAINING_PAIRS = 250_000, 60_000, 400_000
+_RANDOM_PAIRS, _NEIGHBOUR_PAIRS, _TRAINING_PAIRS = 200_000, 60_000, 400_000
 _ROUNDS, _SETTLED = 40, 1e-4
 _PSEUDO_PAIRS = 50.0
 _RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself

@@ -34,6 +34,12 @@ _TITLES = [
 ]  # fmt: skip
 # Shares before any record is seen: a given name of a few hundred, a family name of thousands, a letter.
 _USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 3e-3, 3e-4, 0.06
+# Whole names that say that there is none, or that somebody tried a form; "Null" and "None" may be family names.
+_NO_NAMES = [
+    "n a", "na", "none", "null", "unknown", "unknown unknown", "undefined", "not provided", "no name", "name", "first last",
+    "test", "test test", "test user", "tester", "asdf", "asdf asdf", "qwerty", "xxx", "foo", "foo bar", "anonymous", "nobody",
+    "user", "guest", "admin", "demo", "demo user", "customer", "contact", "info", "sales", "support",
+]  # fmt: skip
 _PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
 
 
@@ -75,7 +81,8 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     turned = pc.replace_with_mask(texts, comma, replaced(texts.filter(comma), r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1"))
     plain = words_of(replaced(turned, r"[-‐‑–]", ""))
     joined = replaced(replaced(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
-    names = _parsed(renumbered(ids, joined), nicknames)
+    nothing = pc.is_in(joined, pa.array(_NO_NAMES))
+    names = _parsed(renumbered(ids, pc.if_else(nothing, pa.scalar(None, pa.string()), joined)), nicknames)
     # A family name alone is no given name.
     alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
     if not alone.any():

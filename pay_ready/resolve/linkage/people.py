@@ -11,7 +11,19 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Mask, Rows, by_distinct_pair, chance_share, column_of, distinct, key_of
+from pay_ready.resolve.linkage.columns import (
+    Column,
+    Ids,
+    Keys,
+    Mask,
+    Rows,
+    by_distinct_pair,
+    chance_share,
+    column_of,
+    distinct,
+    key_of,
+    lengths,
+)
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
@@ -47,6 +59,7 @@ EMPLOYER = Comparison(
 )  # fmt: skip
 
 _SHORTEST_USER = 4
+_HOST_SLIPS = 2
 _WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
 _SHARED_BY = 3  # names; a number that so many hold is a switchboard
 _SIMILAR_COMPANIES = 2
@@ -93,6 +106,8 @@ class People:
     phone_names: NDArray[np.int64]
     user_holders: NDArray[np.int64]
     user_initials: Ids  # by user part: number of its first letter
+    user_lengths: NDArray[np.int32]
+    host_lengths: NDArray[np.int32]
     all_names: int
     comparisons: tuple[Comparison, ...]
     context_ids: Mapping[str, Ids] = field(default_factory=dict)
@@ -143,18 +158,23 @@ class People:
         same_user = both & (host[left] != host[right]) & (self.users[left] >= 0) & (self.users[left] == self.users[right])
         same_user &= ~(names.some_part & ~digits)
         levels[same_user] = 3
-        near = np.flatnonzero(both & (first != second) & ((host[left] == host[right]) | same_user))
+        users = self.emails.user.ids
+        head, length = np.append(self.user_initials, np.int32(-1)), np.append(self.user_lengths, np.int32(0))
+        alike = (head[users[left]] == head[users[right]]) & (np.abs(length[users[left]] - length[users[right]]) <= 1)
+        near = np.flatnonzero(both & (first != second) & alike & ((host[left] == host[right]) | same_user))
         if len(near):
             slip = by_distinct_pair(first[near], second[near], len(self.emails.column.values), self._is_slip)
             levels[near[slip.astype(np.bool_)]] = 4
-        apart = np.flatnonzero(both & names.some_part & (levels == 1) & (host[left] != host[right]))
+        hosts = np.append(self.host_lengths, np.int32(0))
+        near_hosts = alike & (host[left] != host[right]) & (np.abs(hosts[host[left]] - hosts[host[right]]) <= _HOST_SLIPS)
+        apart = np.flatnonzero(both & names.some_part & (levels == 1) & near_hosts)
         if len(apart):
             levels[apart[self._is_slip_of_host(left[apart], right[apart])]] = 4
         same = both & (first == second)
         levels[same] = 5
         shares = np.ones(len(left))
-        users = self.user_holders[self.users[left[same_user]]] - 1
-        shares[same_user] = chance_share(users, self.emails.column.filled, _USUAL_USER)
+        others = self.user_holders[self.users[left[same_user]]] - 1
+        shares[same_user] = chance_share(others, self.emails.column.filled, _USUAL_USER)
         shares[levels == 4] = chance_share(np.array([1]), self.all_names, _USUAL_CONTACT)[0]
         shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT)
         return Compared(levels, shares)
@@ -186,12 +206,9 @@ class People:
 
             return graded
 
-        same = user.ids[left] == user.ids[right]
-        head = np.append(self.user_initials, np.int32(-1))
-        alike = np.flatnonzero(same | (head[user.ids[left]] == head[user.ids[right]]))
         found = np.zeros(len(left), dtype=np.bool_)
-        by_host = by_distinct_pair(host[left[alike]], host[right[alike]], len(hosts), near(hosts, 2, 8)).astype(np.bool_)
-        alike = alike[by_host]
+        by_host = by_distinct_pair(host[left], host[right], len(hosts), near(hosts, _HOST_SLIPS, 8)).astype(np.bool_)
+        alike = np.flatnonzero(by_host)
         found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(users), near(users, 1, 4)).astype(np.bool_)
         return found
 
@@ -343,6 +360,8 @@ def people_of(
         email_names=_distinct_names(emails.column, short),
         phone_names=_distinct_names(phones, short),
         user_holders=emails.user.holders(),
+        user_lengths=lengths(emails.user.values),
+        host_lengths=lengths(emails.hosts),
         user_initials=column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids,
         all_names=max(len(np.unique(name_keys[name_keys >= 0])), 1),
         comparisons=(*present, *(each.comparison for each in values)),

@@ -16,6 +16,7 @@ from pay_ready.resolve.linkage.columns import Ids, Texts, by_distinct_pair, colu
 _GROUPS_A_WORD = 6
 _ESTABLISHED = 8
 _SHORTEST_SLIP, _SHORTEST_TWO_SLIPS = 4, 6
+_SHORTEST_ALIKE, _LARGEST_GAP = 3, 3
 
 
 class Relation(IntEnum):
@@ -42,6 +43,7 @@ class Words:
     number_of: Mapping[str, int]
     lengths: NDArray[np.int32]
     initials: Ids
+    finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
     groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
     canonical: Ids  # the same number for forms of one given name, as far as a word can tell
@@ -63,10 +65,11 @@ def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[fro
     numbers = np.arange(len(texts), dtype=np.int32)
     canonical = np.where(groups[:, 0] >= 0, len(texts) + groups[:, 0].astype(np.int32), numbers).astype(np.int32)
     initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1)).ids
+    finals = column_of(pc.utf8_slice_codeunits(pc.utf8_reverse(texts), 0, 1)).ids
     heads = column_of(pc.utf8_slice_codeunits(texts, 0, 3)).ids
     long = lengths(texts)
     common = (holders >= max(_ESTABLISHED, int(holders.sum()) // 20_000)) & (long >= 3)
-    return Words(texts, number_of, long, initials, common | (groups[:, 0] >= 0), groups, canonical, heads)
+    return Words(texts, number_of, long, initials, finals, common | (groups[:, 0] >= 0), groups, canonical, heads)
 
 
 def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
@@ -75,6 +78,9 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
     found[(left < 0) | (right < 0)] = Relation.NULL
     found[(left == right) & (left >= 0)] = Relation.SAME
     rest = np.flatnonzero(found == Relation.DIFFER)
+    first, second = left[rest], right[rest]
+    found[rest[words.established[first] & words.established[second]]] = Relation.OTHER
+    rest = rest[_may_be_related(words, first, second)]
     if len(rest):
         texts = words.texts.to_pylist()
 
@@ -85,6 +91,18 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
     return found
 
 
+def _may_be_related(words: Words, left: Ids, right: Ids) -> NDArray[np.bool_]:
+    """A quick look: forms of one name, an initial, or a slip that leaves the first or the last letter."""
+    same_initial = words.initials[left] == words.initials[right]
+    an_end = same_initial | (words.finals[left] == words.finals[right])
+    first, second = words.lengths[left], words.lengths[right]
+    short = np.minimum(first, second)
+    slip = an_end & (short >= _SHORTEST_ALIKE) & (np.abs(first - second) <= _LARGEST_GAP)
+    forms = (words.groups[left, 0] >= 0) & (words.groups[right, 0] >= 0)
+    may: NDArray[np.bool_] = slip | forms | (same_initial & (short == 1))
+    return may
+
+
 def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
     found = np.full(len(left), Relation.DIFFER, dtype=np.int8)
     short = np.minimum(words.lengths[left], words.lengths[right])
@@ -93,7 +111,9 @@ def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from
     nickname = shares_group(words.groups[left], words.groups[right])
     # Two names that both exist are two names, however few letters tell them apart (Joan, John).
     both_known = (words.groups[left, 0] >= 0) & (words.groups[right, 0] >= 0)
-    spelled = np.flatnonzero(~initial & ~nickname & ~both_known & (short >= 3) & (gap <= 3))
+    # Slips that change the first and the last letter are too rare to look for.
+    an_end = (words.initials[left] == words.initials[right]) | (words.finals[left] == words.finals[right])
+    spelled = np.flatnonzero(an_end & ~initial & ~nickname & ~both_known & (short >= _SHORTEST_ALIKE) & (gap <= _LARGEST_GAP))
     if len(spelled):
         first, second = [texts[i] for i in left[spelled].tolist()], [texts[i] for i in right[spelled].tolist()]
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
