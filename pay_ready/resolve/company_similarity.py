@@ -44,6 +44,10 @@ _JOINERS = re.compile(r"\s*[&+]\s*")
 _ASIAN_LEGAL_FORMS = re.compile("株式会社|有限会社|合同会社|股份有限公司|有限责任公司|有限公司|주식회사|유한회사|㈱|㈜")
 _CARDINAL = re.compile(r"^0*(\d+)(?:st|nd|rd|th|er|e|er|ste|de)?$")
 
+_SHORTEST_LONG_FORM = 14  # letters of a legal form in which one may be wrong
+_FORMS_OF_ONE_WORD = frozenset(form[0] for form in LEGAL_FORMS if len(form) == 1)
+_LONG_FORMS = {"".join(form): kind for form, kind in LEGAL_FORMS.items() if len("".join(form)) >= _SHORTEST_LONG_FORM}
+
 WordSimilarity = Callable[[str, str], float]
 
 
@@ -127,7 +131,7 @@ def _strict(similarity: WordSimilarity, left: str, right: str) -> float:
     found = similarity(left, right)
     if max(len(left), len(right)) < _SHORTEST_MISTYPED:
         return min(found, _MISTYPED_SHORT)
-    return min(found, 0.5) if weight(left) < 1.0 and weight(right) < 1.0 else found
+    return min(found, 0.3) if weight(left) < 1.0 and weight(right) < 1.0 else found
 
 
 def _extra_cost(word: str) -> float:
@@ -194,9 +198,10 @@ def _without_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
     kinds = set()
     place = 0
     while place < len(words):
-        length = next((size for size in range(min(LONGEST_LEGAL_FORM, len(words) - place), 0, -1) if _is_form(words, place, size)), 0)
+        sizes = range(min(LONGEST_LEGAL_FORM, len(words) - place), 0, -1)
+        length, kind = next(((size, kind) for size in sizes if (kind := _kind(words, place, size))), (0, ""))
         if length:
-            kinds.add(LEGAL_FORMS[tuple(words[place : place + length])])
+            kinds.add(kind)
         else:
             kept.append(words[place])
         place += length or 1
@@ -205,15 +210,20 @@ def _without_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
     return kept, frozenset(kinds)
 
 
-def _is_form(words: list[str], place: int, size: int) -> bool:
+def _kind(words: list[str], place: int, size: int) -> str:
+    """The kind of legal form that these words are; empty for none."""
     form = tuple(words[place : place + size])
-    if form not in LEGAL_FORMS:
-        return False
-    at_an_end = place == 0 or all(word in LEGAL_FORMS_OF_ONE_WORD for word in words[place + size :])
-    return size > 1 or form[0] not in AMBIGUOUS_FORMS or at_an_end
+    kind = LEGAL_FORMS.get(form)
+    if kind is None:
+        return _mistyped_kind("".join(form)) if size > 1 or len(form[0]) >= _SHORTEST_LONG_FORM else ""
+    at_an_end = place == 0 or all(word in _FORMS_OF_ONE_WORD for word in words[place + size :])
+    return kind if size > 1 or form[0] not in AMBIGUOUS_FORMS or at_an_end else ""
 
 
-LEGAL_FORMS_OF_ONE_WORD = frozenset(form[0] for form in LEGAL_FORMS if len(form) == 1)
+def _mistyped_kind(letters: str) -> str:
+    if len(letters) < _SHORTEST_LONG_FORM - 1:
+        return ""
+    return next((kind for form, kind in _LONG_FORMS.items() if OSA.distance(form, letters, score_cutoff=1) <= 1), "")
 
 
 def _without_numbers(words: list[str]) -> tuple[list[str], tuple[int, ...]]:

@@ -46,7 +46,7 @@ ABBREVIATIONS: Mapping[str, str] = {
 MORE_ABBREVIATIONS: Mapping[str, str] = {
     "internationale": "international", "internacional": "international", "internazionale": "international", "gebr": "brothers",
     "gebruder": "brothers", "freres": "brothers", "hermanos": "brothers", "hnos": "brothers", "fratelli": "brothers",
-    "brother": "brothers", "dept": "department", "govt": "government", "ministry": "ministry", "min": "ministry", "inst": "institute",
+    "brother": "brothers", "dept": "department", "govt": "government", "inst": "institute",
     "institut": "institute", "instituto": "institute", "istituto": "institute", "universitat": "university", "universite": "university",
     "universidad": "university", "universita": "university", "universiteit": "university", "lab": "laboratories",
     "labs": "laboratories", "laboratory": "laboratories", "eng": "engineering", "engrg": "engineering", "ind": "industries",
@@ -66,9 +66,9 @@ MORE_ABBREVIATIONS: Mapping[str, str] = {
     "chemicals": "chemical", "chemie": "chemical", "mach": "machinery", "equip": "equipment", "const": "construction",
     "constr": "construction", "bldg": "building", "bldrs": "builders", "consult": "consulting", "cons": "consulting",
     "consultants": "consulting", "consultancy": "consulting", "mus": "museum", "rest": "restaurant", "ristorante": "restaurant",
-    "trading": "trading", "trdg": "trading", "logistic": "logistics", "ship": "shipping", "software": "software", "sw": "software",
+    "trdg": "trading", "logistic": "logistics", "ship": "shipping", "sw": "software",
     "adv": "advertising", "agcy": "agency", "auto": "automotive", "avn": "aviation", "bk": "bank", "banque": "bank", "banco": "bank",
-    "banca": "bank", "uk": "britain", "us": "america", "usa": "america", "united": "united",
+    "banca": "bank", "uk": "britain", "us": "america", "usa": "america", 
 }  # fmt: skip
 
 # Joiners and articles; they weigh nothing beside other words.
@@ -79,7 +79,7 @@ SILENT_WORDS = frozenset(
 # Words that an owner adds or leaves out without meaning another company.
 HOLLOW_WORDS = frozenset(
     "group holding company corporation co international worldwide global enterprises official incorporated limited main head office "
-    "headquarters branch filiale niederlassung succursale koninklijke royal societe firma firm home".split()
+    "headquarters branch filiale niederlassung succursale koninklijke royal societe firma firm home mv ss fv hms uss".split()
 )
 # Words of a trade, shared by thousands of companies.
 TRADE_WORDS = frozenset(

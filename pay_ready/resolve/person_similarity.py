@@ -7,7 +7,7 @@ from itertools import permutations
 
 from rapidfuzz.distance import OSA
 
-from pay_ready.resolve.name_words import FORMS_AFTER_PERSONS, GENERATIONS, NOBLE_WORDS, PARTICLES, PATRONYMIC_MARKS, SUFFIXES, ALL_TITLES
+from pay_ready.resolve.name_words import FORMS_AFTER_PERSONS, GENERATIONS, NOBLE_WORDS, PARTICLES, PATRONYMIC_MARKS, SERVANTS, SUFFIXES, ALL_TITLES, MORE_TITLES
 from pay_ready.resolve.transliterate import bare, ideograms, latin_words
 from pay_ready.resolve.word_similarity import AGREES, best_matching
 
@@ -25,6 +25,9 @@ _TOO_LITTLE = 70.0  # the most that names reach with one word, or initials alone
 _MOST_LEFTOVERS = 4
 _PATRONYMIC_ENDINGS = ("ovich", "evich", "ovitch", "evitch", "ovna", "evna", "ovych", "yovych", "oglu", "qizi")
 _COMMON_EVERYWHERE = frozenset(["mohammed", "mohamed", "muhammad", "mohammad", "mohamad", "muhammed", "ahmed", "ahmad", "ali", "maria", "abdul"])
+
+_LIGHT_WORDS = PARTICLES | NOBLE_WORDS | MORE_TITLES
+_GENERATION_WORDS = {"junior": "jr", "senior": "sr"}
 
 WordSimilarity = Callable[[str, str], float]
 
@@ -55,10 +58,10 @@ def person_words(text: str) -> PersonWords:
         words = [words[0], *(word for word in words[1:] if word not in GENERATIONS)]
     fathers = frozenset(word for before, word in zip(words, words[1:], strict=False) if before in PATRONYMIC_MARKS and word not in PARTICLES)
     words = [part for word in words for part in _without_servant(word)]
-    light = frozenset(word for word in words if word in PARTICLES or word in NOBLE_WORDS)
+    light = frozenset(word for word in words if word in _LIGHT_WORDS)
     if len([word for word in words if word not in light]) < 2:
         light = frozenset()
-    return PersonWords(tuple(words), light, fathers, generations[0] if generations else "", ideograms(text))
+    return PersonWords(tuple(words), light, fathers, _GENERATION_WORDS.get(generations[0], generations[0]) if generations else "", ideograms(text))
 
 
 def person_similarity(left: PersonWords, right: PersonWords, similarity: WordSimilarity) -> float:
@@ -104,8 +107,10 @@ class _Alignment:
         rest, other_rest = self._take_joined(rest, other_rest)
         rest, other_rest = self._take_alike(rest, other_rest, AGREES)
         rest, other_rest = self._take_initials(rest, other_rest)
-        rest, other_rest = self._drop_repeated(rest, left.words), self._drop_repeated(other_rest, right.words)
-        self._extra = self._take_alike(rest, other_rest, -1.0)
+        if not rest or not other_rest:
+            rest, other_rest = _unrepeated(rest, left.words), _unrepeated(other_rest, right.words)
+        core, other_core = self._core(rest), self._core(other_rest)
+        self._extra = (*self._take_alike(core, other_core, -1.0), _less(rest, core), _less(other_rest, other_core))
 
     def cost(self) -> float:
         """Points of 100 that the names lose."""
@@ -113,7 +118,8 @@ class _Alignment:
         unlike = _UNLIKE_ONLY_WORD if only else _UNLIKE_WORD
         words = sum(unlike * (1 - alike) * self._weight(left, right) for left, right, alike in self._pairs)
         extra = sum(_extra_cost(word) * (_LIGHT if self._is_light(word) else 1.0) for rest in self._extra for word in rest)
-        return words + extra + self._generation_cost() + self._father_cost()
+        # The third name left out tells more than the first.
+        return words + _EXTRA_WORD * (extra / _EXTRA_WORD) ** 1.5 + self._generation_cost() + self._father_cost()
 
     def ceiling(self) -> float:
         """The most that so few words in common may reach."""
@@ -197,8 +203,12 @@ class _Alignment:
                     return (other_rest, rest) if swapped else (rest, other_rest)
         return left, right
 
-    def _drop_repeated(self, rest: list[str], words: Sequence[str]) -> list[str]:
-        return [word for word in rest if words.count(word) == 1 or any(word in pair[:2] for pair in self._pairs) is False]
+    def _core(self, words: list[str]) -> list[str]:
+        return [word for word in words if not self._is_light(word)]
+
+
+def _unrepeated(rest: list[str], words: Sequence[str]) -> list[str]:
+    return [word for word in rest if words.count(word) == 1]
 
 
 def _joins(parts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -250,7 +260,9 @@ def _without_suffixes(words: list[str]) -> list[str]:
 
 def _without_servant(word: str) -> list[str]:
     """ "Abdulrahman" is "Abd al-Rahman": servant of the merciful."""
-    for servant in ("abdul", "abdel", "abdal", "abdur", "abder"):
+    if word in SERVANTS:
+        return ["abdul"]
+    for servant in SERVANTS - {"abd"}:
         if word.startswith(servant) and len(word) >= len(servant) + 4:
             return ["abdul", word[len(servant) :]]
     return [word]

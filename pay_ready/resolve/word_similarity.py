@@ -14,6 +14,7 @@ from pay_ready.resolve.transliterate import EAST_ASIAN, MARKS, WITHOUT_VOWELS, b
 
 AGREES = 0.7  # words at least this alike are one word written twice
 _SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.84, 0.78, 0.92, 0.6
+_OTHER_VOWEL = 0.92  # Laden and Ladin
 _OTHER_FIRST_LETTER = 0.04
 
 # By edits, then by the length of the longer word: a typing error is one in a word long enough to know it by the rest.
@@ -29,7 +30,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, sound in (
         ("shch|stsch|schtsch|szcz", "shh"), ("tsch|tch|cz", "ch"), ("sch|sz", "sh"), ("dzh|dsch|dj", "j"), ("zh", "j"), ("ph", "f"),
         ("kh", "h"), ("gh", "g"), ("th", "t"), ("dh", "d"), ("wh", "w"), ("ck|cq|cc(?![eiy])|q", "k"), ("c(?![heiy])", "k"),
-        ("w", "v"), ("x", "ks"), ("tz", "ts"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
+        ("w", "v"), ("^x(?=i)", "sh"), ("x", "ks"), ("tz", "ts"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
         ("^(?:iou|you|ju|yu|iu)", "iu"), ("^j(?=[aeiou])", "i"), ("^ye(?=[a-z]{2})", "e"), ("(?:ey|ei|ej|ay|ai|aj)", "e"),
         ("ie|iy|ij|yi|yj|ee|y", "i"), ("(?<=[a-z])h(?<![cs]h)", ""), ("of+$", "ov"), (r"(.)\1+", r"\1"),
     )
@@ -72,6 +73,8 @@ def edit_similarity(left: str, right: str) -> float:
         return 1.0 if stem == left else 0.9
     if edits > len(_ALIKE_BY_EDITS):
         return min(_UNLIKE_CEILING, fuzz.ratio(left, right) / 100)
+    if edits == 1 and length >= 4 and _VOWELS.sub("", stem) == _VOWELS.sub("", other_stem):
+        return _OTHER_VOWEL
     alike = next(alike for shortest, alike in _ALIKE_BY_EDITS[edits - 1] if length >= shortest)
     return alike - (_OTHER_FIRST_LETTER if left[:1] != right[:1] else 0.0)
 
@@ -124,7 +127,7 @@ def _of_scripts(left: str, right: str) -> float:
 
 
 def _skeleton(word: str) -> str:
-    return _WEAK.sub("", spelled(word).translate(_SOUNDS_WITHOUT_VOWELS)) or word[:1]
+    return re.sub(r"(.)\1+", r"\1", _WEAK.sub("", spelled(word).translate(_SOUNDS_WITHOUT_VOWELS))) or word[:1]
 
 
 def _of_skeletons(left: str, right: str) -> float:
