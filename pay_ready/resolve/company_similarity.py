@@ -32,13 +32,15 @@ _WEIGHTS = ((HOLLOW_WORDS, 0.25), (PLACE_WORDS, 0.6), (TRADE_WORDS, 0.6))
 _UNLIKE_WORD, _UNLIKE_ONLY_WORD = 60.0, 100.0
 _EXTRA_WORD, _EXTRA_TRADE, _EXTRA_PLACE, _EXTRA_HOLLOW = 26.0, 22.0, 12.0, 6.0
 _OTHER_NUMBER, _ONE_NUMBER, _ONE_FIRST = 45.0, 24.0, 12.0
-_OTHER_FORM = 4.0
+_OTHER_FORM, _OTHER_SEAT = 4.0, 6.0
 _ACRONYM, _JOINED, _NEARLY_JOINED, _LEAST_ACRONYM = 88.0, 98.0, 90.0, 3
+_SHORTENED = 0.9  # "soln" for "solutions"
 _SHORTEST_MISTYPED = 5  # letters of a word in which one may be wrong
 _MISTYPED_SHORT = 0.45
 _NOTHING_TELLING = 60.0
 
-_DOTTED = re.compile(r"\b(?:\w\.\s?){2,}|\b(?:\w\s){1,}\w\b(?=\W*$)|\b\w/\w\b(?:/\w\b)?")
+_LONE_LETTERS = re.compile(r"(?<!\w)\w(?:[.,/\s]{1,3}\w(?!\w))+")  # "S.A.", "N V", "A/S"
+_SEAT = re.compile(r"(?<=[\w.)]),\s*(?=\D+$)")
 _POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 _JOINERS = re.compile(r"\s*[&+]\s*")
 _ASIAN_LEGAL_FORMS = re.compile("株式会社|有限会社|合同会社|股份有限公司|有限责任公司|有限公司|주식회사|유한회사|㈱|㈜")
@@ -59,6 +61,8 @@ class OrganisationWords:
     forms: frozenset[str]  # kinds of legal form
     numbers: tuple[int, ...]
     written: tuple[str, ...]  # with forms, before abbreviations are spelled out
+    named: tuple[str, ...]  # without forms, before abbreviations are spelled out
+    seat: frozenset[str]  # the place behind a legal form: "Acme N.V., Utrecht"
     signs: str  # Chinese and Korean signs
 
     @property
@@ -70,13 +74,15 @@ class OrganisationWords:
 @lru_cache(maxsize=65_536)
 def organisation_words(text: str) -> OrganisationWords:
     """A name's words, the kinds of its legal forms and its numbers."""
-    plain = _DOTTED.sub(lambda dotted: re.sub(r"[\s./]", "", dotted[0]) + " ", _POSSESSIVE.sub("s", _ASIAN_LEGAL_FORMS.sub(" ", text)))
-    written = list(latin_words(_JOINERS.sub(" and ", plain)))
+    plain = _LONE_LETTERS.sub(lambda dotted: re.sub(r"[\s./,]", "", dotted[0]), _POSSESSIVE.sub("s", _ASIAN_LEGAL_FORMS.sub(" ", text)))
+    plain, seat = _without_seat(_JOINERS.sub(" and ", plain))
+    written = list(latin_words(plain))
     named, forms = _without_forms(written)
+    unabbreviated = tuple(named)
     named = [spelled for word in named if (spelled := MORE_ABBREVIATIONS.get(word) or ABBREVIATIONS.get(word, word))] or named
     words, numbers = _without_numbers(named)
     telling = [word for word in words if word not in SILENT_WORDS] or words
-    return OrganisationWords(tuple(telling), forms, numbers, tuple(written), ideograms(_ASIAN_LEGAL_FORMS.sub("", text)))
+    return OrganisationWords(tuple(telling), forms, numbers, tuple(written), unabbreviated, seat, ideograms(_ASIAN_LEGAL_FORMS.sub("", text)))
 
 
 def organisation_similarity(left: OrganisationWords, right: OrganisationWords, similarity: WordSimilarity) -> float:
@@ -88,9 +94,13 @@ def organisation_similarity(left: OrganisationWords, right: OrganisationWords, s
         return 100.0 * (1 - OSA.distance(left.signs, right.signs) / max(len(left.signs), len(right.signs)))
     if not (left.words or left.numbers) or not (right.words or right.numbers):
         return 100.0 if left == right else 0.0
-    first, second = sorted((left, right), key=lambda name: (len(name.words), sorted(name.words), name.numbers))
-    apart = _number_cost(first.numbers, second.numbers) + _form_cost(first.forms, second.forms)
-    found = max(100.0 - _word_cost(first, second, similarity), _joined(first, second))
+    first, second = sorted((left, right), key=lambda name: (len(name.words), sorted(name.words), name.numbers, name.written))
+    apart = _number_cost(first.numbers, second.numbers) + _form_cost(first.forms, second.forms) + _seat_cost(first.seat, second.seat)
+    found = max(100.0 - _word_cost(first.words, second.words, similarity), _joined(first, second))
+    if found < _ACRONYM and (first.named != first.words or second.named != second.words) and not (first.numbers or second.numbers):
+        # An abbreviation may be a name, and a mistyped word is none.
+        as_written = ([word for word in name.named if word not in SILENT_WORDS] for name in (first, second))
+        found = max(found, 100.0 - _word_cost(*as_written, similarity))
     if apart < _ONE_NUMBER and (_is_acronym(first, second) or _is_acronym(second, first)):
         found = max(found, _ACRONYM)
     return max(0.0, found - apart)
@@ -101,8 +111,8 @@ def weight(word: str) -> float:
     return next((light for words, light in _WEIGHTS if word in words), 1.0)
 
 
-def _word_cost(left: OrganisationWords, right: OrganisationWords, similarity: WordSimilarity) -> float:
-    words, other_words = sorted(left.words), sorted(right.words)
+def _word_cost(left: Sequence[str], right: Sequence[str], similarity: WordSimilarity) -> float:
+    words, other_words = sorted(left), sorted(right)
     common = Counter(words) & Counter(other_words)
     rest, other_rest = list((Counter(words) - common).elements()), list((Counter(other_words) - common).elements())
     rest, other_rest, glued = _take_joined(rest, other_rest)
@@ -129,9 +139,21 @@ def _word_cost(left: OrganisationWords, right: OrganisationWords, similarity: Wo
 def _strict(similarity: WordSimilarity, left: str, right: str) -> float:
     """Words in a list are spelled as they are; of short words and acronyms each letter counts."""
     found = similarity(left, right)
+    if _shortens(left, right) or _shortens(right, left):
+        return _SHORTENED
+    if len(left) == len(right) == 4 and sorted(left) == sorted(right):
+        return found
     if max(len(left), len(right)) < _SHORTEST_MISTYPED:
         return min(found, _MISTYPED_SHORT)
     return min(found, 0.3) if weight(left) < 1.0 and weight(right) < 1.0 else found
+
+
+def _shortens(short: str, long: str) -> bool:
+    """Whether a word is short for a word of a trade: its letters stand in the other in order, the first in front."""
+    if not _LEAST_ACRONYM <= len(short) < len(long) or short[0] != long[0] or weight(long) == 1.0 or weight(short) < 1.0:
+        return False
+    letters = iter(long)
+    return all(letter in letters for letter in short)
 
 
 def _extra_cost(word: str) -> float:
@@ -156,6 +178,10 @@ def _form_cost(left: frozenset[str], right: frozenset[str]) -> float:
     return _OTHER_FORM if one and other and not one & other else 0.0
 
 
+def _seat_cost(left: frozenset[str], right: frozenset[str]) -> float:
+    return _OTHER_SEAT if left and right and not left & right else 0.0
+
+
 def _joined(left: OrganisationWords, right: OrganisationWords) -> float:
     """Names that part their words elsewhere: equal, or one slip apart where the words are differently many."""
     core, other = left.core, right.core
@@ -163,6 +189,9 @@ def _joined(left: OrganisationWords, right: OrganisationWords) -> float:
         return 100.0 if sorted(left.words) == sorted(right.words) else _JOINED
     longest = max(len(core), len(other))
     if longest >= 10 and len(left.words) != len(right.words) and OSA.distance(core, other, score_cutoff=1) <= 1:
+        return _NEARLY_JOINED
+    whole, other_whole = "".join(left.named), "".join(right.named)
+    if min(len(whole), len(other_whole)) >= 10 and len(left.named) != len(right.named) and OSA.distance(whole, other_whole, score_cutoff=1) <= 1:
         return _NEARLY_JOINED
     whole, other_whole = "".join(left.written), "".join(right.written)
     return _JOINED if core == other_whole or whole == other else 0.0
@@ -208,6 +237,16 @@ def _without_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
     if not [word for word in kept if word not in SILENT_WORDS]:
         return words, frozenset()
     return kept, frozenset(kinds)
+
+
+def _without_seat(text: str) -> tuple[str, frozenset[str]]:
+    """The name, and the place that stands behind its legal form and a comma."""
+    for comma in _SEAT.finditer(text):
+        before = latin_words(text[: comma.start()])
+        behind = frozenset(latin_words(text[comma.end() :]))
+        if len(before) > 1 and before[-1] in _FORMS_OF_ONE_WORD and behind and not behind & _FORMS_OF_ONE_WORD - AMBIGUOUS_FORMS:
+            return text[: comma.start()], behind
+    return text, frozenset()
 
 
 def _kind(words: list[str], place: int, size: int) -> str:

@@ -44,7 +44,11 @@ ABBREVIATIONS: Mapping[str, str] = {
     "assoc": "associates", "assocs": "associates", "bros": "brothers", "univ": "university", "natl": "national", "and": "", "the": "",
 }  # fmt: skip
 MORE_ABBREVIATIONS: Mapping[str, str] = {
-    "internationale": "international", "internacional": "international", "internazionale": "international", "gebr": "brothers",
+    "soln": "solutions", "solns": "solutions", "engg": "engineering", "europa": "europe",
+    "deutschland": "germany", "nederland": "netherlands", "holland": "netherlands", "osterreich": "austria", "schweiz": "switzerland",
+    "suisse": "switzerland", "svizzera": "switzerland", "italia": "italy", "espana": "spain", "belgie": "belgium", "belgique": "belgium",
+    "danmark": "denmark", "sverige": "sweden", "norge": "norway", "polska": "poland", "rossiya": "russia", "rus": "russia", "ca": "canada",
+    "brasil": "brazil", "nippon": "japan", "internationale": "international", "internacional": "international", "internazionale": "international", "gebr": "brothers",
     "gebruder": "brothers", "freres": "brothers", "hermanos": "brothers", "hnos": "brothers", "fratelli": "brothers",
     "brother": "brothers", "dept": "department", "govt": "government", "inst": "institute",
     "institut": "institute", "instituto": "institute", "istituto": "institute", "universitat": "university", "universite": "university",

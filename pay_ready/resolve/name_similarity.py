@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from rapidfuzz.distance import OSA
+
 from pay_ready.resolve.company_similarity import organisation_similarity, organisation_words
 from pay_ready.resolve.person_similarity import INITIAL, person_similarity, person_words
-from pay_ready.resolve.word_similarity import edit_similarity, spelled, word_similarity
+from pay_ready.resolve.word_similarity import AGREES, edit_similarity, spelled, word_similarity
 
-_NICKNAME = 0.95
+_NICKNAME, _MISTYPED_NICKNAME = 0.95, 0.85
 _OTHER_KNOWN_NAME = 0.62  # Joan and John: two names that both exist
 _MOST_WORD_PAIRS = 1_000_000
 
@@ -15,6 +17,7 @@ class NameSimilarity:
     """Compares names with the nicknames of a language community; remembers word pairs, up to a bound."""
 
     def __init__(self, nicknames: Sequence[frozenset[str]]) -> None:
+        self._nicknames = tuple(nicknames)
         self._groups: dict[str, set[int]] = {}
         for number, group in enumerate(nicknames):
             for word in group:
@@ -56,7 +59,18 @@ class NameSimilarity:
             if groups & other_groups:
                 return _NICKNAME
             return min(_OTHER_KNOWN_NAME, edit_similarity(left, right)) if spelled(left) != spelled(right) else _NICKNAME
-        return word_similarity(left, right)
+        found = word_similarity(left, right)
+        if found < AGREES and (groups or other_groups) and self._mistyped_nickname(left if other_groups else right, groups or other_groups or set()):
+            return _MISTYPED_NICKNAME
+        return found
+
+    def _mistyped_nickname(self, word: str, groups: set[int]) -> bool:
+        """Whether a word is one slip from a name of these groups ("Josehp" beside "Joe")."""
+        return len(word) >= 5 and any(
+            len(name) >= 5 and name[0] == word[0] and OSA.distance(name, word, score_cutoff=1) <= 1
+            for group in groups
+            for name in self._nicknames[group]
+        )
 
 
 def _remember(known: dict[tuple[str, str], float], pair: tuple[str, str], found: float) -> None:

@@ -13,7 +13,7 @@ PARTICLES_OF_FAMILY_NAMES = _words(
 )
 
 MORE_TITLES = _words(
-    "monsieur madame senor senora signor signora don dona dipl doktor president prasident presidente lord lady sheikh shaikh shaykh sheik haji"
+    "monsieur madame senor senora signor signora dona dipl doktor president prasident presidente lord lady sheikh shaikh shaykh sheik haji"
     " hajji mullah maulana mawlawi qari sayyid general gen colonel col captain capt major maj lieutenant lt sergeant sgt judge father"
     " brother sister pastor bishop"
 )

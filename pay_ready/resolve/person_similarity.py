@@ -21,6 +21,7 @@ _EXTRA_WORD, _EXTRA_COMMON_WORD, _EXTRA_PATRONYMIC = 3.0, 1.5, 1.0
 _LIGHT = 0.15  # how much a particle weighs against a word
 _OTHER_GENERATION, _ONE_GENERATION = 30.0, 2.0
 _OTHER_FATHER = 10.0  # "Omar bin Ali" and "Ali bin Omar"
+_MIDDLE_INITIAL = 12.0
 _TOO_LITTLE = 70.0  # the most that names reach with one word, or initials alone, in common
 _MOST_LEFTOVERS = 4
 _PATRONYMIC_ENDINGS = ("ovich", "evich", "ovitch", "evitch", "ovna", "evna", "ovych", "yovych", "oglu", "qizi")
@@ -56,7 +57,7 @@ def person_words(text: str) -> PersonWords:
     generations = [word for word in words[1:] if word in GENERATIONS]
     if len(words) - len(generations) > 1:
         words = [words[0], *(word for word in words[1:] if word not in GENERATIONS)]
-    fathers = frozenset(word for before, word in zip(words, words[1:], strict=False) if before in PATRONYMIC_MARKS and word not in PARTICLES)
+    fathers = _fathers(words)
     words = [part for word in words for part in _without_servant(word)]
     light = frozenset(word for word in words if word in _LIGHT_WORDS)
     if len([word for word in words if word not in light]) < 2:
@@ -80,6 +81,19 @@ def person_similarity(left: PersonWords, right: PersonWords, similarity: WordSim
     first, second = (left, right) if (len(left.words), sorted(left.words)) <= (len(right.words), sorted(right.words)) else (right, left)
     found = _Alignment(first, second, similarity)
     return max(0.0, min(found.ceiling(), 100.0 - found.cost()))
+
+
+def _fathers(words: Sequence[str]) -> frozenset[str]:
+    """The next name after each "son of"."""
+    found = set()
+    expected = False
+    for word in words:
+        if word in PATRONYMIC_MARKS:
+            expected = True
+        elif expected and word not in PARTICLES:
+            found.add(word)
+            expected = False
+    return frozenset(found)
 
 
 def _of_plain(left: Sequence[str], right: Sequence[str], similarity: WordSimilarity) -> float:
@@ -118,6 +132,8 @@ class _Alignment:
         unlike = _UNLIKE_ONLY_WORD if only else _UNLIKE_WORD
         words = sum(unlike * (1 - alike) * self._weight(left, right) for left, right, alike in self._pairs)
         extra = sum(_extra_cost(word) * (_LIGHT if self._is_light(word) else 1.0) for rest in self._extra for word in rest)
+        # "Henry S. Lee" is hardly "Samuel Lee".
+        words += _MIDDLE_INITIAL * self._middle_initials()
         # The third name left out tells more than the first.
         return words + _EXTRA_WORD * (extra / _EXTRA_WORD) ** 1.5 + self._generation_cost() + self._father_cost()
 
@@ -129,6 +145,14 @@ class _Alignment:
         if full == 0 and self._left.words != self._right.words:
             return _TOO_LITTLE
         return _TOO_LITTLE if longest > 1 and len(core) + self._joined < 2 else 100.0
+
+    def _middle_initials(self) -> int:
+        """Initials that match a full name while a full name on their own side matches nothing."""
+        left_alone, right_alone = (any(len(word) > 1 and not self._is_light(word) for word in self._extra[side]) for side in (0, 1))
+        return sum(
+            alike == INITIAL and ((left_alone and len(left) == 1 < len(right)) or (right_alone and len(right) == 1 < len(left)))
+            for left, right, alike in self._pairs
+        )
 
     def _core_count(self, name: PersonWords) -> int:
         return len({word for word in name.words if word not in name.light})

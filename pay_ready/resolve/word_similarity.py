@@ -30,7 +30,7 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, sound in (
         ("shch|stsch|schtsch|szcz", "shh"), ("tsch|tch|cz", "ch"), ("sch|sz", "sh"), ("dzh|dsch|dj", "j"), ("zh", "j"), ("ph", "f"),
         ("kh", "h"), ("gh", "g"), ("th", "t"), ("dh", "d"), ("wh", "w"), ("ck|cq|cc(?![eiy])|q", "k"), ("c(?![heiy])", "k"),
-        ("w", "v"), ("^x(?=i)", "sh"), ("x", "ks"), ("tz", "ts"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
+        ("w", "v"), ("^(?:x(?=i)|hs)", "sh"), ("x", "ks"), ("tz", "ts"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
         ("^(?:iou|you|ju|yu|iu)", "iu"), ("^j(?=[aeiou])", "i"), ("^ye(?=[a-z]{2})", "e"), ("(?:ey|ei|ej|ay|ai|aj)", "e"),
         ("ie|iy|ij|yi|yj|ee|y", "i"), ("(?<=[a-z])h(?<![cs]h)", ""), ("of+$", "ov"), (r"(.)\1+", r"\1"),
     )
@@ -66,14 +66,15 @@ def word_similarity(left: str, right: str) -> float:
 
 def edit_similarity(left: str, right: str) -> float:
     """By the number of typing errors (optimal string alignment) against the length without endings that many names share."""
-    stem, other_stem = _stems(left, right)
-    length = max(len(stem), len(other_stem))
-    edits = OSA.distance(stem, other_stem, score_cutoff=len(_ALIKE_BY_EDITS))
+    edits = OSA.distance(left, right, score_cutoff=len(_ALIKE_BY_EDITS))
     if edits == 0:
-        return 1.0 if stem == left else 0.9
+        return 1.0
     if edits > len(_ALIKE_BY_EDITS):
         return min(_UNLIKE_CEILING, fuzz.ratio(left, right) / 100)
-    if edits == 1 and length >= 4 and _VOWELS.sub("", stem) == _VOWELS.sub("", other_stem):
+    # One slip is judged by the whole word; another name of the family ("Petrov", "Pavlov") takes two.
+    stem, other_stem = _stems(left, right) if edits > 1 else (left, right)
+    length = max(len(stem), len(other_stem))
+    if edits == 1 and length >= 4 and _VOWELS.sub("", left) == _VOWELS.sub("", right):
         return _OTHER_VOWEL
     alike = next(alike for shortest, alike in _ALIKE_BY_EDITS[edits - 1] if length >= shortest)
     return alike - (_OTHER_FIRST_LETTER if left[:1] != right[:1] else 0.0)
