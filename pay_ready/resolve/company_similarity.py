@@ -12,6 +12,8 @@ from rapidfuzz.distance import OSA
 from pay_ready.resolve.company_words import (
     ABBREVIATIONS,
     AMBIGUOUS_FORMS,
+    ASIAN_LEGAL_FORMS,
+    FORMS_OF_ONE_WORD,
     HOLLOW_WORDS,
     LEGAL_FORMS,
     LONGEST_LEGAL_FORM,
@@ -34,6 +36,7 @@ _EXTRA_WORD, _EXTRA_TRADE, _EXTRA_PLACE, _EXTRA_HOLLOW = 26.0, 22.0, 12.0, 6.0
 _OTHER_NUMBER, _ONE_NUMBER, _ONE_FIRST = 45.0, 24.0, 12.0
 _OTHER_FORM, _OTHER_SEAT = 4.0, 6.0
 _ACRONYM, _JOINED, _NEARLY_JOINED, _LEAST_ACRONYM = 88.0, 98.0, 90.0, 3
+_LONGEST_SEAT = 4  # words
 _SHORTENED = 0.9  # "soln" for "solutions"
 _SHORTEST_MISTYPED = 5  # letters of a word in which one may be wrong
 _MISTYPED_SHORT = 0.45
@@ -43,11 +46,9 @@ _LONE_LETTERS = re.compile(r"(?<!\w)\w(?:[.,/\s]{1,3}\w(?!\w))+")  # "S.A.", "N 
 _SEAT = re.compile(r"(?<=[\w.)]),\s*(?=\D+$)")
 _POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
 _JOINERS = re.compile(r"\s*[&+]\s*")
-_ASIAN_LEGAL_FORMS = re.compile("株式会社|有限会社|合同会社|股份有限公司|有限责任公司|有限公司|주식회사|유한회사|㈱|㈜")
 _CARDINAL = re.compile(r"^0*(\d+)(?:st|nd|rd|th|er|e|er|ste|de)?$")
 
 _SHORTEST_LONG_FORM = 14  # letters of a legal form in which one may be wrong
-_FORMS_OF_ONE_WORD = frozenset(form[0] for form in LEGAL_FORMS if len(form) == 1)
 _LONG_FORMS = {"".join(form): kind for form, kind in LEGAL_FORMS.items() if len("".join(form)) >= _SHORTEST_LONG_FORM}
 
 WordSimilarity = Callable[[str, str], float]
@@ -74,7 +75,7 @@ class OrganisationWords:
 @lru_cache(maxsize=65_536)
 def organisation_words(text: str) -> OrganisationWords:
     """A name's words, the kinds of its legal forms and its numbers."""
-    plain = _LONE_LETTERS.sub(lambda dotted: re.sub(r"[\s./,]", "", dotted[0]), _POSSESSIVE.sub("s", _ASIAN_LEGAL_FORMS.sub(" ", text)))
+    plain = _LONE_LETTERS.sub(lambda dotted: re.sub(r"[\s./,]", "", dotted[0]), _POSSESSIVE.sub("s", ASIAN_LEGAL_FORMS.sub(" ", text)))
     plain, seat = _without_seat(_JOINERS.sub(" and ", plain))
     written = list(latin_words(plain))
     named, forms = _without_forms(written)
@@ -82,7 +83,9 @@ def organisation_words(text: str) -> OrganisationWords:
     named = [spelled for word in named if (spelled := MORE_ABBREVIATIONS.get(word) or ABBREVIATIONS.get(word, word))] or named
     words, numbers = _without_numbers(named)
     telling = [word for word in words if word not in SILENT_WORDS] or words
-    return OrganisationWords(tuple(telling), forms, numbers, tuple(written), unabbreviated, seat, ideograms(_ASIAN_LEGAL_FORMS.sub("", text)))
+    return OrganisationWords(
+        tuple(telling), forms, numbers, tuple(written), unabbreviated, seat, ideograms(ASIAN_LEGAL_FORMS.sub("", text))
+    )
 
 
 def organisation_similarity(left: OrganisationWords, right: OrganisationWords, similarity: WordSimilarity) -> float:
@@ -99,8 +102,8 @@ def organisation_similarity(left: OrganisationWords, right: OrganisationWords, s
     found = max(100.0 - _word_cost(first.words, second.words, similarity), _joined(first, second))
     if found < _ACRONYM and (first.named != first.words or second.named != second.words) and not (first.numbers or second.numbers):
         # An abbreviation may be a name, and a mistyped word is none.
-        as_written = ([word for word in name.named if word not in SILENT_WORDS] for name in (first, second))
-        found = max(found, 100.0 - _word_cost(*as_written, similarity))
+        one, other = ([word for word in name.named if word not in SILENT_WORDS] for name in (first, second))
+        found = max(found, 100.0 - _word_cost(one, other, similarity))
     if apart < _ONE_NUMBER and (_is_acronym(first, second) or _is_acronym(second, first)):
         found = max(found, _ACRONYM)
     return max(0.0, found - apart)
@@ -117,9 +120,7 @@ def _word_cost(left: Sequence[str], right: Sequence[str], similarity: WordSimila
     rest, other_rest = list((Counter(words) - common).elements()), list((Counter(other_words) - common).elements())
     rest, other_rest, glued = _take_joined(rest, other_rest)
     alike = {
-        (one, other): _strict(similarity, word, other_word)
-        for one, word in enumerate(rest)
-        for other, other_word in enumerate(other_rest)
+        (one, other): _strict(similarity, word, other_word) for one, word in enumerate(rest) for other, other_word in enumerate(other_rest)
     }
     taken = best_matching(rest, other_rest, alike)
     telling = sum(weight(word) for word in common.elements()) + glued
@@ -191,7 +192,11 @@ def _joined(left: OrganisationWords, right: OrganisationWords) -> float:
     if longest >= 10 and len(left.words) != len(right.words) and OSA.distance(core, other, score_cutoff=1) <= 1:
         return _NEARLY_JOINED
     whole, other_whole = "".join(left.named), "".join(right.named)
-    if min(len(whole), len(other_whole)) >= 10 and len(left.named) != len(right.named) and OSA.distance(whole, other_whole, score_cutoff=1) <= 1:
+    if (
+        min(len(whole), len(other_whole)) >= 10
+        and len(left.named) != len(right.named)
+        and OSA.distance(whole, other_whole, score_cutoff=1) <= 1
+    ):
         return _NEARLY_JOINED
     whole, other_whole = "".join(left.written), "".join(right.written)
     return _JOINED if core == other_whole or whole == other else 0.0
@@ -201,7 +206,10 @@ def _take_joined(left: list[str], right: list[str]) -> tuple[list[str], list[str
     for parts, wholes, swapped in ((left, right, False), (right, left, True)):
         if not 1 < len(parts) <= 4:
             continue
+        lengths = set(map(len, wholes))
         for chosen in (*permutations(parts, 2), *permutations(parts, 3)):
+            if sum(map(len, chosen)) not in lengths:
+                continue
             whole = "".join(chosen)
             if whole in wholes:
                 rest, other = [word for word in parts if word not in chosen], [word for word in wholes if word != whole]
@@ -244,7 +252,12 @@ def _without_seat(text: str) -> tuple[str, frozenset[str]]:
     for comma in _SEAT.finditer(text):
         before = latin_words(text[: comma.start()])
         behind = frozenset(latin_words(text[comma.end() :]))
-        if len(before) > 1 and before[-1] in _FORMS_OF_ONE_WORD and behind and not behind & _FORMS_OF_ONE_WORD - AMBIGUOUS_FORMS:
+        if (
+            len(before) > 1
+            and not FORMS_OF_ONE_WORD.isdisjoint((before[0], before[-1]))
+            and 0 < len(behind) <= _LONGEST_SEAT
+            and not behind & FORMS_OF_ONE_WORD - AMBIGUOUS_FORMS
+        ):
             return text[: comma.start()], behind
     return text, frozenset()
 
@@ -255,7 +268,7 @@ def _kind(words: list[str], place: int, size: int) -> str:
     kind = LEGAL_FORMS.get(form)
     if kind is None:
         return _mistyped_kind("".join(form)) if size > 1 or len(form[0]) >= _SHORTEST_LONG_FORM else ""
-    at_an_end = place == 0 or all(word in _FORMS_OF_ONE_WORD for word in words[place + size :])
+    at_an_end = place == 0 or all(word in FORMS_OF_ONE_WORD for word in words[place + size :])
     return kind if size > 1 or form[0] not in AMBIGUOUS_FORMS or at_an_end else ""
 
 

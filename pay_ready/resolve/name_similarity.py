@@ -60,7 +60,11 @@ class NameSimilarity:
                 return _NICKNAME
             return min(_OTHER_KNOWN_NAME, edit_similarity(left, right)) if spelled(left) != spelled(right) else _NICKNAME
         found = word_similarity(left, right)
-        if found < AGREES and (groups or other_groups) and self._mistyped_nickname(left if other_groups else right, groups or other_groups or set()):
+        if (
+            found < AGREES
+            and (groups or other_groups)
+            and self._mistyped_nickname(left if other_groups else right, groups or other_groups or set())
+        ):
             return _MISTYPED_NICKNAME
         return found
 

@@ -24,7 +24,9 @@ NOBLE_WORDS = _words(
     " queen prince princess saint 1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th of the"
 )
 GENERATIONS = _words("jr junior sr senior ii iii iv")
-PARTICLES = PARTICLES_OF_FAMILY_NAMES | _words("abu abou bint ould wa na ur ul ud a as ash az an ad ed es delle dello dei das e i und zur vander vom ter te")
+PARTICLES = PARTICLES_OF_FAMILY_NAMES | _words(
+    "abu abou bint ould wa na ur ul ud a as ash az an ad ed es delle dello dei das e i und zur vander vom ter te"
+)
 PATRONYMIC_MARKS = _words("bin ben ibn bint")
 SERVANTS = _words("abd abdul abdel abdal abdol abdur abder")  # "servant of", before a name of God
 # Legal forms that strays of company names leave behind a person's.

@@ -1,5 +1,6 @@
 """How alike two names of persons are: their words matched one to one, and what each leftover or half match costs."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,7 +8,17 @@ from itertools import permutations
 
 from rapidfuzz.distance import OSA
 
-from pay_ready.resolve.name_words import FORMS_AFTER_PERSONS, GENERATIONS, NOBLE_WORDS, PARTICLES, PATRONYMIC_MARKS, SERVANTS, SUFFIXES, ALL_TITLES, MORE_TITLES
+from pay_ready.resolve.name_words import (
+    ALL_TITLES,
+    FORMS_AFTER_PERSONS,
+    GENERATIONS,
+    MORE_TITLES,
+    NOBLE_WORDS,
+    PARTICLES,
+    PATRONYMIC_MARKS,
+    SERVANTS,
+    SUFFIXES,
+)
 from pay_ready.resolve.transliterate import bare, ideograms, latin_words
 from pay_ready.resolve.word_similarity import AGREES, best_matching
 
@@ -24,8 +35,11 @@ _OTHER_FATHER = 10.0  # "Omar bin Ali" and "Ali bin Omar"
 _MIDDLE_INITIAL = 12.0
 _TOO_LITTLE = 70.0  # the most that names reach with one word, or initials alone, in common
 _MOST_LEFTOVERS = 4
+_SHORTEST_JOINED_MISTYPED = 8  # letters
 _PATRONYMIC_ENDINGS = ("ovich", "evich", "ovitch", "evitch", "ovna", "evna", "ovych", "yovych", "oglu", "qizi")
-_COMMON_EVERYWHERE = frozenset(["mohammed", "mohamed", "muhammad", "mohammad", "mohamad", "muhammed", "ahmed", "ahmad", "ali", "maria", "abdul"])
+_COMMON_EVERYWHERE = frozenset(
+    ["mohammed", "mohamed", "muhammad", "mohammad", "mohamad", "muhammed", "ahmed", "ahmad", "ali", "maria", "abdul"]
+)
 
 _LIGHT_WORDS = PARTICLES | NOBLE_WORDS | MORE_TITLES
 _GENERATION_WORDS = {"junior": "jr", "senior": "sr"}
@@ -62,7 +76,9 @@ def person_words(text: str) -> PersonWords:
     light = frozenset(word for word in words if word in _LIGHT_WORDS)
     if len([word for word in words if word not in light]) < 2:
         light = frozenset()
-    return PersonWords(tuple(words), light, fathers, _GENERATION_WORDS.get(generations[0], generations[0]) if generations else "", ideograms(text))
+    return PersonWords(
+        tuple(words), light, fathers, _GENERATION_WORDS.get(generations[0], generations[0]) if generations else "", ideograms(text)
+    )
 
 
 def person_similarity(left: PersonWords, right: PersonWords, similarity: WordSimilarity) -> float:
@@ -119,6 +135,7 @@ class _Alignment:
         self._joined = 0  # words that only match joined with others
         rest, other_rest = self._take_equal(sorted(left.words), sorted(right.words))
         rest, other_rest = self._take_joined(rest, other_rest)
+        rest, other_rest = self._take_alike(rest, other_rest, AGREES, initials=False)
         rest, other_rest = self._take_alike(rest, other_rest, AGREES)
         rest, other_rest = self._take_initials(rest, other_rest)
         if not rest or not other_rest:
@@ -135,7 +152,8 @@ class _Alignment:
         # "Henry S. Lee" is hardly "Samuel Lee".
         words += _MIDDLE_INITIAL * self._middle_initials()
         # The third name left out tells more than the first.
-        return words + _EXTRA_WORD * (extra / _EXTRA_WORD) ** 1.5 + self._generation_cost() + self._father_cost()
+        growing = _EXTRA_WORD * math.pow(extra / _EXTRA_WORD, 1.5)
+        return words + growing + self._generation_cost() + self._father_cost()
 
     def ceiling(self) -> float:
         """The most that so few words in common may reach."""
@@ -172,7 +190,9 @@ class _Alignment:
     def _father_cost(self) -> float:
         if not self._left.fathers or not self._right.fathers:
             return 0.0
-        crossed = [1 for left, right, alike in self._pairs if alike >= AGREES and (left in self._left.fathers) != (right in self._right.fathers)]
+        crossed = [
+            1 for left, right, alike in self._pairs if alike >= AGREES and (left in self._left.fathers) != (right in self._right.fathers)
+        ]
         return _OTHER_FATHER * len(crossed)
 
     def _take_equal(self, left: list[str], right: list[str]) -> tuple[list[str], list[str]]:
@@ -185,12 +205,14 @@ class _Alignment:
                 rest.append(word)
         return rest, other_rest
 
-    def _take_alike(self, left: list[str], right: list[str], least: float) -> tuple[list[str], list[str]]:
+    def _take_alike(self, left: list[str], right: list[str], least: float, *, initials: bool = True) -> tuple[list[str], list[str]]:
+        if not left or not right:
+            return left, right
         alike = {
             (one, other): found
             for one, word in enumerate(left)
             for other, other_word in enumerate(right)
-            if (found := self._similarity(word, other_word)) >= least
+            if (found := self._similarity(word, other_word)) >= least and (initials or min(len(word), len(other_word)) > 1)
         }
         taken = best_matching(left, right, alike)
         self._pairs.extend((left[one], right[other], alike[one, other]) for one, other in taken)
@@ -238,14 +260,13 @@ def _unrepeated(rest: list[str], words: Sequence[str]) -> list[str]:
 def _joins(parts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     if not 1 < len(parts) <= _MOST_LEFTOVERS:
         return
-    for count in (2, 3):
-        for chosen in permutations(parts, count):
-            joined = "".join(map(bare, chosen))
-            for whole in wholes:
-                size = len(bare(whole))
-                allowed = 0 if size < 8 else 1
-                if abs(size - len(joined)) <= allowed and OSA.distance(joined, bare(whole), score_cutoff=1) <= allowed:
-                    yield chosen, whole
+    for chosen in (*permutations(parts, 2), *permutations(parts, 3)):
+        size = sum(len(bare(word)) for word in chosen)
+        for whole in wholes:
+            length = len(bare(whole))
+            slips = 0 if length < _SHORTEST_JOINED_MISTYPED else 1
+            if abs(length - size) <= slips and OSA.distance("".join(map(bare, chosen)), bare(whole), score_cutoff=slips) <= slips:
+                yield chosen, whole
 
 
 def _spelled_out(initials: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -290,4 +311,3 @@ def _without_servant(word: str) -> list[str]:
         if word.startswith(servant) and len(word) >= len(servant) + 4:
             return ["abdul", word[len(servant) :]]
     return [word]
-

@@ -31,8 +31,8 @@ _KOREAN_FAMILY_NAMES = {"gim": "kim", "bag": "park", "i": "lee", "choe": "choi",
 def latin_words(text: str) -> tuple[str, ...]:
     """The words of a text, folded, in ASCII letters and digits; apostrophes vanish, other signs part words.
 
-    A word of an Arabic, Hebrew or East Asian script carries its mark in front. A Chinese or Korean word that stands alone, of two to four signs,
-    is read as a person's name: the first sign is the family name.
+    A word of an Arabic, Hebrew or East Asian script carries its mark in front. A Chinese or Korean word that stands alone, of two to
+    four signs, is read as a person's name: the first sign is the family name.
     """
     if text.isascii():
         return tuple(_SEPARATORS.sub(" ", text.lower().replace("'", "").replace("`", "")).split())
@@ -70,6 +70,7 @@ def _in_latin_letters(part: str, *, alone: bool) -> list[str]:
         return [EAST_ASIAN + word for word in (_family_first(signs) if alone and len(part) <= 4 else ["".join(signs)])]
     if _KANA.search(part):
         return [EAST_ASIAN + letters for letters in _letters(part)]
+    part = part.replace("ου", "ou").replace("ού", "ou").replace("Ου", "Ou")
     return _letters(fold(part) if _LATIN.search(part) else part)
 
 

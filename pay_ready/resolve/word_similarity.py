@@ -13,7 +13,7 @@ from rapidfuzz.distance import OSA
 from pay_ready.resolve.transliterate import EAST_ASIAN, MARKS, WITHOUT_VOWELS, bare
 
 AGREES = 0.7  # words at least this alike are one word written twice
-_SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.84, 0.78, 0.92, 0.6
+_SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.86, 0.78, 0.92, 0.6
 _OTHER_VOWEL = 0.92  # Laden and Ladin
 _OTHER_FIRST_LETTER = 0.04
 
@@ -83,7 +83,8 @@ def edit_similarity(left: str, right: str) -> float:
 def best_matching(left: Sequence[str], right: Sequence[str], similarities: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
     """One-to-one pairs of positions, the most alike first; ties fall to the words, so that sides and order play no part."""
     order = sorted(
-        similarities, key=lambda pair: (-similarities[pair], *sorted((left[pair[0]], right[pair[1]])), pair[0] + pair[1], abs(pair[0] - pair[1]))
+        similarities,
+        key=lambda pair: (-similarities[pair], *sorted((left[pair[0]], right[pair[1]])), pair[0] + pair[1], abs(pair[0] - pair[1])),
     )
     used_left: set[int] = set()
     used_right: set[int] = set()
