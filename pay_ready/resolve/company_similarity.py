@@ -41,6 +41,7 @@ _SHORTENED = 0.9  # "soln" for "solutions"
 _SHORTEST_MISTYPED = 5  # letters of a word in which one may be wrong
 _MISTYPED_SHORT = 0.45
 _NOTHING_TELLING = 60.0
+_UNLIKE_SIGN = 1.3  # a Chinese or Korean sign says as much as a syllable or a word
 
 _LONE_LETTERS = re.compile(r"(?<!\w)\w(?:[.,/\s]{1,3}\w(?!\w))+")  # "S.A.", "N V", "A/S"
 _SEAT = re.compile(r"(?<=[\w.)]),\s*(?=\D+$)")
@@ -94,7 +95,7 @@ def organisation_similarity(left: OrganisationWords, right: OrganisationWords, s
     100 less what differs: each word by how much it tells, numbers as numbers; initials and other ways to part words are recognised.
     """
     if left.signs and right.signs:
-        return 100.0 * (1 - OSA.distance(left.signs, right.signs) / max(len(left.signs), len(right.signs)))
+        return _of_signs(left.signs, right.signs)
     if not (left.words or left.numbers) or not (right.words or right.numbers):
         return 100.0 if left == right else 0.0
     first, second = sorted((left, right), key=lambda name: (len(name.words), sorted(name.words), name.numbers, name.written))
@@ -107,6 +108,12 @@ def organisation_similarity(left: OrganisationWords, right: OrganisationWords, s
     if apart < _ONE_NUMBER and (_is_acronym(first, second) or _is_acronym(second, first)):
         found = max(found, _ACRONYM)
     return max(0.0, found - apart)
+
+
+def _of_signs(left: str, right: str) -> float:
+    other_numbers = sorted(re.findall(r"\d+", left)) != sorted(re.findall(r"\d+", right))
+    unlike = OSA.distance(left, right) / max(len(left), len(right))
+    return max(0.0, 100.0 * (1 - _UNLIKE_SIGN * unlike) - (_OTHER_NUMBER if other_numbers else 0.0))
 
 
 def weight(word: str) -> float:

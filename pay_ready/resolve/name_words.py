@@ -25,7 +25,7 @@ NOBLE_WORDS = _words(
 )
 GENERATIONS = _words("jr junior sr senior ii iii iv")
 PARTICLES = PARTICLES_OF_FAMILY_NAMES | _words(
-    "abu abou bint ould wa na ur ul ud a as ash az an ad ed es delle dello dei das e i und zur vander vom ter te"
+    "abu abou bint ould wa na ur ul ud a as ash az an ad ed es delle dello dei das und vander te"
 )
 PATRONYMIC_MARKS = _words("bin ben ibn bint")
 SERVANTS = _words("abd abdul abdel abdal abdol abdur abder")  # "servant of", before a name of God

@@ -73,7 +73,7 @@ def person_words(text: str) -> PersonWords:
         words = [words[0], *(word for word in words[1:] if word not in GENERATIONS)]
     fathers = _fathers(words)
     words = [part for word in words for part in _without_servant(word)]
-    light = frozenset(word for word in words if word in _LIGHT_WORDS)
+    light = frozenset(word for word in words if len(word) > 1 and word in _LIGHT_WORDS)
     if len([word for word in words if word not in light]) < 2:
         light = frozenset()
     return PersonWords(
@@ -116,7 +116,7 @@ def _of_plain(left: Sequence[str], right: Sequence[str], similarity: WordSimilar
     (a, b), (c, d) = left, right
     straight = (similarity(a, c), similarity(b, d))
     swapped = (similarity(a, d), similarity(b, c))
-    pair = straight if sum(straight) >= sum(swapped) else swapped
+    pair = max(straight, swapped, key=lambda pair: (pair[0] + pair[1], max(pair)))
     found = 100.0 - _UNLIKE_WORD * (2 - pair[0] - pair[1])
     return found if max(pair) > INITIAL or min(pair) > INITIAL else min(found, _TOO_LITTLE) if pair[0] == pair[1] == INITIAL else found
 

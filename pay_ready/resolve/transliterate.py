@@ -43,8 +43,11 @@ def latin_words(text: str) -> tuple[str, ...]:
 
 
 def ideograms(text: str) -> str:
-    """The Chinese and Korean signs of a text, in order: two texts that have them compare sign by sign."""
-    return "" if text.isascii() else "".join(_IDEOGRAMS.findall(_composed(text)))
+    """The letters and digits of a text that has Chinese or Korean signs; else nothing. Two such texts compare sign by sign."""
+    if text.isascii():
+        return ""
+    composed = _composed(text)
+    return "".join(sign for sign in composed.casefold() if sign.isalnum()) if _IDEOGRAMS.search(composed) else ""
 
 
 def bare(word: str) -> str:

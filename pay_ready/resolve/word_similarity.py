@@ -15,12 +15,12 @@ from pay_ready.resolve.transliterate import EAST_ASIAN, MARKS, WITHOUT_VOWELS, b
 AGREES = 0.7  # words at least this alike are one word written twice
 _SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.86, 0.78, 0.92, 0.6
 _OTHER_VOWEL = 0.92  # Laden and Ladin
-_OTHER_FIRST_LETTER = 0.04
+_OTHER_FIRST_LETTER, _OTHER_ENDING = 0.04, 0.1
 
 # By edits, then by the length of the longer word: a typing error is one in a word long enough to know it by the rest.
 _ALIKE_BY_EDITS: tuple[tuple[tuple[int, float], ...], ...] = (
     ((8, 0.93), (6, 0.9), (5, 0.87), (4, 0.8), (3, 0.66), (0, 0.3)),
-    ((10, 0.86), (8, 0.8), (7, 0.74), (6, 0.66), (5, 0.55), (0, 0.3)),
+    ((10, 0.86), (8, 0.8), (7, 0.74), (6, 0.71), (5, 0.55), (0, 0.3)),
     ((13, 0.8), (11, 0.7), (9, 0.55), (0, 0.3)),
 )
 
@@ -30,12 +30,13 @@ _SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, sound in (
         ("shch|stsch|schtsch|szcz", "shh"), ("tsch|tch|cz", "ch"), ("sch|sz", "sh"), ("dzh|dsch|dj", "j"), ("zh", "j"), ("ph", "f"),
         ("kh", "h"), ("gh", "g"), ("th", "t"), ("dh", "d"), ("wh", "w"), ("ck|cq|cc(?![eiy])|q", "k"), ("c(?![heiy])", "k"),
-        ("w", "v"), ("^(?:x(?=i)|hs)", "sh"), ("x", "ks"), ("tz", "ts"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
+        ("w", "v"), ("^(?:x(?=i)|hs)", "sh"), ("x", "ks"), ("t[sz]", "z"), ("ou|oo|ue", "u"), ("oe", "o"), ("ae", "a"),
         ("^(?:iou|you|ju|yu|iu)", "iu"), ("^j(?=[aeiou])", "i"), ("^ye(?=[a-z]{2})", "e"), ("(?:ey|ei|ej|ay|ai|aj)", "e"),
-        ("ie|iy|ij|yi|yj|ee|y", "i"), ("(?<=[a-z])h(?<![cs]h)", ""), ("of+$", "ov"), (r"(.)\1+", r"\1"),
+        ("ie|iy|ij|yi|yj|ee|y", "i"), ("(?<=[a-z])h(?<![cs]h)(?![aeiou])", ""), ("of+$", "ov"), (r"(.)\1+", r"\1"),
     )
 )  # fmt: skip
 _VOWELS = re.compile("[aeiouy]+")
+_HISSED = re.compile("ch|sh")
 _WEAK = re.compile("[aeiouywh]+")
 _SOUNDS_WITHOUT_VOWELS = str.maketrans({"p": "b", "v": "b", "f": "b", "g": "j", "q": "k", "c": "k", "z": "s", "d": "t"})
 _SOUNDS_OF_EAST_ASIA = str.maketrans({"r": "l", "g": "k", "b": "p", "d": "t", "v": "p", "f": "h", "j": "z"})
@@ -77,7 +78,15 @@ def edit_similarity(left: str, right: str) -> float:
     if edits == 1 and length >= 4 and _VOWELS.sub("", left) == _VOWELS.sub("", right):
         return _OTHER_VOWEL
     alike = next(alike for shortest, alike in _ALIKE_BY_EDITS[edits - 1] if length >= shortest)
-    return alike - (_OTHER_FIRST_LETTER if left[:1] != right[:1] else 0.0)
+    if left[:1] != right[:1]:
+        return alike - _OTHER_FIRST_LETTER
+    return alike - (_OTHER_ENDING if edits > 1 and _another_ending(stem, other_stem) else 0.0)
+
+
+def _another_ending(left: str, right: str) -> bool:
+    """Whether the longer half is the same and the rest of another length: "Ronald" with "o" and "inho", a name derived from a name."""
+    same = next((place for place, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), min(len(left), len(right)))
+    return len(left) != len(right) and 2 * same >= max(len(left), len(right))
 
 
 def best_matching(left: Sequence[str], right: Sequence[str], similarities: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
@@ -129,7 +138,7 @@ def _of_scripts(left: str, right: str) -> float:
 
 
 def _skeleton(word: str) -> str:
-    return re.sub(r"(.)\1+", r"\1", _WEAK.sub("", spelled(word).translate(_SOUNDS_WITHOUT_VOWELS))) or word[:1]
+    return re.sub(r"(.)\1+", r"\1", _WEAK.sub("", _HISSED.sub("s", spelled(word)).translate(_SOUNDS_WITHOUT_VOWELS))) or word[:1]
 
 
 def _of_skeletons(left: str, right: str) -> float:

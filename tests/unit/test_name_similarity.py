@@ -42,10 +42,18 @@ ONE_PERSON = {
         ("Grace E. Porter", "Grace Porter"),
     ],
     "title and suffix": [("Dr. Peter Vance, PhD", "Peter Vance"), ("Peter Vance Jr.", "Peter Vance"), ("Prof Ada Quill", "Ada Quill")],
-    "words joined or parted": [("MartaHolm", "Marta Holm"), ("Jan Christian Oost", "Janchristian Oost"), ("Nora Kaz arian", "Nora Kazarian")],
+    "words joined or parted": [
+        ("MartaHolm", "Marta Holm"),
+        ("Jan Christian Oost", "Janchristian Oost"),
+        ("Nora Kaz arian", "Nora Kazarian"),
+    ],
 }
 TWO_PERSONS = {
-    "two given names that both exist": [("Joan Pickford", "John Pickford"), ("Mario Rossini", "Maria Rossini"), ("Daniel Voss", "Donald Voss")],
+    "two given names that both exist": [
+        ("Joan Pickford", "John Pickford"),
+        ("Mario Rossini", "Maria Rossini"),
+        ("Daniel Voss", "Donald Voss"),
+    ],
     "other given name": [("Petra Holm", "Marta Holm"), ("Igor Volkov", "Oleg Volkov")],
     "other family name": [("Marta Holm", "Marta Lindqvist"), ("Viktor Orlov", "Viktor Orbach")],
     "one word replaced in a long name": [
@@ -77,7 +85,11 @@ ONE_ORGANISATION = {
         ("Zeewind B. V.", "ZEEWIND B.V"),
         ("Public Joint Stock Company Baltika Stal", "PAO Baltika Stal"),
     ],
-    "abbreviation": [("Byte Tiger Mfg", "Byte Tiger Manufacturing"), ("Pine Intl Trading", "Pine International Trading"), ("Gray Bros", "Gray Brothers")],
+    "abbreviation": [
+        ("Byte Tiger Mfg", "Byte Tiger Manufacturing"),
+        ("Pine Intl Trading", "Pine International Trading"),
+        ("Gray Bros", "Gray Brothers"),
+    ],
     "shortened trade": [("Ivy Code Soln", "Ivy Code Solutions"), ("Corvid Pharm", "Corvid Pharmaceuticals")],
     "joiner": [("Tran & Gold", "Tran and Gold"), ("Tête et Fils", "Tete & Fils"), ("Maier und Sohn", "Maier & Sohn")],
     "acronym": [("ASI LLC", "Aero Silver Imports"), ("PRA", "Peoples Relief Army")],
@@ -90,7 +102,11 @@ ONE_ORGANISATION = {
 }
 TWO_ORGANISATIONS = {
     "trade": [("Apex Systems", "Apex Solutions"), ("Orion Bank", "Orion Insurance"), ("Corvid Systems Ltd", "Corvid Ltd")],
-    "telling word": [("Pudney Trust", "Puccini Trust"), ("Government of Estonia", "Government of Ethiopia"), ("Blake Holdings", "Baker Holdings")],
+    "telling word": [
+        ("Pudney Trust", "Puccini Trust"),
+        ("Government of Estonia", "Government of Ethiopia"),
+        ("Blake Holdings", "Baker Holdings"),
+    ],
     "place": [("Corvid Germany", "Corvid France")],
     "number": [("Star 1", "Star 2"), ("Fund III Harbor", "Fund IV Harbor"), ("Star", "Star 7")],
     "letters of an acronym": [("BSF Foundation", "BDF Foundation"), ("LXC Aviation", "LAU Aviation")],
