@@ -59,8 +59,10 @@ class PersonWords:
 
     @property
     def plain(self) -> bool:
-        """Two full words and nothing to mind."""
-        return len(self.words) == 2 and not (self.light or self.generation or self.signs) and self.words[0] != self.words[1]
+        """Two different words, one of them in full, and nothing to mind."""
+        if len(self.words) != 2 or self.light or self.generation or self.signs:
+            return False
+        return self.words[0] != self.words[1] and max(map(len, self.words)) > 1
 
 
 @lru_cache(maxsize=65_536)
@@ -118,7 +120,7 @@ def _of_plain(left: Sequence[str], right: Sequence[str], similarity: WordSimilar
     swapped = (similarity(a, d), similarity(b, c))
     pair = max(straight, swapped, key=lambda pair: (pair[0] + pair[1], max(pair)))
     found = 100.0 - _UNLIKE_WORD * (2 - pair[0] - pair[1])
-    return found if max(pair) > INITIAL or min(pair) > INITIAL else min(found, _TOO_LITTLE) if pair[0] == pair[1] == INITIAL else found
+    return min(found, _TOO_LITTLE) if pair == (INITIAL, INITIAL) else found
 
 
 def _of_signs(left: str, right: str) -> float:
@@ -157,10 +159,10 @@ class _Alignment:
 
     def ceiling(self) -> float:
         """The most that so few words in common may reach."""
-        core = [alike for left, right, alike in self._pairs if alike >= AGREES and self._weight(left, right) == 1.0]
-        full = sum(alike != INITIAL for alike in core) + self._joined
+        core = [(left, right) for left, right, alike in self._pairs if alike >= AGREES and self._weight(left, right) == 1.0]
+        full = sum(min(len(left), len(right)) > 1 for left, right in core) + self._joined
         longest = max(self._core_count(self._left), self._core_count(self._right))
-        if full == 0 and self._left.words != self._right.words:
+        if full == 0 and sorted(self._left.words) != sorted(self._right.words):
             return _TOO_LITTLE
         return _TOO_LITTLE if longest > 1 and len(core) + self._joined < 2 else 100.0
 

@@ -13,7 +13,7 @@ from rapidfuzz.distance import OSA
 from pay_ready.resolve.transliterate import EAST_ASIAN, MARKS, WITHOUT_VOWELS, bare
 
 AGREES = 0.7  # words at least this alike are one word written twice
-_SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.86, 0.78, 0.92, 0.6
+_SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.87, 0.78, 0.92, 0.6
 _OTHER_VOWEL = 0.92  # Laden and Ladin
 _OTHER_FIRST_LETTER, _OTHER_ENDING = 0.04, 0.1
 

@@ -66,7 +66,7 @@ TWO_PERSONS = {
     "generation": [("Peter Vance Jr", "Peter Vance Sr"), ("Peter Vance II", "Peter Vance III")],
     "other initial": [("R. Pickford", "Samuel Pickford"), ("Grace E. Porter", "Grace T. Porter")],
     "middle initial against a first name": [("Henry S. Pickford", "Samuel Pickford")],
-    "too little": [("Marta", "Marta Holm"), ("R. P.", "Robert Pickford")],
+    "too little": [("Marta", "Marta Holm"), ("R. P.", "Robert Pickford"), ("R. P.", "R. P. Pickford"), ("R. P.", "R. Pickford")],
     "one sign of three": [("王小明", "王小红"), ("김민수", "김민호")],
     "ending of many names": [("Halla Jónsdóttir", "Halla Pétursdóttir"), ("Nino Lomashvili", "Nino Gelashvili")],
 }
