@@ -46,6 +46,7 @@ _UNLIKE_SIGN = 1.3  # a Chinese or Korean sign says as much as a syllable or a w
 _LONE_LETTERS = re.compile(r"(?<!\w)\w(?:[.,/\s]{1,3}\w(?!\w))+")  # "S.A.", "N V", "A/S"
 _SEAT = re.compile(r"(?<=[\w.)]),\s*(?=\D+$)")
 _POSSESSIVE = re.compile(r"['’]s\b", re.IGNORECASE)
+_LETTERS_AND_LETTERS = re.compile(r"\b(\w{1,2})&(\w{1,2})\b")  # "AT&T"
 _JOINERS = re.compile(r"\s*[&+]\s*")
 _CARDINAL = re.compile(r"^0*(\d+)(?:st|nd|rd|th|er|e|er|ste|de)?$")
 
@@ -77,6 +78,7 @@ class OrganisationWords:
 def organisation_words(text: str) -> OrganisationWords:
     """A name's words, the kinds of its legal forms and its numbers."""
     plain = _LONE_LETTERS.sub(lambda dotted: re.sub(r"[\s./,]", "", dotted[0]), _POSSESSIVE.sub("s", ASIAN_LEGAL_FORMS.sub(" ", text)))
+    plain = _LETTERS_AND_LETTERS.sub(r"\1\2", plain)
     plain, seat = _without_seat(_JOINERS.sub(" and ", plain))
     written = list(latin_words(plain))
     named, forms = _without_forms(written)

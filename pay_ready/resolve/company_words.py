@@ -103,7 +103,7 @@ MORE_ABBREVIATIONS: Mapping[str, str] = {
 # Joiners and articles; they weigh nothing beside other words.
 SILENT_WORDS = _words(
     "the of and und et y e and for a an de la le les du des der die das del di da do dos das los las el il lo von van zu in "
-    "at by for to on fur pour per para i s und og och ja ir aan te en"
+    "at by for to on fur pour per para i s und og och ja ir aan te en no nr"
 )
 # Words that an owner adds or leaves out without meaning another company.
 HOLLOW_WORDS = _words(

@@ -19,8 +19,8 @@ from pay_ready.resolve.name_words import (
     SERVANTS,
     SUFFIXES,
 )
-from pay_ready.resolve.transliterate import bare, ideograms, latin_words
-from pay_ready.resolve.word_similarity import AGREES, best_matching
+from pay_ready.resolve.transliterate import MARKS, bare, ideograms, latin_words
+from pay_ready.resolve.word_similarity import AGREES, best_matching, word_similarity
 
 INITIAL = 0.86  # one word is the first letter of the other
 _JOINED = 0.97  # two words on one side are one on the other
@@ -35,7 +35,8 @@ _OTHER_FATHER = 10.0  # "Omar bin Ali" and "Ali bin Omar"
 _MIDDLE_INITIAL = 12.0
 _TOO_LITTLE = 70.0  # the most that names reach with one word, or initials alone, in common
 _MOST_LEFTOVERS = 4
-_SHORTEST_JOINED_MISTYPED = 8  # letters
+_SHORTEST_JOINED_MISTYPED, _SHORTEST_JOINED_SCRIPT = 8, 5  # letters
+_ALIKE_JOINED = 0.8
 _PATRONYMIC_ENDINGS = ("ovich", "evich", "ovitch", "evitch", "ovna", "evna", "ovych", "yovych", "oglu", "qizi")
 _COMMON_EVERYWHERE = frozenset(
     ["mohammed", "mohamed", "muhammad", "mohammad", "mohamad", "muhammed", "ahmed", "ahmad", "ali", "maria", "abdul"]
@@ -263,12 +264,17 @@ def _joins(parts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[tuple[
     if not 1 < len(parts) <= _MOST_LEFTOVERS:
         return
     for chosen in (*permutations(parts, 2), *permutations(parts, 3)):
-        size = sum(len(bare(word)) for word in chosen)
+        joined = "".join(map(bare, chosen))
         for whole in wholes:
-            length = len(bare(whole))
-            slips = 0 if length < _SHORTEST_JOINED_MISTYPED else 1
-            if abs(length - size) <= slips and OSA.distance("".join(map(bare, chosen)), bare(whole), score_cutoff=slips) <= slips:
+            if _is_joined(joined, whole):
                 yield chosen, whole
+
+
+def _is_joined(joined: str, whole: str) -> bool:
+    if whole[0] in MARKS:
+        return len(whole) > _SHORTEST_JOINED_SCRIPT and word_similarity(joined, whole) >= _ALIKE_JOINED
+    slips = int(len(whole) >= _SHORTEST_JOINED_MISTYPED)
+    return abs(len(whole) - len(joined)) <= slips and OSA.distance(joined, whole, score_cutoff=1) <= slips
 
 
 def _spelled_out(initials: str, words: Sequence[str]) -> tuple[str, ...]:
