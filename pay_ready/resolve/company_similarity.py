@@ -28,7 +28,7 @@ from pay_ready.resolve.transliterate import bare, ideograms, latin_words
 from pay_ready.resolve.word_similarity import AGREES, best_matching
 
 # How much a word tells, 1 for a word that is in no list.
-_WEIGHTS = ((HOLLOW_WORDS, 0.25), (PLACE_WORDS, 0.6), (TRADE_WORDS, 0.6))
+_WEIGHTS = dict.fromkeys(TRADE_WORDS | PLACE_WORDS, 0.6) | dict.fromkeys(HOLLOW_WORDS, 0.25)
 
 # Costs in points of 100.
 _UNLIKE_WORD, _UNLIKE_ONLY_WORD = 60.0, 100.0
@@ -41,6 +41,7 @@ _SHORTENED = 0.9  # "soln" for "solutions"
 _SHORTEST_MISTYPED = 5  # letters of a word in which one may be wrong
 _MISTYPED_SHORT = 0.45
 _NOTHING_TELLING = 60.0
+_MOST_LEFTOVERS = 4
 _UNLIKE_SIGN = 1.3  # a Chinese or Korean sign says as much as a syllable or a word
 
 _LONE_LETTERS = re.compile(r"(?<!\w)\w(?:[.,/\s]{1,3}\w(?!\w))+")  # "S.A.", "N V", "A/S"
@@ -107,7 +108,7 @@ def organisation_similarity(left: OrganisationWords, right: OrganisationWords, s
         # An abbreviation may be a name, and a mistyped word is none.
         one, other = ([word for word in name.named if word not in SILENT_WORDS] for name in (first, second))
         found = max(found, 100.0 - _word_cost(one, other, similarity))
-    if apart < _ONE_NUMBER and (_is_acronym(first, second) or _is_acronym(second, first)):
+    if found < _ACRONYM and apart < _ONE_NUMBER and (_is_acronym(first, second) or _is_acronym(second, first)):
         found = max(found, _ACRONYM)
     return max(0.0, found - apart)
 
@@ -120,11 +121,13 @@ def _of_signs(left: str, right: str) -> float:
 
 def weight(word: str) -> float:
     """How much a word tells, from 0 to 1."""
-    return next((light for words, light in _WEIGHTS if word in words), 1.0)
+    return _WEIGHTS.get(word, 1.0)
 
 
 def _word_cost(left: Sequence[str], right: Sequence[str], similarity: WordSimilarity) -> float:
     words, other_words = sorted(left), sorted(right)
+    if words == other_words:
+        return 0.0
     common = Counter(words) & Counter(other_words)
     rest, other_rest = list((Counter(words) - common).elements()), list((Counter(other_words) - common).elements())
     rest, other_rest, glued = _take_joined(rest, other_rest)
@@ -213,7 +216,7 @@ def _joined(left: OrganisationWords, right: OrganisationWords) -> float:
 
 def _take_joined(left: list[str], right: list[str]) -> tuple[list[str], list[str], float]:
     for parts, wholes, swapped in ((left, right, False), (right, left, True)):
-        if not 1 < len(parts) <= 4:
+        if not wholes or not 1 < len(parts) <= _MOST_LEFTOVERS:
             continue
         lengths = set(map(len, wholes))
         for chosen in (*permutations(parts, 2), *permutations(parts, 3)):

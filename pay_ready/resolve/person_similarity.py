@@ -261,7 +261,7 @@ def _unrepeated(rest: list[str], words: Sequence[str]) -> list[str]:
 
 
 def _joins(parts: Sequence[str], wholes: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    if not 1 < len(parts) <= _MOST_LEFTOVERS:
+    if not wholes or not 1 < len(parts) <= _MOST_LEFTOVERS or max(map(len, wholes)) + 1 < sum(sorted(map(len, parts))[:2]):
         return
     for chosen in (*permutations(parts, 2), *permutations(parts, 3)):
         joined = "".join(map(bare, chosen))
