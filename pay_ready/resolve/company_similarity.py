@@ -34,8 +34,9 @@ _WEIGHTS = dict.fromkeys(TRADE_WORDS | PLACE_WORDS, 0.6) | dict.fromkeys(HOLLOW_
 _UNLIKE_WORD, _UNLIKE_ONLY_WORD = 60.0, 100.0
 _EXTRA_WORD, _EXTRA_TRADE, _EXTRA_PLACE, _EXTRA_HOLLOW = 26.0, 22.0, 12.0, 6.0
 _OTHER_NUMBER, _ONE_NUMBER, _ONE_FIRST = 45.0, 24.0, 12.0
-_OTHER_FORM, _OTHER_SEAT = 4.0, 6.0
+_OTHER_FORM, _OTHER_SEAT, _OTHER_PLACE = 4.0, 6.0, 22.0
 _ACRONYM, _JOINED, _NEARLY_JOINED, _LEAST_ACRONYM = 88.0, 98.0, 90.0, 3
+_IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 _LONGEST_SEAT = 4  # words
 _SHORTENED = 0.9  # "soln" for "solutions"
 _SHORTEST_MISTYPED = 5  # letters of a word in which one may be wrong
@@ -192,7 +193,9 @@ def _form_cost(left: frozenset[str], right: frozenset[str]) -> float:
 
 
 def _seat_cost(left: frozenset[str], right: frozenset[str]) -> float:
-    return _OTHER_SEAT if left and right and not left & right else 0.0
+    if not left or not right or left & right:
+        return 0.0
+    return _OTHER_PLACE if left & PLACE_WORDS and right & PLACE_WORDS else _OTHER_SEAT
 
 
 def _joined(left: OrganisationWords, right: OrganisationWords) -> float:
@@ -260,10 +263,16 @@ def _without_forms(words: list[str]) -> tuple[list[str], frozenset[str]]:
 
 
 def _without_seat(text: str) -> tuple[str, frozenset[str]]:
-    """The name, and the place that stands behind its legal form and a comma."""
+    """The name, and the place that stands in brackets, or behind its legal form and a comma."""
+    bracketed = _IN_BRACKETS.search(text)
+    if bracketed:
+        inside, outside = _places(bracketed[1]), _IN_BRACKETS.sub(" ", text, count=1)
+        telling = [word for word in latin_words(outside) if word not in SILENT_WORDS and word not in FORMS_OF_ONE_WORD]
+        if telling and len(inside) <= _LONGEST_SEAT and inside & PLACE_WORDS:
+            return outside, inside
     for comma in _SEAT.finditer(text):
         before = latin_words(text[: comma.start()])
-        behind = frozenset(latin_words(text[comma.end() :]))
+        behind = _places(text[comma.end() :])
         if (
             len(before) > 1
             and not FORMS_OF_ONE_WORD.isdisjoint((before[0], before[-1]))
@@ -272,6 +281,10 @@ def _without_seat(text: str) -> tuple[str, frozenset[str]]:
         ):
             return text[: comma.start()], behind
     return text, frozenset()
+
+
+def _places(text: str) -> frozenset[str]:
+    return frozenset(MORE_ABBREVIATIONS.get(word, word) for word in latin_words(text))
 
 
 def _kind(words: list[str], place: int, size: int) -> str:

@@ -14,6 +14,7 @@ from pay_ready.resolve.transliterate import EAST_ASIAN, MARKS, WITHOUT_VOWELS, b
 
 AGREES = 0.7  # words at least this alike are one word written twice
 _SPELLED_ALIKE, _SHORT_SPELLED_ALIKE, _SAME_CONSONANTS, _VOWELLESS, _UNLIKE_CEILING = 0.96, 0.87, 0.78, 0.92, 0.6
+_SAME_LETTERS, _SHORTEST_SHUFFLED = 0.75, 5  # typed in another order: "Eleanor" as "nleaEor"
 _OTHER_VOWEL = 0.92  # Laden and Ladin
 _OTHER_FIRST_LETTER, _OTHER_ENDING = 0.04, 0.1
 
@@ -113,7 +114,7 @@ def _of_latin(left: str, right: str) -> float:
     found = max(edit_similarity(left, right), 0.98 * edit_similarity(sound, other_sound))
     if found < _SAME_CONSONANTS and _same_consonants(sound, other_sound):
         return _SAME_CONSONANTS
-    return found
+    return max(found, _SAME_LETTERS) if len(left) >= _SHORTEST_SHUFFLED and sorted(left) == sorted(right) else found
 
 
 def _same_consonants(left: str, right: str) -> bool:
