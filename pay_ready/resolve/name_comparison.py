@@ -1,7 +1,7 @@
 """Names of people and companies, made comparable; how alike two of them are, from 0 to 100."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
@@ -9,6 +9,7 @@ from functools import cache
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
 
+from pay_ready.resolve.company_words import ABBREVIATIONS, FORMS_OF_ONE_WORD, ORDINARY_WORDS_TOO
 from pay_ready.resolve.hosts import registrable_domain
 from pay_ready.resolve.normalize import fold
 
@@ -16,17 +17,8 @@ _TITLES = frozenset([
     "mr", "mrs", "ms", "miss", "dr", "prof", "sir", "herr", "frau", "dipl", "ing", "jr", "sr", "ii", "iii", "iv", "phd", "md", "mba",
     "esq",
 ])  # fmt: skip
-LEGAL_FORMS = frozenset([
-    "inc", "incorporated", "llc", "llp", "lp", "ltd", "limited", "corp", "corporation", "co", "company", "plc", "gmbh", "mbh", "ag",
-    "kg", "ohg", "ug", "se", "sa", "sas", "sarl", "sl", "srl", "spa", "bv", "nv", "oy", "oyj", "ab", "as", "asa", "aps", "pty", "pte",
-    "pvt", "kk", "sro", "spzoo", "zrt", "kft", "doo", "eood", "lda", "ltda", "cv",
-])  # fmt: skip
-ABBREVIATIONS: Mapping[str, str] = {
-    "mfg": "manufacturing", "intl": "international", "tech": "technologies", "technology": "technologies", "svcs": "services",
-    "svc": "services", "service": "services", "mgmt": "management", "grp": "group", "sys": "systems", "system": "systems",
-    "solution": "solutions", "assoc": "associates", "bros": "brothers", "univ": "university", "natl": "national", "and": "",
-    "the": "",
-}  # fmt: skip
+# Removed wherever they stand; of those that are words too, only these are more often a form.
+LEGAL_FORMS_OF_ONE_WORD = FORMS_OF_ONE_WORD - ORDINARY_WORDS_TOO | {"spa", "as", "se", "sl"}
 
 _SAME, _NICKNAME, _INITIAL, _ONE_TYPO, _TWO_TYPOS, _UNLIKE_CEILING = 100.0, 96.0, 90.0, 92.0, 84.0, 65.0
 _CONFLICTING_MIDDLE = 16.0
@@ -216,7 +208,7 @@ def company_name(text: str) -> CompanyName | None:
     """The comparable name; None when nothing is left of it."""
     # Dotted forms (L.L.C., S.A.) are one word.
     words = folded(re.sub(r"\b(?:\w\.){2,}", lambda dotted: dotted[0].replace(".", ""), text)).split()
-    kept = [word for word in words if word not in LEGAL_FORMS] or words
+    kept = [word for word in words if word not in LEGAL_FORMS_OF_ONE_WORD] or words
     spelled = [ABBREVIATIONS.get(word, word) for word in kept]
     named = tuple(word for word in spelled if word) or tuple(kept)
     return CompanyName(named) if named else None

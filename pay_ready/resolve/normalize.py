@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from pay_ready.resolve.company_words import ASIAN_LEGAL_FORMS, LEGAL_FORMS, LONGEST_LEGAL_FORM, ORDINARY_WORDS_TOO
 from pay_ready.resolve.hosts import parse_host
+from pay_ready.resolve.name_words import PARTICLES_OF_FAMILY_NAMES, SUFFIXES, TITLES
 
 LONGEST_EMAIL = 320  # 64 of the local part, "@", 255 of the domain
 LONGEST_PHONE = 60
@@ -26,35 +28,9 @@ _NOTHING = frozenset(
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŋ": "n", "ŧ": "t", "’": "'", "`": "'"}
 )
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_TITLES = _words("dr dott dra frau herr ing mag miss mister mr mrs ms mx prof professor sir dame rev fr hon sr sra mme mlle")
-_SUFFIXES = _words("jr sr ii iii iv phd md mba cpa esq dds jd pe cfa msc bsc")
-# Words that belong to the last name when they stand before it.
-_PARTICLES = _words("af al ap ben bin da de del della den der di do dos du el ibn la le san st ten ter van vom von y zu zum zur")
 _NO_NAMES = frozenset(
     {"", "-", "--", "---", "?", ".", "n/a", "(none)", "unknown", "undefined", "[unknown]", "[not provided]", "not provided", "no name"}
 )
-# Legal forms at the end of a company's name, folded and without dots.
-_LEGAL_FORMS = frozenset(
-    tuple(form.split())
-    for line in (
-        "inc|incorporated|corp|corporation|co|company|llc|llp|lp|pllc|pc|pbc|ltd|limited|plc|pty ltd|pty|pvt ltd|private limited",
-        "pte ltd|pte|unlimited|gmbh|ggmbh|mbh|ag|kg|kgaa|ohg|ug|ug haftungsbeschrankt|gbr|ev|eg|co kg|se|sa|sas|sasu|sarl|eurl|sci|snc",
-        "srl|srls|sapa|spa|sl|slu|sau|sca|scrl|sprl|bv|bvba|nv|cv|vof|oy|oyj|ab|aktiebolag|aps|as|asa|ans|hf|ehf|ou|uab|sia",
-        "doo|dd|ad|eood|ood|kft|zrt|nyrt|bt|sp z oo|sp zoo|spolka z oo|sp k|sa de cv|s de rl|s de rl de cv|lda|ltda|eireli|me",
-        "kk|gk|yk|co ltd|bhd|sdn bhd|tbk|pt|jsc|ojsc|pjsc|zao|ooo|oao|pao|aktiengesellschaft",
-    )
-    for form in line.split("|")
-)
-_LONGEST_LEGAL_FORM = max(map(len, _LEGAL_FORMS))
-# Ordinary words too: a legal form only when it is written like one ("S.p.A.", "A/S"), so that "Day Spa" keeps its name.
-_ONLY_WHEN_MARKED = frozenset({"spa", "as", "me", "ad", "pc", "se", "pt", "eg", "ev", "sl", "ans", "dd", "bt"})
-_ASIAN_LEGAL_FORMS = re.compile("株式会社|有限会社|合同会社|有限公司|股份有限公司|주식회사|㈱")
 _LETTERS_JOINED_BY_SLASH = re.compile(r"\b(\w)/(\w)\b")
 
 
@@ -160,7 +136,7 @@ def split_name(full_name: str) -> PersonName:
     if len(words) < 2:
         return PersonName(_joined(words), None)
     start = len(words) - 1
-    while start > 1 and words[start - 1].lower() in _PARTICLES:
+    while start > 1 and words[start - 1].lower() in PARTICLES_OF_FAMILY_NAMES:
         start -= 1
     return PersonName(_joined(words[:start]), _joined(words[start:]))
 
@@ -181,7 +157,7 @@ def normalize_company_name(name: str) -> str:
 
     Something always stays: "The Limited Company" gives "limited".
     """
-    raw = _LETTERS_JOINED_BY_SLASH.sub(r"\1\2", _ASIAN_LEGAL_FORMS.sub(" ", name)).replace("&", " and ").replace("+", " and ")
+    raw = _LETTERS_JOINED_BY_SLASH.sub(r"\1\2", ASIAN_LEGAL_FORMS.sub(" ", name)).replace("&", " and ").replace("+", " and ")
     words = [word for word in re.split(r"[^\w.'’]+|_", raw) if word.strip(".'’")]
     folded = [re.sub(r"[^\w]", "", fold(word)) for word in words]
     if len(folded) > 1 and folded[0] == "the":
@@ -233,9 +209,9 @@ def _legal_words_at_end(words: list[str], folded: list[str]) -> int:
     """How many words at the end are a legal form (or an "and" left over before one); 0 when cutting would leave nothing."""
     if len(folded) > 1 and folded[-1] == "and":
         return 1
-    for length in range(min(_LONGEST_LEGAL_FORM, len(folded) - 1), 0, -1):
+    for length in range(min(LONGEST_LEGAL_FORM, len(folded) - 1), 0, -1):
         form = tuple(folded[-length:])
-        if form in _LEGAL_FORMS and (length > 1 or form[0] not in _ONLY_WHEN_MARKED or _looks_legal(words)):
+        if form in LEGAL_FORMS and (length > 1 or form[0] not in ORDINARY_WORDS_TOO or _looks_legal(words)):
             return length
     return 0
 
@@ -250,7 +226,7 @@ def _looks_legal(words: list[str]) -> bool:
 def _name_words(name: str) -> list[str]:
     """The words of a person's name without titles in front and suffixes behind; at least one word stays."""
     words = name.replace(",", " ").split()
-    while len(words) > 1 and words[0].rstrip(".").lower() in _TITLES:
+    while len(words) > 1 and words[0].rstrip(".").lower() in TITLES:
         words = words[1:]
     while len(words) > 1 and _is_suffix(words[-1]):
         words = words[:-1]
@@ -258,7 +234,7 @@ def _name_words(name: str) -> list[str]:
 
 
 def _is_suffix(text: str) -> bool:
-    return text.replace(",", " ").strip().replace(".", "").lower() in _SUFFIXES
+    return text.replace(",", " ").strip().replace(".", "").lower() in SUFFIXES
 
 
 def _joined(words: list[str]) -> str | None:

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
+from pay_ready.resolve.company_words import ABBREVIATIONS
 from pay_ready.resolve.linkage.columns import Column, Ids, by_distinct_pair, column_of, is_one_of, lengths, renumbered, replaced, words_of
 from pay_ready.resolve.linkage.words import flattened
-from pay_ready.resolve.name_comparison import ABBREVIATIONS, LEGAL_FORMS
+from pay_ready.resolve.name_comparison import LEGAL_FORMS_OF_ONE_WORD
 
 _SHORTEST_HEAD = 5
 _SHORTEST_ACRONYM = 3
@@ -31,7 +32,7 @@ def organisation_names(array: pa.Array) -> OrganisationNames:
     dotless = replaced(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4")
     texts = words_of(replaced(dotless, r"\b(\w)/(\w)\b", r"\1\2"))
     row, numbers, words = flattened(texts)
-    legal = is_one_of(words, sorted(LEGAL_FORMS))[numbers] if len(words) else np.empty(0, dtype=np.bool_)
+    legal = is_one_of(words, sorted(LEGAL_FORMS_OF_ONE_WORD))[numbers] if len(words) else np.empty(0, dtype=np.bool_)
     kept = ~legal | (np.bincount(row[~legal], minlength=len(texts)) == 0)[row]
     spelled = pa.array([ABBREVIATIONS.get(word, word) for word in words.to_pylist()], pa.string())
     said = lengths(spelled)[numbers] > 0 if len(words) else kept
