@@ -17,6 +17,7 @@ from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, le
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
 _WANTED_PRECISION = 0.96
+_NO_DOUBT = 1e-4  # no link is surer than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,9 @@ def link(
     cut[np.flatnonzero(match)] = groups.cut
     laps.lap("cluster")
     kept = match & ~cut
-    precision = predicted_precision(records.size, candidates.left[kept], candidates.right[kept], weighed.total[kept], groups.labels)
+    precision = predicted_precision(
+        records.size, candidates.left[kept], candidates.right[kept], weighed.total[kept], groups.labels, against
+    )
     likely = probability(weighed.total / 1_000)
     recall = float(likely[match].sum() / max(likely.sum(), 1e-9))
     return Linkage(
@@ -148,13 +151,31 @@ def _against(
     return left[speaking], right[speaking], doubt[speaking]
 
 
-def predicted_precision(rows: int, left: Rows, right: Rows, total: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    """The share of the pairs in one cluster that are expected to be right: each cluster holds by the links of its strongest tree."""
+def predicted_precision(
+    rows: int,
+    left: Rows,
+    right: Rows,
+    total: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    against: tuple[Rows, Rows, NDArray[np.int64]],
+) -> float:
+    """The share of the pairs in one cluster that are expected to be right.
+
+    A cluster holds by the links of its strongest tree: a pair without anything against it is as likely as these are on average.
+    What speaks against a pair counts on top of that, by Bayes' rule: odds(pair) = odds(tree) * 2^bits.
+    """
     sizes = np.bincount(labels, minlength=rows).astype(np.float64)
-    if not len(left):
+    pairs = float((sizes * (sizes - 1) / 2).sum())
+    if not len(left) or not pairs:
         return 1.0
     doubts = 1.0 - probability(total / 1_000)
-    tree = minimum_spanning_tree(coo_array((doubts + 1e-9, (left, right)), shape=(rows, rows)).tocsr()).tocoo()
-    worth = sizes[labels[tree.row]]
-    # A link of a cluster of n records stands for n(n-1)/2 pairs over its n-1 links.
-    return float((worth * (1.0 - tree.data)).sum() / worth.sum())
+    tree = minimum_spanning_tree(coo_array((doubts + _NO_DOUBT, (left, right)), shape=(rows, rows)).tocsr()).tocoo()
+    links = np.bincount(labels[tree.row], minlength=rows)
+    doubt = np.bincount(labels[tree.row], weights=tree.data, minlength=rows) / np.maximum(links, 1)
+    wrong = float((sizes * (sizes - 1) / 2 * doubt).sum())
+    first, second, bits = against
+    inside = labels[first] == labels[second]
+    base = np.clip(1.0 - doubt[labels[first[inside]]], _NO_DOUBT, 1.0 - _NO_DOUBT)
+    odds = base / (1.0 - base) * np.exp2(bits[inside] / 1_000)
+    wrong += float((base - odds / (1.0 + odds)).sum())
+    return max(1.0 - wrong / pairs, 0.0)
