@@ -36,12 +36,13 @@ def knowledge() -> Knowledge:
     return Knowledge(nicknames=config.nicknames, role_local_parts=config.role_local_parts, free_mail=config.free_mail_domains)
 
 
-def people_table(people: int, seed: int = 1, *, with_email: bool = True) -> pa.Table:
-    """One to four records a person with slips, initials and gaps; `true_id` tells who is who."""
+def people_table(people: int, seed: int = 1, *, with_email: bool = True, families: int = 0) -> pa.Table:
+    """One to four records a person with slips, initials and gaps; `true_id` tells who is who. `families` so many family names, 0: very many."""
     draw = random.Random(seed)
     rows: list[dict[str, str | None]] = []
+    few = [draw.choice(ROOTS) + draw.choice(ENDS) for _ in range(families)]
     for number in range(people):
-        given, family = draw.choice(GIVEN), draw.choice(ROOTS) + draw.choice(ROOTS) + draw.choice(ENDS)
+        given, family = draw.choice(GIVEN), draw.choice(few) if few else draw.choice(ROOTS) + draw.choice(ROOTS) + draw.choice(ENDS)
         firm = f"{draw.choice(FIRMS)} {draw.choice(FIRMS)} {draw.choice(TRADES)}"
         domain = firm.replace(" ", "") + ".com"
         phone = f"20{draw.randrange(10**7, 10**8)}"

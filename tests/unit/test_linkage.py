@@ -34,6 +34,14 @@ def test_people_are_found_without_labels(with_email: bool) -> None:
     assert abs(linkage.predicted_precision - quality.pair_precision) < 0.05
 
 
+def test_namesakes_are_not_one_person() -> None:
+    """Where twenty people share each full name, names decide little, a firm of a like name nothing, and the model knows it."""
+    linkage, truth = _linked(people_table(3_000, families=6))
+    quality = quality_of(linkage.labels, truth)
+    assert quality.pair_precision > 0.85
+    assert abs(linkage.predicted_precision - quality.pair_precision) < 0.1
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     """Under one model shuffled rows end in the same clusters, with the same evidence."""
     table = people_table(400)

@@ -65,8 +65,9 @@ class Companies:
     comparisons: tuple[Comparison, ...]
     context_ids: Mapping[str, Ids] = field(default_factory=dict)
 
-    def compare(self, left: Rows, right: Rows) -> Mapping[str, Compared]:
-        """All comparisons of some pairs."""
+    def compare(self, left: Rows, right: Rows, *, thorough: bool = False) -> Mapping[str, Compared]:
+        """All comparisons of some pairs; they are thorough always."""
+        del thorough
         name, owned = self._names(left, right)
         domain = self._domains(owned, left, right)
         found = {"name": name, "domain": domain, "phone": equality(self.phones, left, right, _USUAL_CONTACT)}

@@ -37,8 +37,8 @@ class Records(Protocol):
     @property
     def comparisons(self) -> tuple[Comparison, ...]: ...
 
-    def compare(self, left: Rows, right: Rows) -> Mapping[str, Compared]:
-        """All comparisons of some pairs."""
+    def compare(self, left: Rows, right: Rows, *, thorough: bool = False) -> Mapping[str, Compared]:
+        """All comparisons of some pairs; `thorough` leaves nothing out that does not matter for the pair but for chance."""
         ...
 
     def rules(self) -> list[BlockRule]:
@@ -118,7 +118,7 @@ def _matches(comparison: Comparison, compared: Compared, weights: NDArray[np.flo
 def chances_of(records: Records) -> dict[str, Chances]:
     """u of every level: between records drawn at random, and between neighbours of each context."""
     left, right = _random_pairs(records.size)
-    compared = records.compare(left, right)
+    compared = records.compare(left, right, thorough=True)
     neighbours = {name: _neighbour_chances(records, ids) for name, ids in records.contexts().items()}
     found: dict[str, Chances] = {}
     for each in records.comparisons:
@@ -172,7 +172,7 @@ def _neighbour_chances(records: Records, ids: Ids) -> dict[str, NDArray[np.float
     near = ids[left] == ids[right]
     left, right = left[near], right[near]
     chosen = _sample(len(left), _NEIGHBOUR_PAIRS)
-    compared = records.compare(left[chosen], right[chosen])
+    compared = records.compare(left[chosen], right[chosen], thorough=True)
     others = records.differ(compared)
     if np.count_nonzero(others) < max(_LEAST_NEIGHBOURS, _MOSTLY_OTHERS * len(chosen)):
         return None

@@ -185,15 +185,16 @@ def compare_names(names: Names, frequencies: NameFrequencies, left: Rows, right:
     words = names.words
     given = relations(words, names.given[left], names.given[right], similar_from)
     family = relations(words, names.family[left], names.family[right], similar_from)
-    given_share = np.maximum(frequencies.given[names.given[left]], frequencies.given[names.given[right]])
-    family_share = np.maximum(frequencies.family[names.family[left]], frequencies.family[names.family[right]])
+    # A word is as common as in its more common place: that "Liu Wei" is written "Wei Liu" makes it no rarer.
+    as_either = np.maximum(frequencies.given, frequencies.family)
+    given_share = np.maximum(as_either[names.given[left]], as_either[names.given[right]])
+    family_share = np.maximum(as_either[names.family[left]], as_either[names.family[right]])
     crossed = np.flatnonzero((given <= Relation.DIFFER) & (family <= Relation.DIFFER))
     first = relations(words, names.given[left[crossed]], names.family[right[crossed]], similar_from)
     second = relations(words, names.family[left[crossed]], names.given[right[crossed]], similar_from)
     # Initials do not show an order.
     turned = ((first >= Relation.SIMILAR) & (second >= Relation.INITIAL)) | ((first >= Relation.INITIAL) & (second >= Relation.SIMILAR))
     at, one, other = crossed[turned], first[turned], second[turned]
-    as_either = np.maximum(frequencies.given, frequencies.family)
     one_share = np.maximum(as_either[names.given[left[at]]], as_either[names.family[right[at]]])
     other_share = np.maximum(as_either[names.family[left[at]]], as_either[names.given[right[at]]])
     # An initial that crosses is the given name's; which of two words is the family name no one can tell, and nothing hangs on it.

@@ -23,6 +23,7 @@ from pay_ready.resolve.linkage.columns import (
     distinct,
     key_of,
     lengths,
+    replaced,
 )
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
@@ -108,16 +109,20 @@ class People:
     user_initials: Ids  # by user part: number of its first letter
     user_lengths: NDArray[np.int32]
     host_lengths: NDArray[np.int32]
+    address_digits: Ids  # by address: number of its digits read together
     all_names: int
     comparisons: tuple[Comparison, ...]
     context_ids: Mapping[str, Ids] = field(default_factory=dict)
 
-    def compare(self, left: Rows, right: Rows) -> Mapping[str, Compared]:
-        """All comparisons of some pairs. What one of them says already, another does not say again."""
+    def compare(self, left: Rows, right: Rows, *, thorough: bool = False) -> Mapping[str, Compared]:
+        """All comparisons of some pairs. What one of them says already, another does not say again.
+
+        Employers' names are compared letter by letter where the people's names agree; `thorough`, everywhere.
+        """
         names = compare_names(self.names, self.frequencies, left, right, self.similar_name_from)
         email = self._emails(names, left, right)
         phone, phone_shared = self._phones(names, left, right)
-        employer = self._employers(names, left, right)
+        employer = self._employers(names, left, right, thorough)
         same_work_address = (email.levels == EMAIL.levels.index("same")) & (self.emails.host[left] >= 0)
         employer.levels[same_work_address] = 0
         # A domain that differs by a slip has been said by the address.
@@ -208,7 +213,10 @@ class People:
 
         found = np.zeros(len(left), dtype=np.bool_)
         by_host = by_distinct_pair(host[left], host[right], len(hosts), near(hosts, _HOST_SLIPS, 8)).astype(np.bool_)
-        alike = np.flatnonzero(by_host)
+        # A digit is no slip.
+        alike = np.flatnonzero(
+            by_host & (self.address_digits[self.emails.column.ids[left]] == self.address_digits[self.emails.column.ids[right]])
+        )
         found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(users), near(users, 1, 4)).astype(np.bool_)
         return found
 
@@ -223,7 +231,7 @@ class People:
         shared = same & ((np.append(self.phone_names, 1)[first] >= _SHARED_BY) | names.differ)
         return Compared(levels, shares), shared
 
-    def _employers(self, names: ComparedNames, left: Rows, right: Rows) -> Compared:
+    def _employers(self, names: ComparedNames, left: Rows, right: Rows, thorough: bool) -> Compared:
         owners = self.owners
         both = owners.known(left) & owners.known(right)
         levels = both.astype(np.int8)
@@ -231,7 +239,7 @@ class People:
         same = both & owners.same(left, right)
         levels[same] = 3
         # Whether two names of companies are alike only matters where the people's names agree.
-        agree = (names.given >= Relation.INITIAL) & (names.family >= Relation.SIMILAR)
+        agree = ((names.given >= Relation.INITIAL) & (names.family >= Relation.SIMILAR)) | thorough
         rest = np.flatnonzero(both & ~same & agree & (core[left] >= 0) & (core[right] >= 0))
         if len(rest):
             alike = similar_organisations(self.companies, core[left[rest]], core[right[rest]], self.similar_company_from)
@@ -362,6 +370,7 @@ def people_of(
         user_holders=emails.user.holders(),
         user_lengths=lengths(emails.user.values),
         host_lengths=lengths(emails.hosts),
+        address_digits=column_of(replaced(emails.column.values, r"\D+", "")).ids,
         user_initials=column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids,
         all_names=max(len(np.unique(name_keys[name_keys >= 0])), 1),
         comparisons=(*present, *(each.comparison for each in values)),
