@@ -37,7 +37,10 @@ def knowledge() -> Knowledge:
 
 
 def people_table(people: int, seed: int = 1, *, with_email: bool = True, families: int = 0) -> pa.Table:
-    """One to four records a person with slips, initials and gaps; `true_id` tells who is who. `families` so many family names, 0: very many."""
+    """One to four records a person with slips, initials and gaps; `true_id` tells who is who.
+
+    `families` is how many family names there are; 0 for very many.
+    """
     draw = random.Random(seed)
     rows: list[dict[str, str | None]] = []
     few = [draw.choice(ROOTS) + draw.choice(ENDS) for _ in range(families)]
