@@ -1,5 +1,6 @@
 """Landing: what becomes of each record, and what is stored when."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -482,7 +483,12 @@ class TestLease:
 
         def slept() -> Any:
             yield [record(person(1)), state(seq=1)]
-            with psycopg.connect(scratch.admin_url) as connection:
+            with psycopg.connect(scratch.admin_url, autocommit=True) as connection:
+                # Flushes are committed by a thread of their own: the first one is there before the lease is lost.
+                patience = time.monotonic() + 20
+                while not connection.execute("select 1 from pay_ready.landed_records").fetchone():
+                    assert time.monotonic() < patience, "the first flush never came"
+                    time.sleep(0.01)
                 connection.execute("update pay_ready.leases set token = token + 1, holder = 'another'")
             yield [record(person(2)), state(seq=2), complete()]
 
