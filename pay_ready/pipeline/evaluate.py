@@ -20,7 +20,7 @@ from pay_ready.resolve.linkage.blocks import HotBlocks
 from pay_ready.resolve.linkage.columns import Rows
 from pay_ready.resolve.linkage.learning import Records, level_table
 from pay_ready.resolve.linkage.link import Linkage, link
-from pay_ready.resolve.linkage.mapping import KINDS, ColumnKind, EntityKind, Kind, map_columns
+from pay_ready.resolve.linkage.mapping import KINDS, ColumnKind, EntityKind, Kind, is_text_like, map_columns
 from pay_ready.resolve.linkage.quality import Quality, quality_of
 from pay_ready.resolve.linkage.tables import Knowledge, records_of
 
@@ -69,10 +69,20 @@ def read_table(path: Path) -> pa.Table:
 
     Raises:
         NotFoundError: There is no such file.
-        ConfigError: It is no table; names what is wrong with it.
+        ConfigError: It is no table, has no rows, or two columns of one name; names what is wrong with it.
     """
     if not path.is_file():
         raise NotFoundError("there is no such file", "give the path of a .csv, .csv.gz or .parquet file", file=str(path))
+    table = _parsed(path)
+    if not table.num_rows:
+        raise ConfigError("the file has no rows", "give one with a row for each record", file=path.name)
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise ConfigError("two columns have one name", "rename one of them", file=path.name, columns=", ".join(twice))
+    return table
+
+
+def _parsed(path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return arrow_parquet.read_table(path)
@@ -99,6 +109,9 @@ def column_kinds(table: pa.Table, entity: EntityKind, given: Sequence[str], keys
     for column in (*chosen, *keys):
         if column not in table.column_names:
             raise UsageError("there is no such column", f"columns: {', '.join(table.column_names)}", column=column)
+    for column in chosen:
+        if not is_text_like(table.schema.field(column).type):
+            raise UsageError("the column holds no texts", "leave it out, or give its values as text", column=column)
     kinds = map_columns(table, entity, chosen, keys)
     found = {each.kind for each in kinds}
     names = {"full_name", "given_name", "family_name"} if entity == "person" else {"company", "domain", "email"}

@@ -1,12 +1,14 @@
 """Who is who: on made-up tables with a known truth, and where nothing may be joined."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pay_ready.pipeline.evaluate import column_kinds, evaluate
+from pay_ready.errors import ConfigError, UsageError
+from pay_ready.pipeline.evaluate import column_kinds, evaluate, read_table
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.resolve.linkage.learning import LearntModel
 from pay_ready.resolve.linkage.link import Linkage, link
@@ -142,3 +144,35 @@ def test_an_evaluation_tells_the_errors_worth_reading() -> None:
     assert any(each.kind == "joined" and each.left["full_name"] for each in found.errors)
     assert found.blocking_recall is not None
     assert 0.5 < found.blocking_recall <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.csv", b"name,email\n", "has no rows"),
+        ("twice.csv", b"name,name\nAnn Lee,Bob Ray\n", "two columns have one name"),
+        ("empty.csv", b"", "no table"),
+        ("latin.csv", b"name\nJos\xe9\n", "UTF-8"),
+        ("text.parquet", b"name", "no table"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    """One line says what is wrong with the file."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_table(path)
+
+
+def test_columns_that_hold_no_texts_are_left_out() -> None:
+    """Lists and bytes are no evidence, and asking for them is refused; numbers and dates are texts."""
+    table = pa.table({
+        "name": ["Ann Lee", "Ann Lee"], "tags": [["a"], None], "photo": pa.array([b"x", None]), "phone": [12065550100, None],
+        "dob": pa.array(["1990-01-02", "1990-01-02"]).cast(pa.date32()), "gone": pa.nulls(2),
+    })  # fmt: skip
+    kinds = {each.column: each.kind for each in column_kinds(table, "person", (), ())}
+    assert (kinds["tags"], kinds["photo"], kinds["gone"], kinds["phone"], kinds["dob"]) == ("ignore", "ignore", "ignore", "phone", "date")
+    config = load_resolution_config(resource_path("config", "resolution", "default.toml"))
+    assert evaluate(table, column_kinds(table, "person", (), ()), "person", config).clusters == 1
+    with pytest.raises(UsageError, match="tags"):
+        column_kinds(table, "person", ["tags=text"], ())

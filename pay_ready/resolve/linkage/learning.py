@@ -81,7 +81,7 @@ def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compa
     shipped = {each.name: np.array(each.matches) for each in records.comparisons}
     possible = max(records.size * (records.size - 1) / 2, 1.0)
     pairs = len(candidates.left)
-    odds = min(0.5 * records.size / possible, 0.4)
+    odds = min(max(0.5 * records.size / possible, 0.5 / possible), 0.4)
     if not pairs:
         return LearntModel(
             prior_bits=_bits(odds), matches=shipped, chances=chances, rounds=0, training_pairs=0, fallback="no two records share a key"

@@ -72,11 +72,17 @@ def map_columns(table: pa.Table, entity: EntityKind, given: Mapping[str, Kind], 
     for column in table.column_names:
         if column in given:
             found.append(ColumnKind(column=column, kind=given[column], reason="given"))
-        elif column in keys:
+        elif column in keys or not is_text_like(table.schema.field(column).type):
             found.append(ColumnKind(column=column, kind="ignore", reason="given"))
         else:
             found.append(_by_name(column, table.column(column), entity))
     return found
+
+
+def is_text_like(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type can be compared as texts: texts, numbers, dates; no lists, structures or bytes."""
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return not (pa.types.is_nested(value) or pa.types.is_binary(value) or pa.types.is_large_binary(value) or pa.types.is_null(value))
 
 
 def _by_name(column: str, values: pa.ChunkedArray, entity: EntityKind) -> ColumnKind:
