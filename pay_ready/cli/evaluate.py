@@ -8,6 +8,7 @@ import typer
 
 from pay_ready.cli.options import JsonOption
 from pay_ready.cli.output import note, print_json, print_table, say, write
+from pay_ready.cli.progress import shown_progress
 from pay_ready.errors import UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load it
@@ -50,9 +51,10 @@ def evaluate(
     kinds = evaluation.column_kinds(table, cast("Entity", entity), column or (), [name for name in (truth, key) if name])
     if not as_json:
         note(f"{table.num_rows:,} rows; " + ", ".join(f"{each.column}: {each.kind}" for each in kinds if each.kind != "ignore"))
-    found = evaluation.evaluate(
-        table, kinds, cast("Entity", entity), config, truth=truth or None, threshold_bits=threshold, errors=errors
-    )  # fmt: skip
+    with shown_progress(quiet=as_json) as progress:
+        found = evaluation.evaluate(
+            table, kinds, cast("Entity", entity), config, truth=truth or None, threshold_bits=threshold, errors=errors, progress=progress
+        )
     if clusters:
         evaluation.write_clusters(clusters, table, found, key or None)
     if as_json:

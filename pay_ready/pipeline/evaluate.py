@@ -15,6 +15,7 @@ import pyarrow.parquet as arrow_parquet
 from numpy.typing import NDArray
 
 from pay_ready.errors import ConfigError, NotFoundError, UsageError
+from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig
 from pay_ready.resolve.linkage.blocks import HotBlocks
 from pay_ready.resolve.linkage.columns import Rows
@@ -131,6 +132,7 @@ def evaluate(
     truth: str | None = None,
     threshold_bits: float | None = None,
     errors: int = 0,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Cluster the rows of a table, and measure.
 
@@ -142,6 +144,7 @@ def evaluate(
         truth: Column of the true entity; rows without a value in it are clustered and not measured.
         threshold_bits: Evidence from which two rows match; None sets it from the estimated precision.
         errors: Wrong pairs of each kind to show, the most telling first.
+        progress: Told of each phase that is done.
     """
     clock = _Clock()
     knowledge = Knowledge(
@@ -153,7 +156,12 @@ def evaluate(
     )
     records, member = records_of(table, kinds, entity, knowledge)
     features = clock.lap()
-    linkage = link(records, threshold_millibits=None if threshold_bits is None else round(threshold_bits * 1_000), clock=time.process_time)
+    linkage = link(
+        records,
+        threshold_millibits=None if threshold_bits is None else round(threshold_bits * 1_000),
+        clock=time.process_time,
+        progress=progress,
+    )
     labels = linkage.labels[member]
     cpu, wall = clock.total()
     true = None if truth is None else _truth(table, truth)

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
+from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_of, pairs_inside
 from pay_ready.resolve.linkage.columns import Mask, Rows
 from pay_ready.resolve.linkage.evidence import Compared
 from pay_ready.resolve.linkage.grouping import Pair, components_of, group
 from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn, probability, weigh
 
+PHASES = ("block", "compare", "learn", "weigh", "cluster")
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
 _WANTED_PRECISION = 0.96
@@ -49,6 +51,7 @@ def link(
     must_link: Sequence[Pair] = (),
     cannot_link: Sequence[Pair] = (),
     clock: Callable[[], float] = lambda: 0.0,
+    progress: Progress = no_progress,
 ) -> Linkage:
     """Cluster records.
 
@@ -58,8 +61,9 @@ def link(
         threshold_millibits: Evidence from which a pair matches; None sets it from the estimated precision.
         must_link, cannot_link: Rows that a reviewer joined or told apart.
         clock: CPU seconds so far, for the report alone.
+        progress: Told of each phase that is done.
     """
-    laps = _Laps(clock)
+    laps = _Laps(clock, progress)
     candidates = candidates_of(records.rules(), records.size)
     laps.lap("block")
     compared = records.compare(candidates.left, candidates.right)
@@ -102,13 +106,14 @@ def link(
 
 
 class _Laps:
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._last = clock, clock()
+    def __init__(self, clock: Callable[[], float], progress: Progress) -> None:
+        self._clock, self._last, self._progress = clock, clock(), progress
         self.spans: dict[str, float] = {}
 
     def lap(self, phase: str) -> None:
         now = self._clock()
         self.spans[phase] = round(now - self._last, 3)
+        self._progress(ProgressEvent(step="link", subject="records", done=len(self.spans), total=len(PHASES), detail=phase))
         self._last = now
 
 
