@@ -1,6 +1,6 @@
 """The crash rule: kill -9 anywhere, run again, and what is landed equals an uninterrupted run's byte for byte.
 
-PAY_READY_CRASH_SAMPLES sets how many message indices are tried (16; 200 under `make test-deep`), PAY_READY_CRASH_SEED which.
+PAY_READY_CRASH_SAMPLES sets how many message indices are tried (10; 200 under `make test-deep`), PAY_READY_CRASH_SEED which.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ from tests.conftest import Scratch
 from tests.faults.landing_child import Job, land
 from tests.landing_support import QUICK, Script, add_source, catalog, complete, record, state
 
-SAMPLES = int(os.environ.get("PAY_READY_CRASH_SAMPLES") or ("200" if os.environ.get("PAY_READY_TEST_DEEP") == "1" else "16"))
+SAMPLES = int(os.environ.get("PAY_READY_CRASH_SAMPLES") or ("200" if os.environ.get("PAY_READY_TEST_DEEP") == "1" else "10"))
 SEED = int(os.environ.get("PAY_READY_CRASH_SEED", "20261121"))
 
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -43,7 +43,7 @@ from tests.staging_support import desk_mapping, dump, make_desk
 
 SEED = int(os.environ.get("PAY_READY_FAULT_SEED", "20261125"))
 IS_DEEP = os.environ.get("PAY_READY_TEST_DEEP") == "1"
-SAMPLES = int(os.environ.get("PAY_READY_FAULT_SAMPLES", "20"))
+SAMPLES = int(os.environ.get("PAY_READY_FAULT_SAMPLES", "12"))
 FAULTS = ("cut", "torn", "reset", "swallow")
 OPTIONS = SyncOptions(limits=FlushLimits(rows=30), retry_wait_s=0.01)
 # One connection, so that statement N is the same one each time.
