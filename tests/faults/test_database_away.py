@@ -183,7 +183,9 @@ def test_a_restart_in_mid_load_is_survived(load: Load, how: signal.Signals, at: 
         load.own.begin()
 
     report = load.run(restart, at=at)
-    assert (report.status, report.attempts) == ("complete", 2)
+    # Flushes are committed by threads of their own: a server that is away between two transactions is not even noticed.
+    assert report.status == "complete"
+    assert report.attempts in (1, 2)
     assert load.end() == load.expected
 
 
