@@ -2,14 +2,15 @@
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import pytest
 
 from pay_ready.db.landing import Counts
 from pay_ready.errors import TransientError
 from pay_ready.pipeline.land.buffer import Flush, NewConfig, StreamFlush
-from pay_ready.pipeline.land.commit_queue import MOST_WAITING, MOST_WAITING_BYTES, Turn, committed_behind, committed_in_turn
+from pay_ready.pipeline.land.commit_queue import MOST_WAITING, MOST_WAITING_BYTES, Turn, Write, committed_in_turn
 from pay_ready.pipeline.land.write import Written
 
 
@@ -29,6 +30,11 @@ class Slow:
         if len(self.given) - 1 == self._fails_at:
             raise TransientError("away")
         return Written(counts={"people": Counts(emitted=1)})
+
+
+def committed_behind(commit: Slow, tell: Callable[[Written], None]) -> AbstractContextManager[Write]:
+    """One thread, so that nothing is made ready out of turn."""
+    return committed_in_turn(lambda item, _: commit(item), tell, threads=1)
 
 
 def flush(number: int) -> Flush:

@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from threading import Condition
 
 from pay_ready.pipeline.land.buffer import Flush, NewConfig, may_join
@@ -27,33 +27,12 @@ _TURN_S = 0.0005
 
 Item = Sequence[Flush] | NewConfig
 Turn = Callable[[], None]  # returns once all that was handed over earlier is committed; may be called again
-Commit = Callable[[Item], Written]
 CommitInTurn = Callable[[Item, Turn], Written]
 Write = Callable[[Flush | NewConfig], None]
 
 
 class _OutOfTurnError(Exception):
     """What came earlier has failed: this must not be committed."""
-
-
-def committed_behind(commit: Commit, tell: Callable[[Written], None]) -> AbstractContextManager[Write]:
-    """A function that has items committed in order, and waits only when too many do. All are committed at the end.
-
-    After a failure nothing more is committed: a later flush holds a state that would skip the rows of the failed one.
-
-    Args:
-        commit: Called on the thread, with flushes that may go together or one new configuration.
-        tell: Called on the caller's thread, in order.
-
-    Raises:
-        PayReadyError: What a commit raised, at a later call or at the end.
-    """
-    return _committed(lambda item, _: commit(item), tell, threads=1)
-
-
-def committed_in_turn(commit: CommitInTurn, tell: Callable[[Written], None], *, threads: int = 2) -> AbstractContextManager[Write]:
-    """As `committed_behind`, with two threads: `commit` must call the turn that it is given before it does what needs order."""
-    return _committed(commit, tell, threads=threads)
 
 
 class _Line:
@@ -114,7 +93,20 @@ class _Line:
 
 
 @contextmanager
-def _committed(commit: CommitInTurn, tell: Callable[[Written], None], *, threads: int) -> Iterator[Write]:
+def committed_in_turn(commit: CommitInTurn, tell: Callable[[Written], None], *, threads: int = 2) -> Iterator[Write]:
+    """A function that has items committed in order, and waits only when too many do. All are committed at the end.
+
+    After a failure nothing more is committed: a later flush holds a state that would skip the rows of the failed one.
+
+    Args:
+        commit: Called on a thread, with flushes that may go together or one new configuration, and with its turn, which it must
+            call before it does what needs order.
+        tell: Called on the caller's thread, in order.
+        threads: With one, an item begins when the one before it is committed; with two, it makes ready meanwhile.
+
+    Raises:
+        PayReadyError: What a commit raised, at a later call or at the end.
+    """
     line = _Line()
     under_way: deque[Future[Written]] = deque()
 

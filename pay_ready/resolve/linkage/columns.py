@@ -34,11 +34,6 @@ class Column:
         """The column of a function of the values, computed once per value; null and "" are no value."""
         return renumbered(self.ids, function(self.values))
 
-    def at(self, rows: Rows) -> Ids:
-        """The ids of some records."""
-        taken: Ids = self.ids[rows]
-        return taken
-
     def chance_shares(self, usual: float) -> NDArray[np.float64]:
         """By value: how likely another record holds it by chance; `usual` is what is believed of a value before any record is seen."""
         holders = self.holders()
@@ -57,11 +52,6 @@ def chance_share(others: NDArray[np.int64], all_records: int, usual: float) -> N
     """
     shares: NDArray[np.float64] = (np.maximum(others, 0) + BELIEVED_RECORDS * usual) / (max(all_records, 0) + BELIEVED_RECORDS)
     return shares
-
-
-def no_column(records: int) -> Column:
-    """A field that no record has."""
-    return Column(np.full(records, -1, dtype=np.int32), pa.array([], pa.string()))
 
 
 def column_of(array: pa.Array | pa.ChunkedArray) -> Column:

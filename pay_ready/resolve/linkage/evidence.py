@@ -29,7 +29,6 @@ class Comparison:
     matches: tuple[float, ...]  # share of each level among pairs of one person or company; 0 for null
     by_value: frozenset[str] = frozenset()  # levels that chance reaches as often as the value is common
     by_rarity: frozenset[str] = frozenset()  # levels that chance reaches the less often, the rarer the value
-    decides: frozenset[str] = frozenset()  # levels that two persons or companies hardly share
     prior_strength: float = 0.25  # weight of `matches` beside what EM finds
     circumstance: bool = False  # neighbours (colleagues, people of one place) agree on it more than chance has it
     contradicts: bool = False  # disagreement says that these are two
