@@ -10,6 +10,7 @@ import pytest
 from pay_ready.errors import ConfigError, UsageError
 from pay_ready.pipeline.evaluate import column_kinds, evaluate, read_table
 from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.resolve.linkage.grouping import group
 from pay_ready.resolve.linkage.learning import LearntModel
 from pay_ready.resolve.linkage.link import Linkage, link
 from pay_ready.resolve.linkage.mapping import map_columns
@@ -176,3 +177,14 @@ def test_columns_that_hold_no_texts_are_left_out() -> None:
     assert evaluate(table, column_kinds(table, "person", (), ()), "person", config).clusters == 1
     with pytest.raises(UsageError, match="tags"):
         column_kinds(table, "person", ["tags=text"], ())
+
+
+@pytest.mark.parametrize(("weight", "joined"), [(3_000, False), (15_000, True)])
+def test_one_weak_link_joins_no_two_well_known_people(weight: int, joined: bool) -> None:  # noqa: FBT001 - parametrized
+    """Two groups of three, told apart by every pair but one: the one link between them must outweigh twice what speaks against them."""
+    sure = [(0, 1, 20_000), (1, 2, 20_000), (3, 4, 20_000), (4, 5, 20_000)]
+    links = np.array([*sure, (2, 3, weight)])
+    doubts = np.array([(a, b, -4_000) for a in range(3) for b in range(3, 6) if (a, b) != (2, 3)])
+    found = group(6, links[:, 0], links[:, 1], links[:, 2], (doubts[:, 0], doubts[:, 1], doubts[:, 2]))
+    assert found.labels.tolist() == ([0] * 6 if joined else [0, 0, 0, 3, 3, 3])
+    assert found.cut.tolist() == [False] * 4 + [not joined]
