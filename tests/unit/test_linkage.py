@@ -180,7 +180,7 @@ def test_columns_that_hold_no_texts_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(("weight", "joined"), [(3_000, False), (15_000, True)])
-def test_one_weak_link_joins_no_two_well_known_people(weight: int, joined: bool) -> None:  # noqa: FBT001 - parametrized
+def test_one_weak_link_joins_no_two_well_known_people(weight: int, joined: bool) -> None:
     """Two groups of three, told apart by every pair but one: the one link between them must outweigh twice what speaks against them."""
     sure = [(0, 1, 20_000), (1, 2, 20_000), (3, 4, 20_000), (4, 5, 20_000)]
     links = np.array([*sure, (2, 3, weight)])
