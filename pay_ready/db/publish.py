@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pay_ready.db import tenants
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.ids import RunId, new_id
-from pay_ready.model.resolution import EntityChange, EntityType, PublishReport
+from pay_ready.model.resolution import EntityChange, EntityType, PublishReport, RunKind
 from pay_ready.resolve.golden import EntityVersion
 
 _VERSION_COLUMNS = (
@@ -42,6 +42,7 @@ class RunHeader:
     """What resolution_runs keeps of a run."""
 
     run_id: RunId
+    kind: RunKind
     actor: str
     config_hash: bytes
     person_model_id: UUID
@@ -73,7 +74,7 @@ def open_run(tx: TenantTransaction, header: RunHeader, report: PublishReport) ->
     """Issue the run's number and write its row; the number stays locked until the commit."""
     run_no = tenants.next_number(tx, "run_no")
     tx.execute("publish.add_run", {
-        "run_no": run_no, "run_id": header.run_id, "actor": header.actor, "config_hash": header.config_hash,
+        "run_no": run_no, "run_id": header.run_id, "kind": header.kind, "actor": header.actor, "config_hash": header.config_hash,
         "person_model_id": header.person_model_id, "company_model_id": header.company_model_id,
         "report": Jsonb(report.model_dump(mode="json")),
     })  # fmt: skip

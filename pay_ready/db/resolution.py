@@ -1,18 +1,21 @@
 """Rows of resolution as they stand: what is staged, what was decided, what is published, and what the models said of pairs."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 from psycopg.types.json import Jsonb
 
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.model.ids import TenantId, stable_id
-from pay_ready.model.resolution import EdgeLevels, EntityType, KnownEntity, MatchModel, ModelParameters, PairDecision
+from pay_ready.model.resolution import EntityType, KnownEntity, ModelParameters, PairDecision
+from pay_ready.resolve.linkage.counts import CountTable
+from pay_ready.resolve.linkage.model import ResolutionModel, model_from, parameters_of
 
+_MODEL_VERSION = 2
 _EDGE_COLUMNS = ("entity_type", "left_id", "right_id", "model_id", "left_hash", "right_hash", "match_weight_millibits", "levels")
 
 
@@ -29,18 +32,6 @@ class PublishedState:
     def entity_of(self, entity_type: EntityType) -> dict[UUID, UUID]:
         """The published entity of every record of the type."""
         return {record: entity for record, (entity, _) in self.assignments[entity_type].items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeRow:
-    """One weighed pair with the content hashes of its records."""
-
-    left_id: UUID
-    right_id: UUID
-    left_hash: bytes
-    right_hash: bytes
-    match_weight_millibits: int
-    levels: EdgeLevels
 
 
 def read_staged_people(database: Database, tenant: TenantId) -> pa.Table:
@@ -94,40 +85,64 @@ def published_state(tx: TenantTransaction) -> PublishedState:
     )
 
 
-def add_model(tx: TenantTransaction, model: MatchModel, model_hash: bytes) -> UUID:
-    """Keep the model under its hash, once; its id."""
-    model_id = stable_id("model", model.entity_type, model_hash.hex())
-    tx.execute("resolution.add_model", {
-        "model_id": model_id, "entity_type": model.entity_type, "model_hash": model_hash,
-        "parameters": Jsonb(model_parameters(model).model_dump(mode="json")),
-    })  # fmt: skip
-    return model_id
+def current_models(tx: TenantTransaction) -> dict[EntityType, tuple[UUID, ResolutionModel]]:
+    """The models of the published version with their ids; none before the first, and none of a form that is used no more."""
+    found: dict[EntityType, tuple[UUID, ResolutionModel]] = {}
+    for row in tx.rows("resolution.current_models"):
+        if row.parameters.get("schema_version") == _MODEL_VERSION:
+            counts = {each.name: _count_table(each) for each in tx.rows("resolution.model_counts", {"model_id": row.model_id})}
+            found[row.entity_type] = (row.model_id, model_from(ModelParameters.model_validate(row.parameters), counts))
+    return found
 
 
-def model_parameters(model: MatchModel) -> ModelParameters:
-    """The stored form of a model."""
-    return ModelParameters(
-        entity_type=model.entity_type,
-        prior_millibits=model.prior_millibits,
-        threshold_millibits=model.threshold_millibits,
-        review_millibits=model.review_millibits,
-        weights={
-            name: {level: (each.millibits, each.by_rarity, each.ceiling_millibits) for level, each in levels.items()}
-            for name, levels in model.weights.items()
-        },
+def _count_table(row: Any) -> CountTable:
+    return CountTable(
+        total=row.total,
+        usual=row.usual,
+        keys=np.frombuffer(row.keys, dtype="<u8").astype(np.uint64),
+        counts=np.frombuffer(row.counts, dtype="<i4").astype(np.int32),
     )
 
 
-def put_edges(tx: TenantTransaction, edges: Mapping[EntityType, tuple[UUID, Iterable[EdgeRow]]]) -> int:
-    """Keep what the models (by entity type: model id, edges) say of pairs; the number of edges that are new or changed."""
+def model_id_of(model: ResolutionModel) -> UUID:
+    """The id of a model: the same for the same model."""
+    return stable_id("model", model.entity_type, model.model_hash.hex())
+
+
+def add_model(tx: TenantTransaction, model: ResolutionModel) -> UUID:
+    """Keep the model under its hash, once; its id."""
+    model_id = model_id_of(model)
+    is_new = tx.execute("resolution.add_model", {
+        "model_id": model_id, "entity_type": model.entity_type, "model_hash": model.model_hash, "trained_records": model.trained_records,
+        "parameters": Jsonb(parameters_of(model).model_dump(mode="json")),
+    })  # fmt: skip
+    for name, table in model.counts.items() if is_new else ():
+        tx.execute("resolution.add_model_counts", {
+            "model_id": model_id, "name": name, "total": table.total, "usual": table.usual,
+            "keys": table.keys.astype("<u8").tobytes(), "counts": table.counts.astype("<i4").tobytes(),
+        })  # fmt: skip
+    return model_id
+
+
+def put_edges(tx: TenantTransaction, edges: Mapping[EntityType, tuple[UUID, pa.Table]]) -> int:
+    """Keep what the models (by entity type: model id, edges) say of all pairs; the number of edges that are new or changed."""
     tx.execute("resolution.make_edge_table")
     with tx.copy_into("publish_edges", _EDGE_COLUMNS) as copy:
-        for entity_type, (model_id, rows) in edges.items():
-            for row in rows:
-                copy.write_row(_edge_values(entity_type, model_id, row))
+        for entity_type, (model_id, table) in edges.items():
+            for row in _edge_values(entity_type, model_id, table):
+                copy.write_row(row)
+    tx.execute("resolution.analyze_edge_table")
+    tx.execute("resolution.drop_edges", {"model_ids": [model_id for model_id, _ in edges.values()]})
     return tx.execute("resolution.put_edges")
 
 
-def _edge_values(entity_type: EntityType, model_id: UUID, row: EdgeRow) -> tuple[Any, ...]:
-    levels = json.dumps(row.levels.model_dump(mode="json"), separators=(",", ":"))
-    return (entity_type, row.left_id, row.right_id, model_id, row.left_hash, row.right_hash, row.match_weight_millibits, levels)
+def _edge_values(entity_type: EntityType, model_id: UUID, table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    levels = [name for name in table.column_names if name.startswith("level_")]
+    for batch in table.to_batches(max_chunksize=50_000):
+        codes = np.zeros((batch.num_rows, len(levels)), dtype=np.uint8)
+        for position, name in enumerate(levels):
+            codes[:, position] = batch.column(name).indices.to_numpy(zero_copy_only=False)
+        columns = ("left_id", "right_id", "left_hash", "right_hash", "match_weight_millibits")
+        rows = zip(*(batch.column(name).to_pylist() for name in columns), codes, strict=True)
+        for left, right, left_hash, right_hash, weight, reached in rows:
+            yield entity_type, left.hex(), right.hex(), model_id, left_hash, right_hash, weight, reached.tobytes()

@@ -12,57 +12,37 @@ ENTITY_TYPES: tuple[EntityType, ...] = ("company", "person")  # companies resolv
 
 Criterion = Literal["valid", "source_order", "recent", "frequent", "longest"]
 ChangeKind = Literal["created", "merged", "split", "changed", "retired"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelWeight:
-    """Evidence of one comparison level, in thousandths of a bit.
-
-    With `by_rarity` the evidence is log2(records / records that share the value), at most `ceiling_millibits`, plus `millibits`;
-    otherwise it is `millibits` alone.
-    """
-
-    millibits: int
-    by_rarity: bool = False
-    ceiling_millibits: int = 24_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchModel:
-    """What decides about the pairs of one entity type: Fellegi-Sunter weights by comparison and level, and the threshold."""
-
-    entity_type: EntityType
-    prior_millibits: int  # log2 of the odds that two records drawn at random match
-    threshold_millibits: int  # from here on a pair is a match, when the rules allow it
-    review_millibits: int  # from here on a pair is kept as an edge
-    weights: Mapping[str, Mapping[str, LevelWeight]]  # comparison -> level
+Refresh = Literal["on_drift", "by_hand"]
+RunKind = Literal["resolve", "refresh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityRules:
     """Configuration of one entity type."""
 
-    threshold_bits: float
-    review_bits: float
-    weights: Mapping[str, Mapping[str, LevelWeight]]
-    max_block_sizes: Mapping[str, int]  # blocking rule -> records; a larger block is left out and reported
+    threshold_millibits: int | None  # evidence from which a pair matches; None lets it set itself
+    review_millibits: int  # so much below the threshold a pair is still kept, for review
+    max_block_sizes: Mapping[str, int]  # kind of key -> records; a larger block is not compared whole, and reported
     survivorship: Mapping[str, tuple[Criterion, ...]]  # golden field -> criteria, the first that tells two values apart decides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolutionConfig:
-    """Everything that decides about a tenant's people and companies; `config_hash` is sha256 of the canonical values."""
+    """Everything that decides about a tenant's people and companies, beside what is learnt from them."""
 
     name_threshold: float  # similarity 0-100 from which two person names agree
     company_threshold: float  # the same for company names
     email_validation: bool  # on: an address without a plausible form is no evidence
+    refresh: Refresh  # when a model is trained anew
+    refresh_growth: float  # times more or fewer records than the model was trained on
     source_order: tuple[str, ...]  # names or kinds of sources, most trusted first; others follow
     person: EntityRules
     company: EntityRules
     free_mail_domains: frozenset[str]
     role_local_parts: frozenset[str]
     nicknames: tuple[frozenset[str], ...]  # groups of given names that one person may use
-    config_hash: bytes
+    settings_hash: bytes  # sha256 of what a model depends on
+    config_hash: bytes  # sha256 of all of it
 
     def rules(self, entity_type: EntityType) -> EntityRules:
         """The rules of one entity type."""
@@ -119,6 +99,9 @@ class TypeFigures:
     candidate_pairs: int = 0
     edges: int = 0
     entities: int = 0
+    predicted_precision: float = 1.0  # of pairs in one entity
+    predicted_recall: float = 1.0  # of the matches among the candidate pairs
+    threshold_bits: float = 0.0
     changes: Mapping[ChangeKind, int] = field(default_factory=dict)
 
 
@@ -127,6 +110,9 @@ class ResolveReport:
     """What a resolution run found and published; `run_no` is None when nothing changed and nothing was published."""
 
     run_no: int | None
+    kind: RunKind
+    reasons: tuple[str, ...]  # why the models were trained, of a refresh; else why they should be
+    refreshed: "ResolveReport | None"  # the refresh that followed by itself
     people: TypeFigures
     companies: TypeFigures
     interactions_linked: int  # links between interactions and entities opened by this run
@@ -167,28 +153,43 @@ class Provenance(_Stored):
     fields: dict[str, UUID]
 
 
-class EdgeLevels(_Stored):
-    """Column edges.levels: the level that each comparison reached and its bits; never the values compared."""
+class ComparisonParameters(BaseModel):
+    """What a model has learnt of one comparison; every list is by level, the first of them "null"."""
 
-    levels: dict[str, str]
-    millibits: dict[str, int]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    levels: list[str]
+    matches: list[float]  # share among pairs that match
+    chances: list[float]  # share among pairs drawn at random
+    rarity_bits: list[float]  # log2 of the mean share of the values that agree by chance
+    neighbours: dict[str, list[float]]  # what they have in common (an employer, a place) -> share among such pairs
 
 
-class ModelParameters(_Stored):
-    """Column resolution_models.parameters; `weights` is comparison -> level -> [millibits, by rarity, ceiling]."""
+class ModelParameters(BaseModel):
+    """Column resolution_models.parameters, of models that are learnt. Version 1 held weights set by hand, and is used no more."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: Literal[2] = 2
     entity_type: EntityType
-    prior_millibits: int
+    prior_bits: float
     threshold_millibits: int
-    review_millibits: int
-    weights: dict[str, dict[str, tuple[int, bool, int]]]
+    trained_records: int
+    rounds: int
+    training_pairs: int
+    fallback: str | None
+    settings_hash: str
+    predicted_precision: float
+    predicted_recall: float
+    comparisons: dict[str, ComparisonParameters]
 
 
-class PublishReport(_Stored):
-    """Column resolution_runs.report."""
+class PublishReport(BaseModel):
+    """Column resolution_runs.report. Version 1 had no predictions, thresholds and reasons."""
 
-    people: dict[str, int]
-    companies: dict[str, int]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    schema_version: Literal[2] = 2
+    people: dict[str, float]
+    companies: dict[str, float]
+    reasons: list[str]
     interactions_linked: int
     interactions_unlinked: int
     capped_blocks: list[dict[str, int | str]]

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from pay_ready.errors import ConfigError, NotFoundError, UsageError
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import ResolutionConfig
+from pay_ready.resolve.engine import knowledge_of
 from pay_ready.resolve.linkage.blocks import HotBlocks
 from pay_ready.resolve.linkage.columns import Rows
 from pay_ready.resolve.linkage.learning import Records, level_table
 from pay_ready.resolve.linkage.link import Linkage, link
 from pay_ready.resolve.linkage.mapping import KINDS, ColumnKind, EntityKind, Kind, is_text_like, map_columns
 from pay_ready.resolve.linkage.quality import Quality, quality_of
-from pay_ready.resolve.linkage.tables import Knowledge, records_of
+from pay_ready.resolve.linkage.tables import records_of
 
 Labels = NDArray[np.int64]
 _NO_EVIDENCE = "no column says who or what a row is"
@@ -140,25 +141,18 @@ def evaluate(
         table: Rows with text columns.
         kinds: What each column is.
         entity: What a row is about.
-        config: Word lists and configured levels; its weights are not used: the model is learnt.
+        config: Word lists, configured levels and caps.
         truth: Column of the true entity; rows without a value in it are clustered and not measured.
-        threshold_bits: Evidence from which two rows match; None sets it from the estimated precision.
+        threshold_bits: Evidence from which two rows match; None takes the configured one, or lets it set itself.
         errors: Wrong pairs of each kind to show, the most telling first.
         progress: Told of each phase that is done.
     """
     clock = _Clock()
-    knowledge = Knowledge(
-        nicknames=config.nicknames,
-        role_local_parts=config.role_local_parts,
-        free_mail=config.free_mail_domains,
-        similar_name_from=config.name_threshold,
-        similar_company_from=config.company_threshold,
-    )
-    records, member = records_of(table, kinds, entity, knowledge)
+    records, member = records_of(table, kinds, entity, knowledge_of(config))
     features = clock.lap()
     linkage = link(
         records,
-        threshold_millibits=None if threshold_bits is None else round(threshold_bits * 1_000),
+        threshold_millibits=config.rules(entity).threshold_millibits if threshold_bits is None else round(threshold_bits * 1_000),
         clock=time.process_time,
         progress=progress,
     )

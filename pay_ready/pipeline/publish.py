@@ -4,12 +4,9 @@ Under the tenant's publish lock the clusters meet the published state: ids, gold
 run that changes nothing takes no number and writes no version; edges are facts, and are kept either way.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -18,7 +15,7 @@ from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import tenants
 from pay_ready.db.publish import InteractionChanges, PublishPlan, RunHeader
-from pay_ready.db.resolution import EdgeRow, PublishedState
+from pay_ready.db.resolution import PublishedState
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import RetryLaterError
 from pay_ready.failpoints import failpoint
@@ -26,17 +23,15 @@ from pay_ready.model.ids import RunId, TenantId
 from pay_ready.model.resolution import (
     ENTITY_TYPES,
     CappedBlock,
-    EdgeLevels,
     EntityChange,
     EntityType,
-    MatchModel,
     PublishReport,
     ResolutionConfig,
+    RunKind,
     TypeFigures,
 )
 from pay_ready.resolve.changes import StateRows, entity_changes, state_digest
 from pay_ready.resolve.engine import Resolution
-from pay_ready.resolve.features import record_ids_of
 from pay_ready.resolve.golden import EntityVersion, company_sources, entity_version, person_sources
 from pay_ready.resolve.ids import Identities, identify
 from pay_ready.resolve.survivorship import SourceRecord
@@ -78,6 +73,8 @@ def publish(
     config: ResolutionConfig,
     *,
     base_run_no: int,
+    kind: RunKind = "resolve",
+    reasons: Sequence[str] = (),
     actor: str,
     run_id: RunId,
 ) -> Published:
@@ -89,6 +86,8 @@ def publish(
         resolved: By entity type, both of them.
         config: What it was resolved with.
         base_run_no: The published version before the staged rows were read.
+        kind: A refresh trains the models anew, and is a run of its own even if no record moves.
+        reasons: Why they were trained.
         actor: Who runs it.
         run_id: The run in logs; a run publishes once.
 
@@ -104,19 +103,22 @@ def publish(
         plan = plan_publish(tenant, resolved, config, state)
         interactions = db_publish.load_plan(tx, plan)
         failpoint("publish.planned")
+        before = {each: model_id for each, (model_id, _) in db_resolution.current_models(tx).items()}
         models = _write_edges(tx, resolved)
         failpoint("publish.edges_written")
         figures = {each: _figures(each, resolved[each].resolution, plan) for each in ENTITY_TYPES}
-        if plan.is_empty and not interactions.opening and not interactions.closing:
+        is_trained = bool(state.run_no) and models != before
+        if not is_trained and plan.is_empty and not interactions.opening and not interactions.closing:
             return Published(run_no=None, figures=figures, interactions=interactions)
         header = RunHeader(
             run_id=run_id,
+            kind=kind,
             actor=actor,
             config_hash=config.config_hash,
             person_model_id=models["person"],
             company_model_id=models["company"],
         )
-        run_no = db_publish.open_run(tx, header, _report(resolved, figures, interactions))
+        run_no = db_publish.open_run(tx, header, _report(resolved, figures, interactions, reasons))
         failpoint("publish.run_opened")
         _write(tx, plan, state, run_no, header)
         failpoint("publish.before_commit")
@@ -182,7 +184,7 @@ def _assignments(
     entity_type: EntityType, identities: Identities, resolution: Resolution, state: PublishedState
 ) -> Iterator[tuple[EntityType, UUID, UUID | None, float | None]]:
     current = state.assignments[entity_type]
-    for record, confidence in zip(resolution.record_ids, resolution.confidences.tolist(), strict=True):
+    for record, confidence in zip(resolution.record_ids(), resolution.confidences.tolist(), strict=True):
         row = (identities.entity_of[record], confidence)
         if current.get(record) != row:
             yield entity_type, record, *row
@@ -216,46 +218,21 @@ def _write(tx: TenantTransaction, plan: PublishPlan, state: PublishedState, run_
 
 def _write_edges(tx: TenantTransaction, resolved: Mapping[EntityType, Resolved]) -> dict[EntityType, UUID]:
     """Keep the models and the edges they weighed; the model of each entity type."""
-    used = {entity_type: resolved[entity_type].resolution.model for entity_type in ENTITY_TYPES}
-    models = {entity_type: db_resolution.add_model(tx, model, _model_hash(model)) for entity_type, model in used.items()}
-    edges = {entity_type: (models[entity_type], _edge_rows(resolved[entity_type])) for entity_type in ENTITY_TYPES}
-    db_resolution.put_edges(tx, edges)
+    models = {entity_type: db_resolution.add_model(tx, resolved[entity_type].resolution.model) for entity_type in ENTITY_TYPES}
+    db_resolution.put_edges(tx, {each: (models[each], resolved[each].resolution.edges) for each in ENTITY_TYPES})
     return models
-
-
-def _model_hash(model: MatchModel) -> bytes:
-    parameters = db_resolution.model_parameters(model).model_dump(mode="json")
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).digest()
-
-
-def _edge_rows(resolved: Resolved) -> Iterator[EdgeRow]:
-    hashes = dict(zip(record_ids_of(resolved.staged), resolved.staged.column("content_hash").to_pylist(), strict=True))
-    names = [name.removeprefix("level_") for name in resolved.resolution.edges.column_names if name.startswith("level_")]
-    for row in _rows(resolved.resolution.edges):
-        left, right = UUID(bytes=row["left_id"]), UUID(bytes=row["right_id"])
-        levels = {name: row[f"level_{name}"] for name in names if row[f"level_{name}"] != "null"}
-        yield EdgeRow(
-            left_id=left,
-            right_id=right,
-            left_hash=hashes[left],
-            right_hash=hashes[right],
-            match_weight_millibits=row["match_weight_millibits"],
-            levels=EdgeLevels(levels=levels, millibits={name: row[f"millibits_{name}"] for name in levels}),
-        )
-
-
-def _rows(table: pa.Table) -> Iterable[Mapping[str, Any]]:
-    for batch in table.to_batches(max_chunksize=10_000):
-        yield from batch.to_pylist()
 
 
 def _figures(entity_type: EntityType, resolution: Resolution, plan: PublishPlan) -> TypeFigures:
     changes = Counter(each.change for each in _of_type(entity_type, plan.changes))
     return TypeFigures(
-        records=len(resolution.record_ids),
+        records=len(resolution.ids),
         candidate_pairs=resolution.candidate_pairs,
         edges=resolution.edges.num_rows,
         entities=len(set(resolution.labels.tolist())),
+        predicted_precision=round(resolution.predicted_precision, 4),
+        predicted_recall=round(resolution.predicted_recall, 4),
+        threshold_bits=resolution.model.threshold_millibits / 1_000,
         changes=dict(changes),
     )
 
@@ -265,7 +242,10 @@ def _of_type(entity_type: EntityType, changes: Iterable[EntityChange]) -> Iterat
 
 
 def _report(
-    resolved: Mapping[EntityType, Resolved], figures: Mapping[EntityType, TypeFigures], interactions: InteractionChanges
+    resolved: Mapping[EntityType, Resolved],
+    figures: Mapping[EntityType, TypeFigures],
+    interactions: InteractionChanges,
+    reasons: Sequence[str],
 ) -> PublishReport:
     capped = [block for each in ENTITY_TYPES for block in resolved[each].resolution.capped]
     return PublishReport(
@@ -275,11 +255,16 @@ def _report(
         interactions_unlinked=interactions.closing,
         capped_blocks=[_stored_block(block) for block in capped],
         ignored_decisions=sum(resolved[each].resolution.ignored_decisions for each in ENTITY_TYPES),
+        reasons=list(reasons),
     )
 
 
-def _stored(figures: TypeFigures) -> dict[str, int]:
-    counts = {"records": figures.records, "candidate_pairs": figures.candidate_pairs, "edges": figures.edges, "entities": figures.entities}
+def _stored(figures: TypeFigures) -> dict[str, float]:
+    counts: dict[str, float] = {
+        "records": figures.records, "candidate_pairs": figures.candidate_pairs, "edges": figures.edges, "entities": figures.entities,
+        "predicted_precision": figures.predicted_precision, "predicted_recall": figures.predicted_recall,
+        "threshold_bits": figures.threshold_bits,
+    }  # fmt: skip
     return counts | {str(change): count for change, count in figures.changes.items()}
 
 

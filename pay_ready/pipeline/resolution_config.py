@@ -3,20 +3,26 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import cast, get_args
 
-from pay_ready.model.resolution import Criterion, EntityRules, EntityType, LevelWeight, ResolutionConfig
+from pay_ready.model.resolution import Criterion, EntityRules, EntityType, Refresh, ResolutionConfig
 from pay_ready.pipeline.mapping.toml_tables import Place, flag, load_toml, load_words, table, text, texts
-from pay_ready.resolve.blocking import COMPANY_BLOCKING_RULES, PERSON_BLOCKING_RULES
-from pay_ready.resolve.comparisons import COMPANY_LEVELS, PERSON_LEVELS
+from pay_ready.resolve.linkage.companies import CompanyCaps
+from pay_ready.resolve.linkage.people import Caps
 from pay_ready.resolve.survivorship import COMPANY_FIELDS, PERSON_FIELDS
 
 _OVERRIDES = ("name_threshold", "company_threshold", "email_validation")
 _DEFAULTS: Mapping[str, object] = {"name_threshold": 85, "company_threshold": 80, "email_validation": True}
-_SCHEMA_VERSION = 1
-_MOST_BITS = 60.0
+_SCHEMA_VERSION = 2
+_MOST_BITS, _MOST_GROWTH = 60.0, 1_000.0
+_AUTO = "auto"
+_KEYS = ("schema_version", "refresh", "refresh_growth", "source_order", "person", "company")
+_BLOCKS: Mapping[EntityType, tuple[str, ...]] = {
+    "person": tuple(each.name for each in fields(Caps)),
+    "company": tuple(each.name for each in fields(CompanyCaps)),
+}
 
 
 def load_resolution_config(path: Path, overrides: Mapping[str, object] | None = None) -> ResolutionConfig:
@@ -30,7 +36,7 @@ def load_resolution_config(path: Path, overrides: Mapping[str, object] | None = 
         ConfigError: A file, key or value is wrong; names file and key, and the choices where there are any.
     """
     place = Place(str(path))
-    content = table(load_toml(path), place, ("schema_version", "source_order", "person", "company"))
+    content = table(load_toml(path), place, _KEYS)
     if content.get("schema_version") != _SCHEMA_VERSION:
         raise place.at("schema_version").error("not a known schema_version", f"choices: {_SCHEMA_VERSION}")
     limits = {**_DEFAULTS, **table(dict(overrides or {}), Place("settings", "entity_resolution"), _OVERRIDES)}
@@ -39,22 +45,31 @@ def load_resolution_config(path: Path, overrides: Mapping[str, object] | None = 
         name_threshold=_percent(limits, "name_threshold"),
         company_threshold=_percent(limits, "company_threshold"),
         email_validation=flag(limits["email_validation"], Place("settings", "entity_resolution.email_validation")),
+        refresh=_refresh(content.get("refresh"), place.at("refresh")),
+        refresh_growth=_growth(content.get("refresh_growth"), place.at("refresh_growth")),
         source_order=texts(content.get("source_order", []), place.at("source_order")),
         person=_entity_rules(content, place, "person"),
         company=_entity_rules(content, place, "company"),
         free_mail_domains=load_words(folder / "free_mail_domains.toml", "domains"),
         role_local_parts=load_words(folder / "role_addresses.toml", "local_parts"),
         nicknames=_nicknames(folder / "nicknames.toml"),
+        settings_hash=b"",
         config_hash=b"",
     )
     return with_hash(unhashed)
 
 
 def with_hash(config: ResolutionConfig) -> ResolutionConfig:
-    """The configuration with the sha256 of its canonical values."""
-    values = {**asdict(config), "config_hash": ""}
-    canonical = json.dumps(values, sort_keys=True, default=_sorted_words)
-    return replace(config, config_hash=hashlib.sha256(canonical.encode()).digest())
+    """The configuration with the sha256 of its canonical values: of all, and of those that a trained model depends on."""
+    values = {**asdict(config), "settings_hash": "", "config_hash": ""}
+    linking = {key: value for key, value in values.items() if key not in ("refresh", "refresh_growth", "source_order")}
+    for entity_type in ("person", "company"):
+        linking[entity_type] = {key: values[entity_type][key] for key in ("threshold_millibits", "max_block_sizes")}
+    return replace(config, settings_hash=_hash(linking), config_hash=_hash(values))
+
+
+def _hash(values: Mapping[str, object]) -> bytes:
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=_sorted_words).encode()).digest()
 
 
 def _sorted_words(value: object) -> list[str]:
@@ -68,49 +83,40 @@ def _percent(limits: Mapping[str, object], key: str) -> float:
     return float(value)
 
 
+def _refresh(value: object, place: Place) -> Refresh:
+    if value not in get_args(Refresh):
+        raise place.error("not a way to refresh a model", f"choices: {', '.join(get_args(Refresh))}")
+    return cast("Refresh", value)
+
+
+def _growth(value: object, place: Place) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 < value <= _MOST_GROWTH:
+        raise place.error("not a growth", f"choose a number above 1, at most {_MOST_GROWTH:g}")
+    return float(value)
+
+
 def _entity_rules(content: Mapping[str, object], place: Place, entity_type: EntityType) -> EntityRules:
     at = place.at(entity_type)
-    keys = ("threshold_bits", "review_bits", "max_block_sizes", "weights", "survivorship")
+    keys = ("threshold_bits", "review_bits", "max_block_sizes", "survivorship")
     section = table(content.get(entity_type), at, keys)
     for key in keys:
         if key not in section:
             raise at.at(key).error("the key is missing", f"see config/resolution/default.toml, section [{entity_type}]")
-    person = entity_type == "person"
-    threshold, review = _bits(section["threshold_bits"], at.at("threshold_bits")), _bits(section["review_bits"], at.at("review_bits"))
-    if review > threshold:
-        raise at.at("review_bits").error("above threshold_bits", f"choose at most {threshold}")
+    threshold = section["threshold_bits"]
     return EntityRules(
-        threshold_bits=threshold,
-        review_bits=review,
-        weights=_weights(section["weights"], at.at("weights"), PERSON_LEVELS if person else COMPANY_LEVELS),
-        max_block_sizes=_block_sizes(
-            section["max_block_sizes"], at.at("max_block_sizes"), PERSON_BLOCKING_RULES if person else COMPANY_BLOCKING_RULES
+        threshold_millibits=None if threshold == _AUTO else _millibits(threshold, at.at("threshold_bits"), f' or "{_AUTO}"'),
+        review_millibits=_millibits(section["review_bits"], at.at("review_bits"), least=0.0),
+        max_block_sizes=_block_sizes(section["max_block_sizes"], at.at("max_block_sizes"), _BLOCKS[entity_type]),
+        survivorship=_survivorship(
+            section["survivorship"], at.at("survivorship"), PERSON_FIELDS if entity_type == "person" else COMPANY_FIELDS
         ),
-        survivorship=_survivorship(section["survivorship"], at.at("survivorship"), PERSON_FIELDS if person else COMPANY_FIELDS),
     )
 
 
-def _bits(value: object, place: Place) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST_BITS <= value <= _MOST_BITS:
-        raise place.error("not a number of bits", f"choose a number from -{_MOST_BITS:g} to {_MOST_BITS:g}")
-    return float(value)
-
-
-def _weights(value: object, place: Place, levels: Mapping[str, tuple[str, ...]]) -> Mapping[str, Mapping[str, LevelWeight]]:
-    comparisons = table(value, place, levels)
-    return {
-        name: {level: _weight(weight, place.at(name).at(level)) for level, weight in table(each, place.at(name), levels[name]).items()}
-        for name, each in comparisons.items()
-    }
-
-
-def _weight(value: object, place: Place) -> LevelWeight:
-    weight = table(value, place, ("bits", "by_rarity", "ceiling_bits"))
-    return LevelWeight(
-        millibits=round(1_000 * _bits(weight.get("bits", 0.0), place.at("bits"))),
-        by_rarity=flag(weight.get("by_rarity", False), place.at("by_rarity")),
-        ceiling_millibits=round(1_000 * _bits(weight.get("ceiling_bits", 24.0), place.at("ceiling_bits"))),
-    )
+def _millibits(value: object, place: Place, further: str = "", *, least: float = -_MOST_BITS) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _MOST_BITS:
+        raise place.error("not a number of bits", f"choose a number from {least:g} to {_MOST_BITS:g}{further}")
+    return round(1_000 * value)
 
 
 def _block_sizes(value: object, place: Place, rules: tuple[str, ...]) -> Mapping[str, int]:

@@ -1,16 +1,39 @@
-"""The step: one tenant's staged records become people and companies, and the result is published."""
+"""The step: one tenant's staged records become people and companies, and the result is published.
+
+A run uses the models of the published version. They are trained anew by a run of its own: on the first load, after a change of the
+settings, when the records have drifted from those they were trained on, or by hand.
+"""
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.tenancy import Database
-from pay_ready.model.ids import RunId, TenantId
+from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
-from pay_ready.model.resolution import ENTITY_TYPES, EntityType, ResolutionConfig, ResolveReport
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType, ResolutionConfig, ResolveReport, RunKind
 from pay_ready.pipeline.publish import Published, Resolved, publish
-from pay_ready.resolve.engine import Resolution, resolve_companies, resolve_people
+from pay_ready.resolve.engine import Resolution, resolve
+
+_SETTINGS, _FIRST, _BY_HAND = "the settings changed", "the first load", "asked for"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the tenant's records are resolved to, against the version that was published when they were read."""
+
+    base_run_no: int
+    kind: RunKind
+    reasons: tuple[str, ...]  # why the models were trained
+    resolved: Mapping[EntityType, Resolved]
+    seconds: Mapping[str, float]  # by phase
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """Why the models in use should be trained anew."""
+        return tuple(f"{each}: {reason}" for each in ENTITY_TYPES for reason in self.resolved[each].resolution.drift)
 
 
 def resolve_tenant(
@@ -20,14 +43,45 @@ def resolve_tenant(
     *,
     actor: str,
     run_id: RunId,
+    refresh: bool = False,
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ResolveReport:
     """Read what is staged, find out who is who, publish what changed. Run twice, the second run changes nothing.
 
+    Args:
+        database: The store.
+        tenant: Whose records.
+        config: How people and companies are recognised.
+        actor: Who runs it.
+        run_id: The run in logs.
+        refresh: Train the models anew, whether they have drifted or not.
+        progress: Told of each phase.
+        clock: Seconds, for the report alone.
+
     Raises:
         RetryLaterError: Another run published meanwhile; nothing was changed by this one.
     """
+    reading = read_and_resolve(database, tenant, config, refresh=refresh, progress=progress, clock=clock)
+    report = _published(database, tenant, config, reading, actor=actor, run_id=run_id, progress=progress, clock=clock)
+    if reading.kind == "refresh" or not reading.drift or config.refresh != "on_drift":
+        return report
+    anew = read_and_resolve(database, tenant, config, refresh=True, progress=progress, clock=clock)
+    anew = replace(anew, reasons=reading.drift)
+    follow = _published(database, tenant, config, anew, actor=actor, run_id=RunId(new_id()), progress=progress, clock=clock)
+    return replace(report, refreshed=follow)
+
+
+def read_and_resolve(
+    database: Database,
+    tenant: TenantId,
+    config: ResolutionConfig,
+    *,
+    refresh: bool = False,
+    progress: Progress = no_progress,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Reading:
+    """Read what is staged and find out who is who; nothing is written. Companies first."""
     times = [clock()]
 
     def told(subject: str, done: int) -> None:
@@ -37,28 +91,67 @@ def resolve_tenant(
     with database.tenant_transaction(tenant, work="batch") as tx:
         base_run_no = db_resolution.current_run_no(tx)
         decisions = db_resolution.decisions(tx)
-    companies = db_resolution.read_staged_companies(database, tenant)
-    people = db_resolution.read_staged_people(database, tenant)
-    told("records", companies.num_rows + people.num_rows)
-    resolved: dict[EntityType, Resolved] = {
-        "company": Resolved(staged=companies, resolution=resolve_companies(companies, config, decisions["company"]))
+        models = {each: model for each, (_, model) in db_resolution.current_models(tx).items()}
+    reasons = _reasons_to_train(base_run_no, models, config, refresh=refresh)
+    staged = {
+        "company": db_resolution.read_staged_companies(database, tenant),
+        "person": db_resolution.read_staged_people(database, tenant),
     }
-    told("company", companies.num_rows)
-    resolved["person"] = Resolved(staged=people, resolution=resolve_people(people, config, decisions["person"]))
-    told("person", people.num_rows)
-    published = publish(database, tenant, resolved, config, base_run_no=base_run_no, actor=actor, run_id=run_id)
-    told("published", sum(each.entities for each in published.figures.values()))
-    spans = dict(zip(("read", "companies", "people", "publish"), _differences(times), strict=True))
-    return _report(published, {each: resolved[each].resolution for each in ENTITY_TYPES}, spans)
+    told("records", sum(each.num_rows for each in staged.values()))
+    resolved: dict[EntityType, Resolved] = {}
+    for entity_type in ENTITY_TYPES:
+        table, used = staged[entity_type], None if reasons else models[entity_type]
+        resolution = resolve(entity_type, table, config, decisions[entity_type], model=used)
+        resolved[entity_type] = Resolved(staged=table, resolution=resolution)
+        told(entity_type, table.num_rows)
+    spans = dict(zip(("read", "companies", "people"), _differences(times), strict=True))
+    kind: RunKind = "refresh" if reasons and reasons != (_FIRST,) else "resolve"
+    return Reading(base_run_no=base_run_no, kind=kind, reasons=reasons, resolved=resolved, seconds=spans)
+
+
+def _reasons_to_train(base_run_no: int, models: Mapping[EntityType, object], config: ResolutionConfig, *, refresh: bool) -> tuple[str, ...]:
+    if not base_run_no:
+        return (_FIRST,)
+    if refresh:
+        return (_BY_HAND,)
+    if len(models) < len(ENTITY_TYPES) or any(getattr(each, "settings_hash", b"") != config.settings_hash for each in models.values()):
+        return (_SETTINGS,)
+    return ()
+
+
+def _published(
+    database: Database,
+    tenant: TenantId,
+    config: ResolutionConfig,
+    reading: Reading,
+    *,
+    actor: str,
+    run_id: RunId,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> ResolveReport:
+    began = clock()
+    published = publish(
+        database, tenant, reading.resolved, config, base_run_no=reading.base_run_no, kind=reading.kind, reasons=reading.reasons,
+        actor=actor, run_id=run_id,
+    )  # fmt: skip
+    done = sum(each.entities for each in published.figures.values())
+    progress(ProgressEvent(step="resolve", subject="published", done=done, total=done))
+    seconds = {**reading.seconds, "publish": clock() - began}
+    return _report(published, reading, seconds)
 
 
 def _differences(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(times)]
 
 
-def _report(published: Published, resolutions: Mapping[EntityType, Resolution], seconds: Mapping[str, float]) -> ResolveReport:
+def _report(published: Published, reading: Reading, seconds: Mapping[str, float]) -> ResolveReport:
+    resolutions: Mapping[EntityType, Resolution] = {each: reading.resolved[each].resolution for each in ENTITY_TYPES}
     return ResolveReport(
         run_no=published.run_no,
+        kind=reading.kind,
+        reasons=reading.reasons or reading.drift,
+        refreshed=None,
         people=published.figures["person"],
         companies=published.figures["company"],
         interactions_linked=published.interactions.opening,

@@ -57,6 +57,8 @@ FORMS_OF_ONE_WORD = frozenset(form[0] for form in LEGAL_FORMS if len(form) == 1)
 # Ordinary words too: a legal form only when it is written like one ("S.p.A.", "A/S"), so that "Day Spa" keeps its name.
 ORDINARY_WORDS_TOO = _words("spa as me ad pc se pt eg ev sl ans dd bt too ip sp pat ao ae ike hb kb fop tov epe aat prat psc pjs hf scs")
 # Of these and of other short forms, only one at the start or the end of a name counts where its writing is not looked at.
+# Removed wherever they stand: of those that are words too, these are more often a form.
+LEGAL_FORMS_OF_ONE_WORD = FORMS_OF_ONE_WORD - ORDINARY_WORDS_TOO | {"spa", "as", "se", "sl"}
 AMBIGUOUS_FORMS = ORDINARY_WORDS_TOO | _words("ab ou cv sa sab co gk yk ug ag sia")
 
 ASIAN_LEGAL_FORMS = re.compile("株式会社|有限会社|合同会社|股份有限公司|有限责任公司|有限公司|주식회사|유한회사|㈱|㈜")

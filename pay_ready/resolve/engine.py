@@ -1,182 +1,203 @@
 """From an Arrow table of one tenant's records of one entity type to edges and clusters. Every order of the rows gives the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pay_ready.model.resolution import CappedBlock, EntityType, MatchModel, PairDecision, ResolutionConfig
-from pay_ready.resolve import rules
-from pay_ready.resolve.blocking import candidate_pairs, company_block_keys, person_block_keys
-from pay_ready.resolve.clusters import Clustering, Pair, cluster
-from pay_ready.resolve.comparisons import COMPANY_LEVELS, PERSON_LEVELS, ComparedPairs, compare_companies, compare_people
-from pay_ready.resolve.features import People, companies_of, in_id_order, people_of
-from pay_ready.resolve.name_comparison import NameComparison, NameLevel
-from pay_ready.resolve.weights import WeighedPairs, match_probability, shipped_model, weigh
+from pay_ready.model.progress import Progress, no_progress
+from pay_ready.model.resolution import CappedBlock, EntityType, PairDecision, ResolutionConfig
+from pay_ready.resolve.linkage.companies import CompanyCaps
+from pay_ready.resolve.linkage.counts import Counts
+from pay_ready.resolve.linkage.grouping import Pair
+from pay_ready.resolve.linkage.learning import Records, probability
+from pay_ready.resolve.linkage.link import Linkage, link
+from pay_ready.resolve.linkage.model import ResolutionModel, drift_of
+from pay_ready.resolve.linkage.people import Caps
+from pay_ready.resolve.linkage.tables import Knowledge, records_of
+from pay_ready.resolve.staged import in_id_order, record_id_bytes, staged_kinds, uuids
+
+_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """Who is who among the records of one entity type.
 
-    `edges` has a row per pair from the review band up, sorted by pair: left_id and right_id (16 bytes), match_weight_millibits,
-    is_match, and per comparison the level (`level_<name>`) and its evidence (`millibits_<name>`).
+    `edges` has a row per pair from the review band up, sorted by pair: left_id and right_id (16 bytes), left_hash and right_hash where
+    the records have a content_hash, match_weight_millibits, is_match, is_cut, and per comparison the level (`level_<name>`) and its
+    evidence (`millibits_<name>`).
     """
 
     entity_type: EntityType
-    model: MatchModel
-    record_ids: list[UUID]  # ascending
+    model: ResolutionModel
+    ids: pa.Array  # of 16 bytes, ascending
     labels: NDArray[np.int64]  # by record: position of the first record of its cluster
     confidences: NDArray[np.float64]  # by record: match probability of its strongest link in the cluster; 1 when alone or decided
     edges: pa.Table
     candidate_pairs: int
     capped: tuple[CappedBlock, ...]
     ignored_decisions: int
+    predicted_precision: float
+    predicted_recall: float
+    drift: tuple[str, ...]  # why the model should be trained anew; empty after training
+
+    def record_ids(self) -> list[UUID]:
+        """The ids, ascending."""
+        return uuids(self.ids)
 
     def clusters(self) -> list[list[UUID]]:
         """The record ids of every cluster, ascending, clusters by their first record."""
         members: dict[int, list[UUID]] = {}
-        for record_id, label in zip(self.record_ids, self.labels.tolist(), strict=True):
+        for record_id, label in zip(self.record_ids(), self.labels.tolist(), strict=True):
             members.setdefault(label, []).append(record_id)
         return list(members.values())
 
 
-def resolve_people(records: pa.Table, config: ResolutionConfig, decisions: Sequence[PairDecision] = ()) -> Resolution:
-    """Resolve person records (`features.PERSON_COLUMNS`; company values are the record's own, never an entity's)."""
-    people = people_of(in_id_order(records), config.role_local_parts, email_validation=config.email_validation)
-    names = NameComparison(config.nicknames, config.name_threshold)
-    model = shipped_model("person", config.person, len(people.record_ids))
-    keys = person_block_keys(people, names)
-    candidates = candidate_pairs(keys, len(people.record_ids), config.person.max_block_sizes, "person")
-    pairs = compare_people(people, candidates, names, config.company_threshold)
-    weighed = weigh(pairs, PERSON_LEVELS, model)
-    match = rules.people_may_match(pairs) & (weighed.total >= model.threshold_millibits)
-    must, cannot = _positions(people.record_ids, decisions)
-    clustering = cluster(
-        len(people.record_ids),
-        pairs.left[match],
-        pairs.right[match],
-        weighed.total[match],
+def resolve(
+    entity_type: EntityType,
+    staged: pa.Table,
+    config: ResolutionConfig,
+    decisions: Sequence[PairDecision] = (),
+    *,
+    model: ResolutionModel | None = None,
+    clock: Callable[[], float] = lambda: 0.0,
+    progress: Progress = no_progress,
+) -> Resolution:
+    """Resolve staged records (`staged.PERSON_COLUMNS`, `staged.COMPANY_COLUMNS`).
+
+    Args:
+        entity_type: What the records are about.
+        staged: In any order.
+        config: Levels, word lists, caps, the threshold where it is set.
+        decisions: What holds of pairs; one about a record that is not there says nothing now.
+        model: A trained model; None trains one on these records.
+        clock: CPU seconds so far, for the report alone.
+        progress: Told of each phase that is done.
+    """
+    ordered = in_id_order(staged)
+    ids = record_id_bytes(ordered)
+    counts = Counts(model.counts if model else None)
+    records, _ = records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)
+    must, cannot = _positions(ids, decisions)
+    rules = config.rules(entity_type)
+    linkage = link(
+        records,
+        model=model.learnt if model else None,
+        threshold_millibits=model.threshold_millibits if model else rules.threshold_millibits,
         must_link=must,
         cannot_link=cannot,
-        may_chain=rules.is_own_address(pairs)[match],
-        kinds=people.name.ids,
-        incompatible=_incompatible_names(people, names),
+        clock=clock,
+        progress=progress,
     )
-    return _resolution(people.record_ids, model, pairs, weighed, match, clustering, PERSON_LEVELS, must, candidates.capped)
+    used = model or trained_model(entity_type, records, counts, linkage, config.settings_hash)
+    reasons = (
+        drift_of(
+            model,
+            records=records.size,
+            comparisons=records.comparisons,
+            settings_hash=config.settings_hash,
+            predicted_precision=linkage.predicted_precision,
+            growth=config.refresh_growth,
+        )
+        if model
+        else ()
+    )
+    return Resolution(
+        entity_type=entity_type,
+        model=used,
+        ids=ids,
+        labels=linkage.labels,
+        confidences=_confidences(linkage, must),
+        edges=_edges(ordered, ids, records, linkage, rules.review_millibits),
+        candidate_pairs=len(linkage.left),
+        capped=tuple(
+            CappedBlock(entity_type=entity_type, rule=each.rule, blocks=each.blocks, records=each.records, pairs=each.pairs)
+            for each in linkage.hot
+        ),
+        ignored_decisions=linkage.ignored_decisions,
+        predicted_precision=linkage.predicted_precision,
+        predicted_recall=linkage.predicted_recall,
+        drift=reasons,
+    )
 
 
-def resolve_companies(records: pa.Table, config: ResolutionConfig, decisions: Sequence[PairDecision] = ()) -> Resolution:
-    """Resolve company records (`features.COMPANY_COLUMNS`)."""
-    companies = companies_of(in_id_order(records))
-    model = shipped_model("company", config.company, len(companies.record_ids))
-    keys = company_block_keys(companies)
-    candidates = candidate_pairs(keys, len(companies.record_ids), config.company.max_block_sizes, "company")
-    pairs = compare_companies(companies, candidates, config.company_threshold)
-    weighed = weigh(pairs, COMPANY_LEVELS, model)
-    match = rules.companies_may_match(pairs) & (weighed.total >= model.threshold_millibits)
-    must, cannot = _positions(companies.record_ids, decisions)
-    links = (pairs.left[match], pairs.right[match], weighed.total[match])
-    clustering = cluster(len(companies.record_ids), *links, must_link=must, cannot_link=cannot)
-    return _resolution(companies.record_ids, model, pairs, weighed, match, clustering, COMPANY_LEVELS, must, candidates.capped)
+def knowledge_of(config: ResolutionConfig) -> Knowledge:
+    """What the configuration says about words, levels and blocks."""
+    return Knowledge(
+        nicknames=config.nicknames,
+        role_local_parts=config.role_local_parts,
+        free_mail=config.free_mail_domains,
+        similar_name_from=config.name_threshold,
+        similar_company_from=config.company_threshold,
+        email_validation=config.email_validation,
+        person_caps=Caps(**config.person.max_block_sizes),
+        company_caps=CompanyCaps(**config.company.max_block_sizes),
+    )
 
 
-def _positions(record_ids: Sequence[UUID], decisions: Sequence[PairDecision]) -> tuple[list[Pair], list[Pair]]:
-    """Must-links and cannot-links as rows, by pair; a decision about a record that is not there says nothing now."""
-    row_of = {record_id: row for row, record_id in enumerate(record_ids)}
+def trained_model(entity_type: EntityType, records: Records, counts: Counts, linkage: Linkage, settings_hash: bytes) -> ResolutionModel:
+    """What a run has learnt, to be used again."""
+    return ResolutionModel(
+        entity_type=entity_type,
+        learnt=linkage.model,
+        levels={each.name: each.levels for each in records.comparisons},
+        counts=counts.tables(),
+        threshold_millibits=linkage.threshold_millibits,
+        trained_records=records.size,
+        settings_hash=settings_hash,
+        predicted_precision=round(linkage.predicted_precision, 6),
+        predicted_recall=round(linkage.predicted_recall, 6),
+    )
+
+
+def _positions(ids: pa.Array, decisions: Sequence[PairDecision]) -> tuple[list[Pair], list[Pair]]:
+    """Must-links and cannot-links as rows, by pair."""
+    if not decisions or not len(ids):
+        return [], []
+    rows = [
+        pc.index_in(pa.array([getattr(each, side).bytes for each in decisions], pa.binary(16)), value_set=ids).to_pylist()
+        for side in ("left_id", "right_id")
+    ]
     known = sorted(
-        (row_of[each.left_id], row_of[each.right_id], each.verdict)
-        for each in decisions
-        if each.left_id in row_of and each.right_id in row_of
+        (left, right, each.verdict)
+        for left, right, each in zip(*rows, decisions, strict=True)
+        if left is not None and right is not None and left != right
     )
     must = [(left, right) for left, right, verdict in known if verdict == "match"]
     return must, [(left, right) for left, right, verdict in known if verdict == "no_match"]
 
 
-@dataclass(frozen=True, slots=True)
-class _IncompatibleNames:
-    """Two names that cannot be one person's; a shortened name speaks against nobody."""
-
-    people: People
-    names: NameComparison
-    known: dict[tuple[int, int], bool]
-
-    def __call__(self, left: int, right: int) -> bool:
-        if left == right:
-            return False
-        key = (left, right) if left < right else (right, left)
-        found = self.known.get(key)
-        if found is None:
-            level = self.names.level(self.people.name.values[left], self.people.name.values[right])
-            found = self.known[key] = level in (NameLevel.DISAGREE, NameLevel.FAMILY)
-        return found
-
-
-def _incompatible_names(people: People, names: NameComparison) -> _IncompatibleNames:
-    return _IncompatibleNames(people, names, {})
-
-
-def _resolution(
-    record_ids: list[UUID],
-    model: MatchModel,
-    pairs: ComparedPairs,
-    weighed: WeighedPairs,
-    match: NDArray[np.bool_],
-    clustering: Clustering,
-    level_names: dict[str, tuple[str, ...]],
-    must: Sequence[Pair],
-    capped: tuple[CappedBlock, ...],
-) -> Resolution:
-    kept = match | (weighed.total >= model.review_millibits)
-    return Resolution(
-        entity_type=model.entity_type,
-        model=model,
-        record_ids=record_ids,
-        labels=clustering.labels,
-        confidences=_confidences(clustering, pairs, weighed, match, must),
-        edges=_edges(record_ids, pairs, weighed, match, kept, level_names),
-        candidate_pairs=len(pairs.left),
-        capped=capped,
-        ignored_decisions=clustering.ignored_decisions,
-    )
-
-
-def _confidences(
-    clustering: Clustering, pairs: ComparedPairs, weighed: WeighedPairs, match: NDArray[np.bool_], must: Sequence[Pair]
-) -> NDArray[np.float64]:
-    labels = clustering.labels
-    strongest = np.full(len(labels), np.iinfo(np.int64).min, dtype=np.int64)
-    inside = match & (labels[pairs.left] == labels[pairs.right]) if len(labels) else match
-    for rows in (pairs.left[inside], pairs.right[inside]):
-        np.maximum.at(strongest, rows, weighed.total[inside])
-    weights, position = np.unique(strongest, return_inverse=True)
-    alone = np.iinfo(np.int64).min
-    probability = np.array([1.0 if weight == alone else match_probability(weight) for weight in weights.tolist()])
-    confidences = probability[position] if len(labels) else np.empty(0, dtype=np.float64)
+def _confidences(linkage: Linkage, must: Sequence[Pair]) -> NDArray[np.float64]:
+    labels = linkage.labels
+    strongest = np.full(len(labels), _NEVER, dtype=np.int64)
+    held = linkage.is_match & ~linkage.is_cut
+    for rows in (linkage.left[held], linkage.right[held]):
+        np.maximum.at(strongest, rows, linkage.weighed.total[held])
+    confidences = np.where(strongest == _NEVER, 1.0, np.round(probability(strongest / 1_000), 4))
     confidences[[row for pair in must for row in pair]] = 1.0
     return confidences
 
 
-def _edges(
-    record_ids: list[UUID],
-    pairs: ComparedPairs,
-    weighed: WeighedPairs,
-    match: NDArray[np.bool_],
-    kept: NDArray[np.bool_],
-    level_names: dict[str, tuple[str, ...]],
-) -> pa.Table:
-    left, right = pairs.left[kept].tolist(), pairs.right[kept].tolist()
-    columns: dict[str, pa.Array] = {
-        "left_id": pa.array([record_ids[row].bytes for row in left], pa.binary(16)),
-        "right_id": pa.array([record_ids[row].bytes for row in right], pa.binary(16)),
-        "match_weight_millibits": pa.array(weighed.total[kept], pa.int32()),
-        "is_match": pa.array(match[kept], pa.bool_()),
+def _edges(staged: pa.Table, ids: pa.Array, records: Records, linkage: Linkage, review_millibits: int) -> pa.Table:
+    kept = linkage.weighed.total >= linkage.threshold_millibits - review_millibits
+    left, right = pa.array(linkage.left[kept]), pa.array(linkage.right[kept])
+    columns: dict[str, pa.Array] = {"left_id": ids.take(left), "right_id": ids.take(right)}
+    if "content_hash" in staged.column_names:
+        hashes = staged.column("content_hash").combine_chunks()
+        columns |= {"left_hash": hashes.take(left), "right_hash": hashes.take(right)}
+    columns |= {
+        "match_weight_millibits": pa.array(linkage.weighed.total[kept], pa.int32()),
+        "is_match": pa.array(linkage.is_match[kept], pa.bool_()),
+        "is_cut": pa.array(linkage.is_cut[kept], pa.bool_()),
     }
-    for name, comparison in pairs.comparisons.items():
-        levels = pa.array(comparison.levels[kept], pa.int8())
-        columns[f"level_{name}"] = pa.DictionaryArray.from_arrays(levels, pa.array(level_names[name]))
-        columns[f"millibits_{name}"] = pa.array(weighed.by_comparison[name][kept], pa.int32())
+    for each in records.comparisons:
+        if each.name in linkage.weighed.by_comparison:
+            levels = pa.array(linkage.compared[each.name].levels[kept], pa.int8())
+            columns[f"level_{each.name}"] = pa.DictionaryArray.from_arrays(levels, pa.array(each.levels))
+            columns[f"millibits_{each.name}"] = pa.array(linkage.weighed.by_comparison[each.name][kept], pa.int32())
     return pa.table(columns)

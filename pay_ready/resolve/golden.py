@@ -9,8 +9,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from pay_ready.model.resolution import EntityType, GoldenRecord, Provenance, ResolutionConfig
-from pay_ready.resolve.features import record_ids_of
 from pay_ready.resolve.normalize import is_role_address
+from pay_ready.resolve.staged import record_ids_of
 from pay_ready.resolve.survivorship import SourceRecord, Survivors, survivors
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -146,10 +146,10 @@ where wanted.interaction_id is null
    or links.interaction_id is null;
 
 -- name: add_run
--- params: run_no bigint, run_id uuid, actor text, config_hash bytea, person_model_id uuid, company_model_id uuid, report jsonb
+-- params: run_no bigint, run_id uuid, kind text, actor text, config_hash bytea, person_model_id uuid, company_model_id uuid, report jsonb
 insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, person_model_id, company_model_id, report)
 values (
-    %(tenant_id)s, %(run_no)s, %(run_id)s, 'resolve', %(actor)s, %(config_hash)s, %(person_model_id)s, %(company_model_id)s, %(report)s
+    %(tenant_id)s, %(run_no)s, %(run_id)s, %(kind)s, %(actor)s, %(config_hash)s, %(person_model_id)s, %(company_model_id)s, %(report)s
 );
 
 -- name: add_checkpoint

@@ -99,15 +99,42 @@ join pay_ready.entity_versions as versions
 where entities.tenant_id = %(tenant_id)s
 group by entities.tenant_id, entities.entity_id;
 
+-- name: current_models
+-- The models of the published version, by entity type.
+select models.entity_type, models.model_id, models.parameters
+from pay_ready.resolution_models as models
+join (
+    select person_model_id, company_model_id
+    from pay_ready.resolution_runs
+    where tenant_id = %(tenant_id)s
+    order by run_no desc
+    limit 1
+) as latest on models.model_id in (latest.person_model_id, latest.company_model_id)
+where models.tenant_id = %(tenant_id)s;
+
+-- name: model_counts
+-- params: model_id uuid
+select name, total, usual, keys, counts
+from pay_ready.resolution_model_counts
+where tenant_id = %(tenant_id)s
+  and model_id = %(model_id)s
+order by name;
+
 -- name: add_model
 -- The model under its hash; no row when it is there.
--- params: model_id uuid, entity_type text, parameters jsonb, model_hash bytea
+-- params: model_id uuid, entity_type text, parameters jsonb, model_hash bytea, trained_records bigint
 insert into pay_ready.resolution_models (tenant_id, model_id, entity_type, version, parameters, model_hash, trained_records)
-select %(tenant_id)s, %(model_id)s, %(entity_type)s, coalesce(max(version), 0) + 1, %(parameters)s, %(model_hash)s, 0
+select
+    %(tenant_id)s, %(model_id)s, %(entity_type)s, coalesce(max(version), 0) + 1, %(parameters)s, %(model_hash)s, %(trained_records)s
 from pay_ready.resolution_models
 where tenant_id = %(tenant_id)s
   and entity_type = %(entity_type)s
 on conflict (tenant_id, model_id) do nothing;
+
+-- name: add_model_counts
+-- params: model_id uuid, name text, total bigint, usual integer, keys bytea, counts bytea
+insert into pay_ready.resolution_model_counts (tenant_id, model_id, name, total, usual, keys, counts)
+values (%(tenant_id)s, %(model_id)s, %(name)s, %(total)s, %(usual)s, %(keys)s, %(counts)s);
 
 -- name: make_edge_table
 -- scope: session
@@ -119,8 +146,23 @@ create temporary table publish_edges (
     left_hash bytea not null,
     right_hash bytea not null,
     match_weight_millibits integer not null,
-    levels jsonb not null
+    levels bytea not null
 ) on commit drop;
+
+-- name: analyze_edge_table
+-- scope: session
+analyze pg_temp.publish_edges;
+
+-- name: drop_edges
+-- What the models said of pairs, and say no more.
+-- params: model_ids uuid[]
+delete from pay_ready.edges as edges
+where edges.tenant_id = %(tenant_id)s
+  and edges.model_id = any(%(model_ids)s)
+  and not exists (
+      select from pg_temp.publish_edges as said
+      where said.entity_type = edges.entity_type and said.left_id = edges.left_id and said.right_id = edges.right_id
+  );
 
 -- name: put_edges
 -- Facts about pairs; one that stands already costs no write.

@@ -30,7 +30,7 @@ def test_the_shipped_configuration_loads() -> None:
     """Thresholds keep the names and values that users know; the hash is of the values."""
     shipped = config()
     assert (shipped.name_threshold, shipped.company_threshold, shipped.email_validation) == (85, 80, True)
-    assert shipped.person.weights["email"]["exact"].millibits == 26_000
+    assert (shipped.person.threshold_millibits, shipped.person.review_millibits) == (None, 4_000)
     assert shipped.config_hash == config().config_hash
     assert len(shipped.config_hash) == 32
 
@@ -46,18 +46,18 @@ def test_overrides_change_value_and_hash(overrides: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("email_user = 100", "email_user = 0", "person.max_block_sizes.email_user"),
-        ("email_user = 100", "emails = 100", "choices: city_and_name, company_and_name, email, email_user, name, phone"),
-        ("exact = { by_rarity = true }", "exactly = { by_rarity = true }", 'did you mean "exact"'),
-        ("exact = { by_rarity = true }", "exact = { by_rarity = 1 }", "person.weights.name.exact.by_rarity"),
-        ("family = { bits = -5.0 }", "family = { bits = 900 }", "choose a number from -60 to 60"),
-        ("threshold_bits = 3.0", 'threshold_bits = "much"', "person.threshold_bits"),
-        ("review_bits = -2.0", "review_bits = 4.0", "choose at most 3.0"),
+        ("user = 15", "user = 0", "person.max_block_sizes.user"),
+        ("user = 15", "users = 15", "choices: contact, name, phone, place_and_given, place_and_name, user, value, weak"),
+        ('refresh = "on_drift"', 'refresh = "daily"', "choices: on_drift, by_hand"),
+        ("refresh_growth = 2.0", "refresh_growth = 1", "choose a number above 1"),
+        ('threshold_bits = "auto"', 'threshold_bits = "much"', "key=person.threshold_bits"),
+        ('threshold_bits = "auto"', "threshold_bits = 900", 'choose a number from -60 to 60 or "auto"'),
+        ("review_bits = 4.0", "review_bits = -1", "choose a number from 0 to 60"),
         ('["recent", "frequent", "source_order", "longest"]', '["newest"]', "choices: frequent, longest, recent, source_order, valid"),
         ('city = ["recent", "frequent", "source_order", "longest"]\n', "", "person.survivorship.city"),
-        ("schema_version = 1", "schema_version = 2", "choices: 1"),
+        ("schema_version = 2", "schema_version = 1", "choices: 2"),
         ("[person.max_block_sizes]", "[person.block_sizes]", "block_sizes"),
-        ("schema_version = 1", "schema_version = ", "not TOML"),
+        ("schema_version = 2", "schema_version = ", "not TOML"),
     ],
 )
 def test_mistakes_name_file_key_and_choices(folder: Path, old: str, new: str, message: str) -> None:
@@ -88,3 +88,19 @@ def test_a_missing_word_list_is_named(folder: Path) -> None:
 def test_nicknames_are_folded_words() -> None:
     """Every nickname is written as names are compared: lower case ASCII letters."""
     assert all(word.isascii() and word.isalpha() and word.islower() for group in config().nicknames for word in group)
+
+
+def test_a_model_depends_on_what_links_and_on_nothing_else(folder: Path) -> None:
+    """Another cap is another setting of the model; another order of sources, criterion or review band is not."""
+    shipped = config()
+    for old, new, changes in (
+        ("user = 15", "user = 16", True),
+        ('threshold_bits = "auto"', "threshold_bits = 5.0", True),
+        ('["salesforce", "hubspot"', '["hubspot", "salesforce"', False),
+        ('city = ["recent", "frequent"', 'city = ["frequent", "recent"', False),
+        ("review_bits = 4.0", "review_bits = 5.0", False),
+    ):
+        changed = load_resolution_config(edited(folder, old, new))
+        edited(folder, new, old)
+        assert changed.config_hash != shipped.config_hash
+        assert (changed.settings_hash != shipped.settings_hash) == changes, old

@@ -34,23 +34,18 @@ class Column:
         """The column of a function of the values, computed once per value; null and "" are no value."""
         return renumbered(self.ids, function(self.values))
 
-    def chance_shares(self, usual: float) -> NDArray[np.float64]:
-        """By value: how likely another record holds it by chance; `usual` is what is believed of a value before any record is seen."""
-        holders = self.holders()
-        return chance_share(np.maximum(holders - 1, 0), int(holders.sum()), usual)
-
     @property
     def filled(self) -> int:
         """Records that have a value."""
         return int(np.count_nonzero(self.ids >= 0))
 
 
-def chance_share(others: NDArray[np.int64], all_records: int, usual: float) -> NDArray[np.float64]:
+def chance_share(others: NDArray[np.int64], all_records: int, usual: float, believed: int = BELIEVED_RECORDS) -> NDArray[np.float64]:
     """(others + k * usual) / (records + k): the share of a value among records, drawn to what is usual while there are few of them.
 
-    A Bayesian estimate with `BELIEVED_RECORDS` pseudo-records (additive smoothing, Lidstone 1920); never nothing.
+    A Bayesian estimate with k = `believed` pseudo-records (additive smoothing, Lidstone 1920); never nothing.
     """
-    shares: NDArray[np.float64] = (np.maximum(others, 0) + BELIEVED_RECORDS * usual) / (max(all_records, 0) + BELIEVED_RECORDS)
+    shares: NDArray[np.float64] = (np.maximum(others, 0) + believed * usual) / (max(all_records, 0) + believed)
     return shares
 
 
@@ -141,6 +136,33 @@ def by_distinct_pair(left: Ids, right: Ids, size: int, grade: Callable[[Ids, Ids
     positions = np.searchsorted(codes, together)
     first, second = (codes // max(size, 1)).astype(np.int32), (codes % max(size, 1)).astype(np.int32)
     return grade(first, second)[positions]
+
+
+def hashes_of(texts: Texts) -> NDArray[np.uint64]:
+    """A 64-bit hash of the UTF-8 bytes of each text (null is ""), the same on every machine: eight bytes at a time through splitmix64."""
+    flat = texts.fill_null("").cast(pa.large_binary())
+    offsets = np.frombuffer(flat.buffers()[1], dtype=np.int64)[flat.offset : flat.offset + len(flat) + 1]
+    data = np.zeros((int(offsets[-1]) if len(flat) else 0) + 8, dtype=np.uint8)
+    if flat.buffers()[2] is not None:
+        data[:-8] = np.frombuffer(flat.buffers()[2], dtype=np.uint8)[: len(data) - 8]
+    # Every position as the eight bytes from there on.
+    windows = np.ndarray(max(len(data) - 7, 0), dtype="<u8", buffer=data, strides=(1,))
+    starts, sizes = offsets[:-1], np.diff(offsets)
+    mixed = _mixed(sizes.astype(np.uint64))
+    for at in range(0, int(sizes.max(initial=0)), 8):
+        longer = np.flatnonzero(sizes > at)
+        left = np.minimum(sizes[longer] - at, 8).astype(np.uint64)
+        word = windows[starts[longer] + at] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> (np.uint64(64) - left * np.uint64(8)))
+        mixed[longer] = _mixed(mixed[longer] ^ word)
+    return mixed
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """splitmix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output, and no two inputs meet."""
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def distinct(numbers: Keys) -> Keys:

@@ -1,7 +1,7 @@
 """Company records: what is compared, how, and which keys find pairs worth comparing."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
 from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, phones_of
+from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
 from pay_ready.resolve.linkage.texts import TextValues, text_values
@@ -18,22 +19,26 @@ from pay_ready.resolve.linkage.values import Category, Values
 
 NAME = Comparison(
     name="name", levels=("null", "differ", "some", "part", "most", "close", "same"), matches=(0.0, 0.06, 0.04, 0.06, 0.07, 0.12, 0.65),
+    chances=(0.0, 0.99, 0.006, 0.0005, 0.001, 0.0015, 0.001),
     by_value=frozenset({"same"}), by_rarity=frozenset({"close", "most", "part"}), prior_strength=0.5, contradicts=True,
 )  # fmt: skip
 DOMAIN = Comparison(
-    name="domain", levels=("null", "differ", "owner", "same"), matches=(0.0, 0.08, 0.07, 0.85), by_value=frozenset({"owner", "same"}),
+    name="domain", levels=("null", "differ", "owner", "same"), matches=(0.0, 0.08, 0.07, 0.85), chances=(0.0, 0.9985, 0.0005, 0.001),
+    by_value=frozenset({"owner", "same"}),
     prior_strength=1.0, contradicts=True,
 )  # fmt: skip
 PHONE = Comparison(
-    name="phone", levels=("null", "differ", "same"), matches=(0.0, 0.4, 0.6), by_value=frozenset({"same"}), prior_strength=1.0,
+    name="phone", levels=("null", "differ", "same"), matches=(0.0, 0.4, 0.6), chances=(0.0, 0.9995, 0.0005),
+    by_value=frozenset({"same"}), prior_strength=1.0,
 )  # fmt: skip
 EMAIL = Comparison(
-    name="email", levels=("null", "differ", "same"), matches=(0.0, 0.7, 0.3), by_value=frozenset({"same"}), prior_strength=1.0,
+    name="email", levels=("null", "differ", "same"), matches=(0.0, 0.7, 0.3), chances=(0.0, 0.9995, 0.0005),
+    by_value=frozenset({"same"}), prior_strength=1.0,
 )  # fmt: skip
 
 _WINDOW = 4
 _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
-_ONE_DOMAIN = 0.25
+_ONE_DOMAIN = 0.02
 _USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
@@ -57,8 +62,11 @@ class Companies:
     domains: Ids  # number of the record's own domain, else of its address's
     domain_shares: NDArray[np.float64]  # by domain: how likely two companies have it
     name_shares: NDArray[np.float64]  # by core: how likely two companies are called so
+    all_domains: int
     emails: Emails
+    email_shares: NDArray[np.float64]
     phones: Column
+    phone_shares: NDArray[np.float64]
     values: tuple[Values, ...]
     similar_from: float
     caps: CompanyCaps
@@ -70,9 +78,9 @@ class Companies:
         del thorough
         name, owned = self._names(left, right)
         domain = self._domains(owned, left, right)
-        found = {"name": name, "domain": domain, "phone": equality(self.phones, left, right, _USUAL_CONTACT)}
+        found = {"name": name, "domain": domain, "phone": equality(self.phones, left, right, self.phone_shares)}
         if EMAIL in self.comparisons:
-            found["email"] = equality(self.emails.column, left, right, _USUAL_CONTACT)
+            found["email"] = equality(self.emails.column, left, right, self.email_shares)
         compared = {each.name: found[each.name] for each in self.comparisons if each.name in found}
         return compared | {each.comparison.name: each.compare(left, right) for each in self.values}
 
@@ -111,7 +119,7 @@ class Companies:
         same = both & (first == second)
         levels[same] = 3
         shares = np.ones(len(left))
-        shares[by_name] = 0.5 / (len(self.domain_shares) + BELIEVED_RECORDS)
+        shares[by_name] = 0.5 / (self.all_domains + BELIEVED_RECORDS)
         shares[same] = self.domain_shares[first[same]]
         return Compared(levels, shares)
 
@@ -165,6 +173,7 @@ def companies_of(
     compare_email: bool = False,
     similar_from: float = 80.0,
     caps: CompanyCaps | None = None,
+    counts: Counts | None = None,
 ) -> Companies:
     """Company records from columns of strings, each with null where there is no value.
 
@@ -177,30 +186,39 @@ def companies_of(
         compare_email: Whether one address tells one company (a table of companies), not only its domain (a table of people).
         similar_from: Similarity of 0 to 100 from which two names are alike.
         caps: Largest blocks.
+        counts: How common values are; None counts them.
     """
+    counted = counts or Counts()
     names = organisation_names(name)
     emails = emails_of(email, frozenset() if compare_email else role_local_parts, free_mail)
     own = domains_of(domain, free_mail)
-    owners = owners_of(names.core, own, emails.host, emails.domains)
+    owners = owners_of(names.core, own, emails.host, emails.domains, counted)
     phones = phones_of(phone)
     known = {text: number for number, text in enumerate(own.values.to_pylist())}
     by_address = np.array([*(known.setdefault(text, len(known)) for text in emails.domains), -1], dtype=np.int32)[emails.host]
     domains = np.where(own.ids >= 0, own.ids, by_address).astype(np.int32)
+    heads = names.core.mapped(lambda texts: pc.utf8_slice_codeunits(texts, 0, 3)).ids
+    domain_names, all_domains = counted.of(
+        "domain.names", pa.array(list(known), pa.string()), _different(domains, heads, len(known)), usual=1, total=len(known)
+    )
+    cores = names.core.values
+    name_domains, all_names = counted.of("name.domains", cores, _different(names.core.ids, domains, len(cores)), usual=0, total=len(cores))
     optional = (
         (DOMAIN, bool(len(owners.records))), (PHONE, bool(len(phones.values))), (EMAIL, compare_email and bool(len(emails.column.values))),
     )  # fmt: skip
     return Companies(
         size=size,
         names=names,
-        texts=text_values("name", names.words),
+        texts=replace(text_values("name", names.words, counts=counted), alike_from=similar_from),
         owners=owners,
         domains=domains,
-        domain_shares=_as_identifier(
-            _different(domains, names.core.mapped(lambda texts: pc.utf8_slice_codeunits(texts, 0, 3)).ids, len(known)), len(known)
-        ),
-        name_shares=_as_name(names.core, domains),
+        domain_shares=_as_identifier(domain_names, all_domains),
+        name_shares=_as_name(name_domains, all_names),
+        all_domains=all_domains,
         emails=emails,
+        email_shares=counted.shares("email", emails.column, _USUAL_CONTACT),
         phones=phones,
+        phone_shares=counted.shares("phone", phones, _USUAL_CONTACT),
         values=tuple(values),
         similar_from=similar_from,
         caps=caps or CompanyCaps(),
@@ -222,8 +240,7 @@ def _as_identifier(names: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     return shares
 
 
-def _as_name(core: Column, domains: Ids) -> NDArray[np.float64]:
+def _as_name(domains: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     """A name is one company's where all its records that have a domain have one; two domains speak of two companies."""
-    owners = _different(core.ids, domains, len(core.values))
-    shares: NDArray[np.float64] = np.where(owners == 1, _ONE_DOMAIN, np.maximum(owners, 1)) / (len(core.values) + BELIEVED_RECORDS)
+    shares: NDArray[np.float64] = np.where(domains == 1, _ONE_DOMAIN, np.maximum(domains, 1)) / (size + BELIEVED_RECORDS)
     return shares

@@ -23,12 +23,13 @@ from pay_ready.resolve.linkage.columns import (
     translated,
 )
 
+_WRITTEN, _PLAUSIBLE = r"\S", r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"
 _SHORTEST_PHONE, _NATIONAL_DIGITS = 6, 10
-_NOTHING_USERS = [
+NOBODYS_USERS = [
     "test", "asdf", "qwerty", "none", "null", "noone", "nobody", "unknown", "na", "n/a", "foo", "bar", "example", "user", "email",
     "mail", "xxx", "abc",
 ]  # fmt: skip
-_NOTHING_HOSTS = [
+_NOBODYS_HOSTS = [
     "test.com", "example.com", "example.org", "none.com", "noemail.com", "nomail.com", "email.com", "domain.com", "test.test",
     "invalid",
 ]  # fmt: skip
@@ -47,14 +48,14 @@ class Emails:
     digits: Mask  # by number of `user`: it holds two digits in a row
 
 
-def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str]) -> Emails:
-    """Addresses in lower case without plus tags; what is no address is none."""
+def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], *, validation: bool = True) -> Emails:
+    """Addresses in lower case without plus tags; what is no address is none, nor is one whose host has no dot under `validation`."""
     raw = column_of(array)
-    address = raw.mapped(_normalised)
+    address = raw.mapped(lambda texts: _normalised(texts, _PLAUSIBLE if validation else _WRITTEN))
     texts = address.values
     user, host = replaced(texts, r"@.*$", ""), replaced(texts, r"^.*@", "")
     role = is_one_of(replaced(user, r"\d+$", ""), sorted(role_local_parts))
-    nothing = is_one_of(user, _NOTHING_USERS) | is_one_of(host, _NOTHING_HOSTS)
+    nothing = is_one_of(user, NOBODYS_USERS) | is_one_of(host, _NOBODYS_HOSTS)
     hosts = column_of(host)
     domains = [registrable_domain(text) for text in hosts.values.to_pylist()]
     free = np.array(
@@ -77,10 +78,10 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str]) 
     )
 
 
-def _normalised(texts: pa.Array) -> pa.Array:
+def _normalised(texts: pa.Array, form: str) -> pa.Array:
     bare = replaced(replaced(folded(texts), r"^.*<([^>]*)>.*$", r"\1"), r"^mailto:", "")
     plain = replaced(pc.utf8_trim_whitespace(bare), r"\+[^@]*@", "@")
-    return pc.if_else(pc.match_substring_regex(plain, r"^[^@\s]+@[^@\s]+$"), plain, pa.scalar(None, pa.string()))
+    return pc.if_else(pc.match_substring_regex(plain, form), plain, pa.scalar(None, pa.string()))
 
 
 def phones_of(array: pa.Array) -> Column:

@@ -27,6 +27,7 @@ class Comparison:
     name: str
     levels: tuple[str, ...]
     matches: tuple[float, ...]  # share of each level among pairs of one person or company; 0 for null
+    chances: tuple[float, ...]  # share of each level among pairs drawn at random
     by_value: frozenset[str] = frozenset()  # levels that chance reaches as often as the value is common
     by_rarity: frozenset[str] = frozenset()  # levels that chance reaches the less often, the rarer the value
     prior_strength: float = 0.25  # weight of `matches` beside what EM finds
@@ -35,13 +36,13 @@ class Comparison:
     mirrors: Mapping[str, str] = field(default_factory=dict)  # level -> level whose chance it has (it says nothing new)
 
 
-def equality(column: Column, left: Rows, right: Rows, usual: float) -> Compared:
-    """null, differ, same; `usual` as in `Column.chance_shares`."""
+def equality(column: Column, left: Rows, right: Rows, common: Shares) -> Compared:
+    """null, differ, same; `common` is by value how likely another record holds it by chance."""
     first, second = column.ids[left], column.ids[right]
     both = (first >= 0) & (second >= 0)
     levels = both.astype(np.int8)
     same = both & (first == second)
     levels[same] = 2
     shares = np.ones(len(left))
-    shares[same] = column.chance_shares(usual)[first[same]]
+    shares[same] = common[first[same]]
     return Compared(levels, shares)

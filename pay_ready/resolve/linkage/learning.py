@@ -22,6 +22,9 @@ Bits = NDArray[np.float64]
 _RANDOM_PAIRS, _NEIGHBOUR_PAIRS, _TRAINING_PAIRS = 200_000, 60_000, 400_000
 _ROUNDS, _SETTLED = 40, 1e-4
 _PSEUDO_PAIRS = 50.0
+_BELIEVED_PAIRS = 500.0  # drawn at random, of which the shares are as believed
+# So many records of one, in so many pairs, are believed before any is seen: a handful of records come from a world of many people.
+_BELIEVED_MATCHES, _BELIEVED_POSSIBLE = 100.0, 100_000.0
 _RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
 _LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
 _SMALLEST_SHARE = 1e-12
@@ -81,7 +84,7 @@ def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compa
     shipped = {each.name: np.array(each.matches) for each in records.comparisons}
     possible = max(records.size * (records.size - 1) / 2, 1.0)
     pairs = len(candidates.left)
-    odds = min(max(0.5 * records.size / possible, 0.5 / possible), 0.4)
+    odds = _match_share(0.5 * records.size, possible)
     if not pairs:
         return LearntModel(
             prior_bits=_bits(odds), matches=shipped, chances=chances, rounds=0, training_pairs=0, fallback="no two records share a key"
@@ -100,10 +103,15 @@ def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compa
         weights = probability(bits)
         for each in records.comparisons:
             matches[each.name] = _matches(each, part[each.name], weights * scale)
-        found = min(max(float(weights.sum()) * scale / possible, 0.5 / possible), 0.5)
+        found = _match_share(float(weights.sum()) * scale, possible)
         settled = abs(np.log(found / odds)) < _SETTLED
         odds = found
     return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(chosen), fallback=None)
+
+
+def _match_share(matches: float, possible: float) -> float:
+    """The share of the possible pairs that match, drawn to what is believed while there are few."""
+    return min((matches + _BELIEVED_MATCHES) / (possible + _BELIEVED_POSSIBLE), 0.5)
 
 
 def _matches(comparison: Comparison, compared: Compared, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,7 +131,7 @@ def chances_of(records: Records) -> dict[str, Chances]:
     found: dict[str, Chances] = {}
     for each in records.comparisons:
         drawn = compared[each.name]
-        shares = _level_shares(each, drawn.levels)
+        shares = _level_shares(each, drawn.levels, records.size * (records.size - 1) / 2)
         for level, mirrored in each.mirrors.items():
             shares[each.levels.index(level)] = shares[each.levels.index(mirrored)]
         context = {
@@ -138,11 +146,14 @@ def chances_of(records: Records) -> dict[str, Chances]:
     return found
 
 
-def _level_shares(comparison: Comparison, levels: NDArray[np.int8]) -> NDArray[np.float64]:
+def _level_shares(comparison: Comparison, levels: NDArray[np.int8], possible: float = np.inf) -> NDArray[np.float64]:
+    """Shares of the levels drawn, beside what is believed; of few possible pairs each was drawn often, and counts once."""
     counts = np.bincount(levels, minlength=len(comparison.levels)).astype(np.float64)
     counts[0] = 0.0
-    smoothed = counts + 0.5 * (np.arange(len(counts)) > 0)
-    shares: NDArray[np.float64] = smoothed / max(smoothed.sum(), 1.0)
+    once = min(1.0, possible / max(len(levels), 1))
+    believed = np.array(comparison.chances)
+    blended = counts * once + _BELIEVED_PAIRS * believed
+    shares: NDArray[np.float64] = blended / blended.sum()
     return shares
 
 
@@ -244,7 +255,7 @@ def weigh(records: Records, left: Rows, right: Rows, compared: Mapping[str, Comp
     total = np.full(len(left), round(model.prior_bits * 1_000), dtype=np.int64)
     contradiction = np.zeros(len(left), dtype=np.int64)
     by_comparison: dict[str, NDArray[np.int32]] = {}
-    for each in records.comparisons:
+    for each in known_comparisons(records, model):
         by_chance = chance_bits(each, compared[each.name], model.chances[each.name], context)
         bits = evidence_bits(compared[each.name], model.matches[each.name], by_chance)
         millibits = np.rint(bits * 1_000).astype(np.int32)
@@ -255,10 +266,15 @@ def weigh(records: Records, left: Rows, right: Rows, compared: Mapping[str, Comp
     return Weighed(total=total, by_comparison=by_comparison, contradiction=contradiction)
 
 
+def known_comparisons(records: Records, model: LearntModel) -> list[Comparison]:
+    """The comparisons that a model has learnt, with the levels that it has learnt; others say nothing until it is trained anew."""
+    return [each for each in records.comparisons if len(model.matches.get(each.name, ())) == len(each.levels)]
+
+
 def level_table(records: Records, model: LearntModel) -> Sequence[tuple[str, str, float, float, float]]:
     """The model as rows: comparison, level, share among matches, share by chance, bits."""
     rows = []
-    for each in records.comparisons:
+    for each in known_comparisons(records, model):
         for code, level in enumerate(each.levels[1:], start=1):
             m, u = float(model.matches[each.name][code]), float(model.chances[each.name].shares[code])
             rows.append((each.name, level, m, u, float(np.log2(max(m, _SMALLEST_SHARE) / max(u, _SMALLEST_SHARE)))))

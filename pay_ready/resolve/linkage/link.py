@@ -18,7 +18,7 @@ from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, le
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
-_WANTED_PRECISION = 0.96
+_WANTED_PRECISION, _IMAGINED_PAIRS = 0.96, 20.0
 _NO_DOUBT = 1e-4  # no link is surer than that
 
 
@@ -123,12 +123,12 @@ def self_set_threshold(total: NDArray[np.int64]) -> int:
     One wrong pair joins two clusters and so makes many wrong ones; the larger the tenant, the more doubtful pairs there are.
     """
     order = np.sort(total[total >= _STEPS[0]])[::-1]
-    if not len(order):
-        return int(_STEPS[0])
-    expected = np.cumsum(probability(order / 1_000)) / np.arange(1, len(order) + 1)
+    sums = np.concatenate(([0.0], np.cumsum(probability(order / 1_000))))
     for step in _STEPS.tolist():
         taken = int(np.searchsorted(-order, -step, side="right"))
-        if taken == 0 or expected[taken - 1] >= _WANTED_PRECISION:
+        # Few pairs prove little: so many more are imagined, none of them better than it must be.
+        imagined = _IMAGINED_PAIRS * float(probability(np.array([step / 1_000]))[0])
+        if (sums[taken] + imagined) / (taken + _IMAGINED_PAIRS) >= _WANTED_PRECISION:
             return int(step)
     return int(_STEPS[-1])
 

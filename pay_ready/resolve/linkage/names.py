@@ -24,6 +24,7 @@ from pay_ready.resolve.linkage.columns import (
     replaced,
     words_of,
 )
+from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import Relation, Words, flattened, relations, words_from
 
 _TITLES = [
@@ -32,8 +33,8 @@ _TITLES = [
     "msc", "bsc", "baron", "baronet", "lord", "lady", "earl", "viscount", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th",
     "10th", "of",
 ]  # fmt: skip
-# Shares before any record is seen: a given name of a few hundred, a family name of thousands, a letter.
-_USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 3e-3, 3e-4, 0.06
+# Shares before any record is seen: those of a common name, so that namesakes of a small tenant are not taken for one.
+_USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 1e-2, 3e-3, 0.06
 # Whole names that say that there is none, or that somebody tried a form; "Null" and "None" may be family names.
 _NO_NAMES = [
     "n a", "na", "none", "null", "unknown", "unknown unknown", "undefined", "not provided", "no name", "name", "first last",
@@ -67,12 +68,13 @@ class Names:
         return np.append(self.words.heads, np.int32(-1))[part]
 
 
-def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Sequence[frozenset[str]]) -> Names:
+def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Sequence[frozenset[str]], counts: Counts | None = None) -> Names:
     """Names from what the source tells apart, else from the full name ("Last, First" too).
 
     Args:
         full, given, family: Strings by record, null where there is none.
         nicknames: Groups of given names that one person may use, folded.
+        counts: How common words are; None counts them.
     """
     both = column_of(pc.binary_join_element_wise(given, family, " ")).mapped(_without_mere_titles)
     parts = pc.coalesce(both.values.take(pa.array(both.ids, mask=both.ids < 0)), full, given, family)
@@ -82,7 +84,7 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     plain = words_of(replaced(turned, r"[-‐‑–]", ""))
     joined = replaced(replaced(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
     nothing = pc.is_in(joined, pa.array(_NO_NAMES))
-    names = _parsed(renumbered(ids, pc.if_else(nothing, pa.scalar(None, pa.string()), joined)), nicknames)
+    names = _parsed(renumbered(ids, pc.if_else(nothing, pa.scalar(None, pa.string()), joined)), nicknames, counts)
     # A family name alone is no given name.
     alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
     if not alone.any():
@@ -104,10 +106,10 @@ def _encoded(texts: pa.Array) -> tuple[Ids, Texts]:
     return dictionary.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32), dictionary.dictionary
 
 
-def _parsed(column: Column, nicknames: Sequence[frozenset[str]]) -> Names:
+def _parsed(column: Column, nicknames: Sequence[frozenset[str]], known: Counts | None) -> Names:
     row, numbers, texts = flattened(column.values)
     names = len(column.values)
-    words = words_from(texts, np.bincount(numbers, minlength=len(texts)), nicknames)
+    words = words_from(texts, np.bincount(numbers, minlength=len(texts)), nicknames, known)
     kept = ~is_one_of(texts, _TITLES)[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
     row, numbers = row[kept], numbers[kept]
     counts = np.bincount(row, minlength=names)
@@ -167,16 +169,21 @@ class NameFrequencies:
     initial: NDArray[np.float64]
 
 
-def name_frequencies(names: Names) -> NameFrequencies:
+def name_frequencies(names: Names, counts: Counts | None = None) -> NameFrequencies:
     """Shares among all records; one more holder than there are for a word that nobody has."""
+    counted = counts or Counts()
     size = len(names.words.texts)
     given, family = names.given[names.given >= 0], names.family[names.family >= 0]
     initials = names.words.initials[given] if size else given
-    letters = int(names.words.initials.max(initial=0)) + 1
+
+    def shares(name: str, texts: Texts, numbers: Ids, usual: float) -> NDArray[np.float64]:
+        held, total = counted.of(name, texts, np.bincount(numbers, minlength=len(texts)), usual=1, total=len(numbers))
+        return chance_share(np.append(held, 1) - 1, total, usual)
+
     return NameFrequencies(
-        chance_share(np.append(np.bincount(given, minlength=size), 1) - 1, len(given), _USUAL_GIVEN),
-        chance_share(np.append(np.bincount(family, minlength=size), 1) - 1, len(family), _USUAL_FAMILY),
-        chance_share(np.append(np.bincount(initials, minlength=letters), 1) - 1, len(given), _USUAL_INITIAL),
+        shares("name.given", names.words.texts, given, _USUAL_GIVEN),
+        shares("name.family", names.words.texts, family, _USUAL_FAMILY),
+        shares("name.initial", names.words.letters, initials, _USUAL_INITIAL),
     )
 
 

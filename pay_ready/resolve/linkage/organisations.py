@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
-from pay_ready.resolve.company_words import ABBREVIATIONS
+from pay_ready.resolve.company_words import ABBREVIATIONS, LEGAL_FORMS_OF_ONE_WORD
 from pay_ready.resolve.linkage.columns import Column, Ids, by_distinct_pair, column_of, is_one_of, lengths, renumbered, replaced, words_of
+from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import flattened
-from pay_ready.resolve.name_comparison import LEGAL_FORMS_OF_ONE_WORD
 
 _SHORTEST_HEAD = 5
 _SHORTEST_ACRONYM = 3
@@ -87,6 +87,7 @@ class Owners:
     by_domain: Ids
     by_address: Ids
     records: NDArray[np.int64]  # by owner: records that name it
+    total: int  # records altogether
 
     def same(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether two records name one owner, one by its name and the other by its domain included."""
@@ -110,7 +111,7 @@ class Owners:
         return size
 
 
-def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: tuple[str, ...]) -> Owners:
+def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: tuple[str, ...], counts: Counts | None = None) -> Owners:
     """Owners of the cores of names, of domains, and of the domains of addresses (`addresses` are positions in `address_domains`)."""
     known: dict[str, int] = {}
 
@@ -121,9 +122,10 @@ def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: t
     by_name = numbered(names.values.to_pylist(), names.ids)
     by_domain = numbered([text.partition(".")[0] for text in domains.values.to_pylist()], domains.ids)
     by_address = numbered([text.partition(".")[0] for text in address_domains], addresses)
-    counts = np.zeros(len(known), dtype=np.int64)
+    named = np.zeros(len(known), dtype=np.int64)
     # A record counts once for each owner that it names.
-    counts += np.bincount(by_name[by_name >= 0], minlength=len(known))
-    counts += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=len(known))
-    counts += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
-    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, records=counts)
+    named += np.bincount(by_name[by_name >= 0], minlength=len(known))
+    named += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=len(known))
+    named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
+    records, total = (counts or Counts()).of("owner", pa.array(list(known), pa.string()), named, usual=1, total=len(names.ids))
+    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, records=records, total=total)

@@ -26,6 +26,7 @@ from pay_ready.resolve.linkage.columns import (
     replaced,
 )
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
+from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
@@ -34,28 +35,33 @@ from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postc
 from pay_ready.resolve.linkage.words import RELATIONS, Relation
 
 GIVEN = Comparison(
-    name="given", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.08, 0.02, 0.06, 0.13, 0.68), by_value=frozenset({"same"}),
+    name="given", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.08, 0.02, 0.06, 0.13, 0.68),
+    chances=(0.0, 0.7, 0.275, 0.008, 0.001, 0.001, 0.004, 0.011), by_value=frozenset({"same"}),
     by_rarity=frozenset({"initial", "similar", "typo", "nickname"}), prior_strength=0.5, contradicts=True,
 )  # fmt: skip
 FAMILY = Comparison(
-    name="family", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.005, 0.015, 0.06, 0.005, 0.885), by_value=frozenset({"same"}),
+    name="family", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.005, 0.015, 0.06, 0.005, 0.885),
+    chances=(0.0, 0.2, 0.7965, 0.0003, 0.002, 0.0005, 0.0001, 0.0006), by_value=frozenset({"same"}),
     by_rarity=frozenset({"initial", "similar", "typo", "nickname"}), prior_strength=0.5, contradicts=True,
 )  # fmt: skip
-MIDDLE = Comparison(name="middle", levels=("null", "differ", "same"), matches=(0.0, 0.08, 0.92), contradicts=True)
+MIDDLE = Comparison(name="middle", levels=("null", "differ", "same"), matches=(0.0, 0.08, 0.92), chances=(0.0, 0.9, 0.1), contradicts=True)
 EMAIL = Comparison(
     name="email", levels=("null", "differ", "differ_at_host", "same_user", "typo", "same"), matches=(0.0, 0.25, 0.02, 0.03, 0.03, 0.67),
+    chances=(0.0, 0.9988, 0.0009, 0.0002, 0.00003, 0.00007),
     by_value=frozenset({"same_user", "typo", "same"}), mirrors={"differ_at_host": "differ"}, prior_strength=1.0,
 )  # fmt: skip
 PHONE = Comparison(
     name="phone",
     levels=("null", "differ", "same"),
     matches=(0.0, 0.35, 0.65),
+    chances=(0.0, 0.9999, 0.0001),
     by_value=frozenset({"same"}),
     prior_strength=1.0,
     circumstance=True,
 )
 EMPLOYER = Comparison(
-    name="employer", levels=("null", "differ", "similar", "same"), matches=(0.0, 0.25, 0.07, 0.68), by_value=frozenset({"same"}),
+    name="employer", levels=("null", "differ", "similar", "same"), matches=(0.0, 0.25, 0.07, 0.68), chances=(0.0, 0.9965, 0.0005, 0.003),
+    by_value=frozenset({"same"}),
     by_rarity=frozenset({"similar"}), prior_strength=1.0, circumstance=True,
 )  # fmt: skip
 
@@ -65,6 +71,8 @@ _WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
 _SHARED_BY = 3  # names; a number that so many hold is a switchboard
 _SIMILAR_COMPANIES = 2
 # Shares before any record is seen.
+_HOUSEHOLD = 0.05  # how likely two of one family have one address
+_BELIEVED_ADDRESSES = 100_000
 _USUAL_USER, _USUAL_CONTACT, _USUAL_EMPLOYER = 1e-3, 1e-5, 5e-3
 
 
@@ -81,10 +89,9 @@ class Caps:
     value: int = 40  # a date, a postcode, an identifier by itself
     weak: int = 60  # a key that says little by itself
 
-    @classmethod
-    def for_size(cls, records: int) -> "Caps":
+    def at_size(self, records: int) -> "Caps":
         """Weak keys are worth their pairs as long as these are few beside the records' number."""
-        return cls(weak=min(60, _WEAK_PAIRS // max(records, 1)))
+        return replace(self, weak=min(self.weak, _WEAK_PAIRS // max(records, 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +111,15 @@ class People:
     caps: Caps
     frequencies: NameFrequencies
     email_names: NDArray[np.int64]  # by address: people's names that hold it
+    email_initials: NDArray[np.int64]  # by address: different first letters of these
     phone_names: NDArray[np.int64]
     user_holders: NDArray[np.int64]
     user_initials: Ids  # by user part: number of its first letter
     user_lengths: NDArray[np.int32]
     host_lengths: NDArray[np.int32]
     address_digits: Ids  # by address: number of its digits read together
-    all_names: int
+    all_names: int  # different names of all records
+    addresses: int  # records that have an address
     comparisons: tuple[Comparison, ...]
     context_ids: Mapping[str, Ids] = field(default_factory=dict)
 
@@ -179,9 +188,14 @@ class People:
         levels[same] = 5
         shares = np.ones(len(left))
         others = self.user_holders[self.users[left[same_user]]] - 1
-        shares[same_user] = chance_share(others, self.emails.column.filled, _USUAL_USER)
+        shares[same_user] = chance_share(others, self.addresses, _USUAL_USER)
         shares[levels == 4] = chance_share(np.array([1]), self.all_names, _USUAL_CONTACT)[0]
-        shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT)
+        shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT, _BELIEVED_ADDRESSES)
+        # A household shares its address: who has another given name is another of it, and who has no name could be any of them.
+        household = same & (names.given == Relation.OTHER)
+        shares[household] = np.maximum(shares[household], _HOUSEHOLD)
+        nameless = same & (names.given == Relation.NULL) & (names.family == Relation.NULL)
+        levels[nameless & (np.append(self.email_initials, 1)[first] > 1)] = 0
         return Compared(levels, shares)
 
     def _is_slip(self, left: Ids, right: Ids) -> NDArray[np.bool_]:
@@ -247,7 +261,7 @@ class People:
         shares = np.ones(len(left))
         held = levels >= _SIMILAR_COMPANIES
         smaller = np.minimum(owners.size(left[held]), owners.size(right[held]))
-        shares[held] = chance_share(smaller - 1, self.size, _USUAL_EMPLOYER)
+        shares[held] = chance_share(smaller - 1, owners.total, _USUAL_EMPLOYER)
         return Compared(levels, shares)
 
     def rules(self) -> list[BlockRule]:
@@ -317,7 +331,9 @@ def people_of(
     free_mail: Set[str] = frozenset(),
     similar_name_from: float = 85.0,
     similar_company_from: float = 80.0,
+    email_validation: bool = True,
     caps: Caps | None = None,
+    counts: Counts | None = None,
 ) -> People:
     """Person records from columns of strings, each with null where there is no value.
 
@@ -332,15 +348,19 @@ def people_of(
         role_local_parts: Local parts that name a function.
         free_mail: Domains that anybody may have an address at.
         similar_name_from, similar_company_from: Similarity of 0 to 100 from which two words, two companies' names are alike.
+        email_validation: An address without a dot in its host is none.
         caps: Largest blocks.
+        counts: How common values are; None counts them.
     """
-    names = names_of(full_name, given_name, family_name, nicknames)
-    emails = emails_of(email, role_local_parts, free_mail)
-    names = spelled_by_address(names, emails)
+    counted = counts or Counts()
+    names = names_of(full_name, given_name, family_name, nicknames, counted)
+    emails = emails_of(email, role_local_parts, free_mail, validation=email_validation)
+    names = spelled_by_address(names, emails, nicknames, counted)
     phones = phones_of(phone)
     companies = organisation_names(company)
-    owners = owners_of(companies.core, domains_of(domain, free_mail), emails.host, emails.domains)
+    owners = owners_of(companies.core, domains_of(domain, free_mail), emails.host, emails.domains, counted)
     name_keys = names.full_keys()
+    different = max(len(distinct(name_keys[name_keys >= 0])), 1)
     short = key_of(names.family, np.append(names.words.initials, np.int32(-1))[names.given])
     present = tuple(
         each
@@ -351,6 +371,15 @@ def people_of(
         if filled
     )  # fmt: skip
     employer = np.where(owners.by_name >= 0, owners.by_name, np.where(owners.by_domain >= 0, owners.by_domain, owners.by_address))
+    email_names, all_names = counted.of(
+        "email.names", emails.column.values, _distinct_names(emails.column, short), usual=1, total=different
+    )
+    initials = np.append(names.words.initials, np.int32(-1))[names.given].astype(np.int64)
+    email_initials, _ = counted.of(
+        "email.initials", emails.column.values, _distinct_names(emails.column, initials), usual=1, total=different
+    )
+    phone_names, _ = counted.of("phone.names", phones.values, _distinct_names(phones, short), usual=1, total=different)
+    user_holders, addresses = counted.of("email.user", emails.user.values, emails.user.holders(), usual=1, total=emails.column.filled)
     context_ids = ({"employer": employer} if len(owners.records) else {}) | dict(contexts or {})
     return People(
         size=size,
@@ -363,16 +392,18 @@ def people_of(
         values=tuple(values),
         similar_name_from=similar_name_from,
         similar_company_from=similar_company_from,
-        caps=caps or Caps.for_size(size),
-        frequencies=name_frequencies(names),
-        email_names=_distinct_names(emails.column, short),
-        phone_names=_distinct_names(phones, short),
-        user_holders=emails.user.holders(),
+        caps=(caps or Caps()).at_size(owners.total),
+        frequencies=name_frequencies(names, counted),
+        email_names=email_names,
+        email_initials=email_initials,
+        phone_names=phone_names,
+        user_holders=user_holders,
         user_lengths=lengths(emails.user.values),
         host_lengths=lengths(emails.hosts),
         address_digits=column_of(replaced(emails.column.values, r"\D+", "")).ids,
         user_initials=column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids,
-        all_names=max(len(np.unique(name_keys[name_keys >= 0])), 1),
+        all_names=all_names,
+        addresses=addresses,
         comparisons=(*present, *(each.comparison for each in values)),
         context_ids=context_ids,
     )
@@ -385,7 +416,7 @@ def _distinct_names(column: Column, short_names: Keys) -> NDArray[np.int64]:
     return np.maximum(np.bincount(pairs >> 32, minlength=len(column.values)), 1).astype(np.int64)
 
 
-def spelled_by_address(names: Names, emails: Emails) -> Names:
+def spelled_by_address(names: Names, emails: Emails, nicknames: Sequence[frozenset[str]], counts: Counts) -> Names:
     """Names with what the address tells of them: "H. Jackson" with hiroshi.jackson@ is Hiroshi, "Sally" with sally.kent@ a Kent."""
     lengths = np.append(names.words.lengths, 0)
     users = emails.user
@@ -393,18 +424,34 @@ def spelled_by_address(names: Names, emails: Emails) -> Names:
     if not len(wanting):
         return names
     given, family = names.given.copy(), names.family.copy()
-    words, number_of = names.words.texts.to_pylist(), names.words.number_of
+    words, number_of = names.words.texts.to_pylist(), dict(names.words.number_of)
     said = users.values.take(pa.array(users.ids[wanting])).to_pylist()
-    groups = names.words.groups
+    forms = _forms_of(nicknames)
+    new: list[str] = []
+
+    def number(word: str) -> int:
+        if word not in number_of:
+            number_of[word] = len(number_of)
+            new.append(word)
+        return number_of[word]
+
     for row, text in zip(wanting.tolist(), said, strict=True):
-        parts = text.rstrip("0123456789").split(".")
-        if len(parts) != 2 or min(map(len, parts)) < 2:
+        first, dot, last = text.rstrip("0123456789").partition(".")
+        if not dot or "." in last or min(len(first), len(last)) < 2:
             continue
-        first, last = number_of.get(parts[0]), number_of.get(parts[1])
         own = words[given[row]]
         if family[row] >= 0:
-            if first is not None and parts[0][0] == own[0] and parts[1][:3] == words[family[row]][:3]:
-                given[row] = first
-        elif first is not None and last is not None and (first == given[row] or bool(set(groups[first]) & set(groups[given[row]]) - {-1})):
-            family[row] = last
-    return replace(names, given=given, family=family)
+            if first[0] == own[0] and last[:3] == words[family[row]][:3]:
+                given[row] = number(first)
+        elif first == own or forms.get(first, frozenset()) & forms.get(own, frozenset()):
+            family[row] = number(last)
+    return replace(names, words=names.words.extended(new, nicknames, counts), given=given, family=family)
+
+
+def _forms_of(nicknames: Sequence[frozenset[str]]) -> Mapping[str, frozenset[int]]:
+    """By given name the groups that it is in."""
+    found: dict[str, set[int]] = {}
+    for group, members in enumerate(nicknames):
+        for word in members:
+            found.setdefault(word, set()).add(group)
+    return {word: frozenset(groups) for word, groups in found.items()}

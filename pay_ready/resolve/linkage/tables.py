@@ -1,21 +1,22 @@
 """Records of any table: its columns mapped to comparisons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pay_ready.resolve.linkage.columns import Column, Ids, Rows, column_of, first_of, key_of
-from pay_ready.resolve.linkage.companies import Companies, companies_of
+from pay_ready.resolve.linkage.companies import Companies, CompanyCaps, companies_of
 from pay_ready.resolve.linkage.contact import domains_of, emails_of, phones_of
+from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.mapping import ColumnKind, EntityKind, Kind
 from pay_ready.resolve.linkage.organisations import organisation_names
-from pay_ready.resolve.linkage.people import People, people_of
+from pay_ready.resolve.linkage.people import Caps, People, people_of
 from pay_ready.resolve.linkage.texts import texts_of
-from pay_ready.resolve.linkage.values import Category, Values, category_of, dates_of, identifiers_of, postcodes_of
+from pay_ready.resolve.linkage.values import Values, category_from, category_of, cleaned_column, dates_of, identifiers_of, postcodes_of
 
 _PARTS_OF_A_DATE: tuple[Kind, ...] = ("month", "day")
 
@@ -29,20 +30,26 @@ class Knowledge:
     free_mail: frozenset[str]
     similar_name_from: float = 85.0
     similar_company_from: float = 80.0
+    email_validation: bool = True  # an address without a dot in its host is none
+    person_caps: Caps = field(default_factory=Caps)
+    company_caps: CompanyCaps = field(default_factory=CompanyCaps)
 
 
-def records_of(table: pa.Table, kinds: Sequence[ColumnKind], entity: EntityKind, knowledge: Knowledge) -> tuple[Records, Rows]:
-    """People or companies of a table, and by row the record that it became."""
+def records_of(
+    table: pa.Table, kinds: Sequence[ColumnKind], entity: EntityKind, knowledge: Knowledge, counts: Counts | None = None
+) -> tuple[Records, Rows]:
+    """People or companies of a table, and by row the record that it became; how common values are is counted, or a model's `counts`."""
+    counted = counts or Counts()
     by_kind: dict[Kind, list[str]] = {}
     for each in kinds:
         by_kind.setdefault(each.kind, []).append(each.column)
     columns = _Columns(table, by_kind)
     rows = np.arange(table.num_rows)
     if entity == "person":
-        return _people(columns, knowledge), rows
+        return _people(columns, knowledge, counted), rows
     if columns.names("given_name") or columns.names("family_name"):
-        return _employers(columns, knowledge)
-    return _companies(columns, knowledge), rows
+        return _employers(columns, knowledge, counted)
+    return _companies(columns, knowledge, counted), rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +78,23 @@ class _Columns:
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
-def _values(columns: _Columns, entity: EntityKind) -> list[Values]:
-    found: list[Values] = [category_of(name, columns.texts(name)) for name in columns.names("city")]
-    found += [category_of(name, columns.texts(name), 0.5) for name in columns.names("title")]
-    found += [category_of(name, columns.texts(name), 0.85) for name in columns.names("category")]
-    found += [postcodes_of(name, columns.texts(name)) for name in columns.names("postcode")]
-    found += [dates_of(name, columns.texts(name)) for name in columns.names("date")]
-    found += [identifiers_of(name, columns.texts(name)) for name in columns.names("identifier")]
+def _values(columns: _Columns, entity: EntityKind, counts: Counts) -> list[Values]:
+    found: list[Values] = [category_of(name, columns.texts(name), counts=counts) for name in columns.names("city")]
+    found += [category_of(name, columns.texts(name), 0.5, counts) for name in columns.names("title")]
+    found += [category_of(name, columns.texts(name), 0.85, counts) for name in columns.names("category")]
+    found += [postcodes_of(name, columns.texts(name), counts) for name in columns.names("postcode")]
+    found += [dates_of(name, columns.texts(name), counts) for name in columns.names("date")]
+    found += [identifiers_of(name, columns.texts(name), counts) for name in columns.names("identifier")]
     if columns.names("address"):
-        found.append(texts_of("address", columns.joined("address"), (0.0, 0.15, 0.1, 0.1, 0.2, 0.45), contradicts=entity == "company"))
+        matched = (0.0, 0.15, 0.1, 0.1, 0.2, 0.45)
+        found.append(texts_of("address", columns.joined("address"), matched, contradicts=entity == "company", counts=counts))
     if columns.names("year"):
-        found.append(dates_of("date", _joined_date(columns)))
-    found += [texts_of(name, columns.texts(name), (0.0, 0.3, 0.15, 0.1, 0.15, 0.3)) for name in columns.names("text")]
+        found.append(dates_of("date", _joined_date(columns), counts))
+    found += [texts_of(name, columns.texts(name), (0.0, 0.3, 0.15, 0.1, 0.15, 0.3), counts=counts) for name in columns.names("text")]
     if entity == "company":
-        found += [texts_of(name, columns.texts(name), (0.0, 0.35, 0.1, 0.1, 0.15, 0.3)) for name in columns.names("full_name")]
+        found += [
+            texts_of(name, columns.texts(name), (0.0, 0.35, 0.1, 0.1, 0.15, 0.3), counts=counts) for name in columns.names("full_name")
+        ]
     return [each for each in found if each.column.filled]
 
 
@@ -99,8 +109,8 @@ def _contexts(columns: _Columns, values: Sequence[Values]) -> dict[str, Ids]:
     return {each.comparison.name: each.column.ids for each in values if each.comparison.name in places}
 
 
-def _people(columns: _Columns, knowledge: Knowledge) -> People:
-    values = _values(columns, "person")
+def _people(columns: _Columns, knowledge: Knowledge, counts: Counts) -> People:
+    values = _values(columns, "person", counts)
     return people_of(
         size=columns.table.num_rows,
         full_name=columns.first("full_name"),
@@ -117,11 +127,14 @@ def _people(columns: _Columns, knowledge: Knowledge) -> People:
         free_mail=knowledge.free_mail,
         similar_name_from=knowledge.similar_name_from,
         similar_company_from=knowledge.similar_company_from,
+        email_validation=knowledge.email_validation,
+        caps=knowledge.person_caps,
+        counts=counts,
     )
 
 
-def _companies(columns: _Columns, knowledge: Knowledge) -> Companies:
-    values = _values(columns, "company")
+def _companies(columns: _Columns, knowledge: Knowledge, counts: Counts) -> Companies:
+    values = _values(columns, "company", counts)
     return companies_of(
         size=columns.table.num_rows,
         name=columns.first("company"),
@@ -134,13 +147,15 @@ def _companies(columns: _Columns, knowledge: Knowledge) -> Companies:
         free_mail=knowledge.free_mail,
         compare_email=True,
         similar_from=knowledge.similar_company_from,
+        caps=knowledge.company_caps,
+        counts=counts,
     )
 
 
-def _employers(columns: _Columns, knowledge: Knowledge) -> tuple[Companies, Rows]:
+def _employers(columns: _Columns, knowledge: Knowledge, counts: Counts) -> tuple[Companies, Rows]:
     """The companies that people's records name, one record for each name with a domain; by row the record that it became."""
     name, phone = organisation_names(columns.first("company")).core, phones_of(columns.first("phone"))
-    emails = emails_of(columns.first("email"), knowledge.role_local_parts, knowledge.free_mail)
+    emails = emails_of(columns.first("email"), knowledge.role_local_parts, knowledge.free_mail, validation=knowledge.email_validation)
     own = domains_of(columns.first("domain"), knowledge.free_mail)
     hosts = pa.array(emails.domains, pa.string()).take(pa.array(emails.host, mask=emails.host < 0))
     domain = column_of(pc.coalesce(own.values.take(pa.array(own.ids, mask=own.ids < 0)), hosts))
@@ -152,9 +167,9 @@ def _employers(columns: _Columns, knowledge: Knowledge) -> tuple[Companies, Rows
     shared_phone = _most_common(phone.ids, member, len(first), least=2)
     values: list[Values] = []
     for column in columns.names("city"):
-        city = category_of(column, columns.texts(column))
-        usual = _most_common(city.column.ids, member, len(first), least=1)
-        values.append(Category(city.name, Column(usual, city.column.values), city.matched))
+        city = cleaned_column(columns.texts(column))
+        usual = _most_common(city.ids, member, len(first), least=1)
+        values.append(category_from(column, Column(usual, city.values), counts=counts))
 
     def of_first(texts: pa.Array) -> pa.Array:
         return texts.take(pa.array(first))
@@ -170,6 +185,8 @@ def _employers(columns: _Columns, knowledge: Knowledge) -> tuple[Companies, Rows
         role_local_parts=knowledge.role_local_parts,
         free_mail=knowledge.free_mail,
         similar_from=knowledge.similar_company_from,
+        caps=knowledge.company_caps,
+        counts=counts,
     )
     return companies, member
 

@@ -9,10 +9,12 @@ from rapidfuzz import fuzz, process
 from scipy.sparse import csr_array
 
 from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, key_of, lengths
-from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
+from pay_ready.resolve.linkage.counts import Counts
+from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 from pay_ready.resolve.linkage.values import cleaned_column
 from pay_ready.resolve.linkage.words import flattened
 
+_MATCHED = (0.0, 0.1, 0.1, 0.12, 0.18, 0.5)
 _USUAL_TEXT = 5e-4  # share of a text before any record is seen
 
 
@@ -28,8 +30,10 @@ class TextValues:
     words: csr_array  # value x word: weights
     totals: NDArray[np.float64]  # by value
     rare: NDArray[np.int32]  # value x 2: its rarest words, -1 for none
-    matched: tuple[float, ...] = (0.0, 0.1, 0.1, 0.12, 0.18, 0.5)
+    common: Shares  # by value: how likely another record holds it by chance
+    matched: tuple[float, ...] = _MATCHED
     contradicts: bool = False
+    alike_from: float = 0.0  # similarity of 0 to 100 below which two texts are alike by their words alone
 
     @property
     def comparison(self) -> Comparison:
@@ -37,6 +41,7 @@ class TextValues:
             name=self.name,
             levels=("null", "differ", "some", "most", "close", "same"),
             matches=self.matched,
+            chances=(0.0, 0.97, 0.02, 0.005, 0.003, 0.002),
             by_value=frozenset({"same"}),
             by_rarity=frozenset({"close"}),
             circumstance=True,
@@ -44,7 +49,7 @@ class TextValues:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right, _USUAL_TEXT)
+        base = equality(self.column, left, right, self.common)
         levels = base.levels.copy()
         levels[base.levels == 2] = 5
         rest = np.flatnonzero(base.levels == 1)
@@ -53,8 +58,7 @@ class TextValues:
             levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(self.column.values), self._graded)
         shares = base.shares.copy()
         close = levels == 4
-        common = self.column.chance_shares(_USUAL_TEXT)
-        shares[close] = np.maximum(common[self.column.ids[left[close]]], common[self.column.ids[right[close]]])
+        shares[close] = np.maximum(self.common[self.column.ids[left[close]]], self.common[self.column.ids[right[close]]])
         return Compared(levels, shares)
 
     def _graded(self, left: Ids, right: Ids) -> NDArray[np.int8]:
@@ -69,8 +73,8 @@ class TextValues:
         )
         grades = np.ones(len(left), dtype=np.int8)
         grades[(contained >= 0.4) | (spelled >= 70)] = 2
-        grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= 80)] = 3
-        grades[(of_all >= 0.75) | (spelled >= 90)] = 4
+        grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= max(80.0, self.alike_from))] = 3
+        grades[(of_all >= 0.75) | (spelled >= max(90.0, self.alike_from))] = 4
         return grades
 
     def block_keys(self) -> list[Keys]:
@@ -80,20 +84,27 @@ class TextValues:
         return [*pairs, key_of(rare[ids, 0], rare[ids, 1])]
 
 
-def texts_of(name: str, array: pa.Array, matched: tuple[float, ...] | None = None, *, contradicts: bool = False) -> TextValues:
+def texts_of(
+    name: str, array: pa.Array, matched: tuple[float, ...] | None = None, *, contradicts: bool = False, counts: Counts | None = None
+) -> TextValues:
     """Texts as weighed words."""
-    return text_values(name, cleaned_column(array), matched, contradicts=contradicts)
+    return text_values(name, cleaned_column(array), matched, contradicts=contradicts, counts=counts)
 
 
-def text_values(name: str, column: Column, matched: tuple[float, ...] | None = None, *, contradicts: bool = False) -> TextValues:
+def text_values(
+    name: str, column: Column, matched: tuple[float, ...] | None = None, *, contradicts: bool = False, counts: Counts | None = None
+) -> TextValues:
     """Weighed words of a column of folded texts."""
     row, numbers, words = flattened(column.values)
     count = max(len(column.values), 1)
     # A word counts once in a text.
     pairs = np.unique(row * max(len(words), 1) + numbers)
     row, numbers = pairs // max(len(words), 1), pairs % max(len(words), 1)
-    frequency = np.bincount(numbers, minlength=max(len(words), 1))
-    weights = np.log((count + 1) / np.maximum(frequency, 1))
+    counted = counts or Counts()
+    held_by = np.bincount(numbers, minlength=len(words))
+    frequency, texts = counted.of(f"word.{name}", words, held_by, usual=1, total=len(column.values))
+    weights = np.zeros(max(len(words), 1))
+    weights[: len(words)] = np.log((max(texts, 1) + 1) / np.minimum(np.maximum(frequency, 1), max(texts, 1)))
     size = lengths(words)
     weights[: len(words)][size == 1] *= 0.5
     matrix = csr_array((weights[numbers], (row, numbers)), shape=(count, max(len(words), 1)))
@@ -106,4 +117,6 @@ def text_values(name: str, column: Column, matched: tuple[float, ...] | None = N
     for position in range(2):
         there = held > position
         rare[there, position] = numbers[starts[there] + position]
-    return TextValues(name, column, matrix, totals, rare, matched or (0.0, 0.1, 0.1, 0.12, 0.18, 0.5), contradicts)
+    return TextValues(
+        name, column, matrix, totals, rare, counted.shares(f"value.{name}", column, _USUAL_TEXT), matched or _MATCHED, contradicts
+    )

@@ -12,7 +12,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, column_of, replaced, words_of
-from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
+from pay_ready.resolve.linkage.counts import Counts
+from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 
 _BLANKS = ("n a", "na", "none", "null", "unknown", "undefined", "nan")
 
@@ -52,6 +53,7 @@ class Category:
 
     name: str
     column: Column
+    common: Shares  # by value
     matched: float = 0.6
 
     @property
@@ -60,6 +62,7 @@ class Category:
             name=self.name,
             levels=("null", "differ", "close", "same"),
             matches=(0.0, 0.95 - self.matched, 0.05, self.matched),
+            chances=(0.0, 0.9695, 0.0005, 0.03),
             by_value=frozenset({"same"}),
             by_rarity=frozenset({"close"}),
             prior_strength=1.0,
@@ -67,7 +70,7 @@ class Category:
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right, _USUAL_CATEGORY)
+        base = equality(self.column, left, right, self.common)
         levels = base.levels.copy()
         levels[base.levels == 2] = 3
         rest = np.flatnonzero(base.levels == 1)
@@ -84,17 +87,21 @@ class Category:
 
         close = rest[by_distinct_pair(ids[left[rest]], ids[right[rest]], len(texts), graded).astype(np.bool_)]
         levels[close] = 2
-        common = self.column.chance_shares(_USUAL_CATEGORY)
-        shares[close] = np.maximum(common[ids[left[close]]], common[ids[right[close]]])
+        shares[close] = np.maximum(self.common[ids[left[close]]], self.common[ids[right[close]]])
         return Compared(levels, shares)
 
     def block_keys(self) -> list[Keys]:
         return [self.column.ids.astype(np.int64)]
 
 
-def category_of(name: str, array: pa.Array, matched: float = 0.6) -> Category:
+def category_of(name: str, array: pa.Array, matched: float = 0.6, counts: Counts | None = None) -> Category:
     """A category from any column."""
-    return Category(name, cleaned_column(array), matched)
+    return category_from(name, cleaned_column(array), matched, counts)
+
+
+def category_from(name: str, column: Column, matched: float = 0.6, counts: Counts | None = None) -> Category:
+    """A category from a column of folded texts."""
+    return Category(name, column, (counts or Counts()).shares(f"value.{name}", column, _USUAL_CATEGORY), matched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,7 @@ class Dates:
 
     name: str
     column: Column
+    common: Shares
 
     @property
     def comparison(self) -> Comparison:
@@ -110,12 +118,13 @@ class Dates:
             name=self.name,
             levels=("null", "differ", "decade", "year", "close", "same"),
             matches=(0.0, 0.05, 0.03, 0.04, 0.13, 0.75),
+            chances=(0.0, 0.72, 0.22, 0.035, 0.0235, 0.0015),
             by_value=frozenset({"same"}),
             contradicts=True,
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right, _USUAL_DATE)
+        base = equality(self.column, left, right, self.common)
         levels = base.levels.copy()
         levels[base.levels == 2] = 5
         rest = np.flatnonzero(base.levels == 1)
@@ -169,9 +178,10 @@ def day_digits(text: str | None) -> str | None:
     return f"{year}{month:02d}{day:02d}"
 
 
-def dates_of(name: str, array: pa.Array) -> Dates:
+def dates_of(name: str, array: pa.Array, counts: Counts | None = None) -> Dates:
     """Dates from texts of many forms, or from an Arrow date column."""
-    return Dates(name, column_of(array).mapped(lambda texts: pa.array([day_digits(text) for text in texts.to_pylist()], pa.string())))
+    column = column_of(array).mapped(lambda texts: pa.array([day_digits(text) for text in texts.to_pylist()], pa.string()))
+    return Dates(name, column, (counts or Counts()).shares(f"value.{name}", column, _USUAL_DATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,7 @@ class Identifiers:
 
     name: str
     column: Column
+    common: Shares
 
     @property
     def comparison(self) -> Comparison:
@@ -187,12 +198,13 @@ class Identifiers:
             name=self.name,
             levels=("null", "differ", "close", "same"),
             matches=(0.0, 0.05, 0.1, 0.85),
+            chances=(0.0, 0.998, 0.0015, 0.0005),
             by_value=frozenset({"same"}),
             contradicts=True,
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right, _USUAL_IDENTIFIER)
+        base = equality(self.column, left, right, self.common)
         levels = base.levels.copy()
         levels[base.levels == 2] = 3
         rest = np.flatnonzero(base.levels == 1)
@@ -211,9 +223,10 @@ class Identifiers:
         return [self.column.ids.astype(np.int64)]
 
 
-def identifiers_of(name: str, array: pa.Array) -> Identifiers:
+def identifiers_of(name: str, array: pa.Array, counts: Counts | None = None) -> Identifiers:
     """Identifiers without blanks and signs; "123456" and other plain counts are kept: their holders tell that they say nothing."""
-    return Identifiers(name, cleaned_column(array).mapped(lambda texts: replaced(texts, " ", "")))
+    column = cleaned_column(array).mapped(lambda texts: replaced(texts, " ", ""))
+    return Identifiers(name, column, (counts or Counts()).shares(f"value.{name}", column, _USUAL_IDENTIFIER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +236,8 @@ class Postcodes:
     name: str
     column: Column
     districts: Column
+    common: Shares
+    common_districts: Shares
 
     @property
     def comparison(self) -> Comparison:
@@ -230,13 +245,14 @@ class Postcodes:
             name=self.name,
             levels=("null", "differ", "district", "close", "same"),
             matches=(0.0, 0.2, 0.08, 0.07, 0.65),
+            chances=(0.0, 0.93, 0.06, 0.007, 0.003),
             by_value=frozenset({"same"}),
             by_rarity=frozenset({"district"}),
             circumstance=True,
         )
 
     def compare(self, left: Rows, right: Rows) -> Compared:
-        base = equality(self.column, left, right, _USUAL_POSTCODE)
+        base = equality(self.column, left, right, self.common)
         levels = base.levels.copy()
         levels[base.levels == 2] = 4
         rest = np.flatnonzero(base.levels == 1)
@@ -253,16 +269,18 @@ class Postcodes:
             levels[rest[(levels[rest] == 1) & (near[left[rest]] == near[right[rest]])]] = 2
         shares = base.shares.copy()
         near_pairs = levels == 2
-        shares[near_pairs] = self.districts.chance_shares(_USUAL_DISTRICT)[self.districts.ids[left[near_pairs]]]
+        shares[near_pairs] = self.common_districts[self.districts.ids[left[near_pairs]]]
         return Compared(levels, shares)
 
     def block_keys(self) -> list[Keys]:
         return [self.column.ids.astype(np.int64)]
 
 
-def postcodes_of(name: str, array: pa.Array) -> Postcodes:
+def postcodes_of(name: str, array: pa.Array, counts: Counts | None = None) -> Postcodes:
     """Postcodes without blanks; the district is the part before the blank, or all but the last two signs."""
     raw = column_of(array).mapped(words_of)
     column = raw.mapped(lambda texts: replaced(texts, " ", ""))
     districts = raw.mapped(lambda texts: replaced(replaced(texts, r"^(\S+) .*$", r"\1"), r"^(\w{3,})\w\w$", r"\1"))
-    return Postcodes(name, column, districts)
+    counted = counts or Counts()
+    common = counted.shares(f"value.{name}", column, _USUAL_POSTCODE)
+    return Postcodes(name, column, districts, common, counted.shares(f"district.{name}", districts, _USUAL_DISTRICT))

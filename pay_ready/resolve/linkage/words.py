@@ -12,6 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from pay_ready.resolve.linkage.columns import Ids, Texts, by_distinct_pair, column_of, lengths
+from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
 _ESTABLISHED = 8
@@ -40,18 +41,34 @@ class Words:
     """The words of all names: text, length, number of the first letter, nickname groups, and what each word is as a key."""
 
     texts: Texts
+    holders: NDArray[np.int64]  # names that have it
+    held: int  # words of all names
     number_of: Mapping[str, int]
     lengths: NDArray[np.int32]
     initials: Ids
+    letters: Texts  # by number of `initials`
     finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
     groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
     canonical: Ids  # the same number for forms of one given name, as far as a word can tell
     heads: Ids  # number of the first three letters
 
+    def extended(self, new: Sequence[str], nicknames: Sequence[frozenset[str]], counts: Counts) -> "Words":
+        """With words that no name here has; those that are here keep their numbers."""
+        if not new:
+            return self
+        texts = pa.array(new, pa.string())
+        holders = np.concatenate((self.holders, counts.elsewhere("name.word", texts, 0)))
+        return _words(pa.concat_arrays([self.texts, texts]), holders, self.held, nicknames)
 
-def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[frozenset[str]]) -> Words:
+
+def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[frozenset[str]], counts: Counts | None = None) -> Words:
     """What there is to know of each distinct word; `holders` are the names that have it."""
+    found, held = (counts or Counts()).of("name.word", texts, holders, usual=1, total=int(holders.sum()))
+    return _words(texts, found, held, nicknames)
+
+
+def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
     number_of = {text: number for number, text in enumerate(texts.to_pylist())}
     groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
     filled: dict[int, int] = {}
@@ -64,12 +81,13 @@ def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[fro
                 filled[number] = position + 1
     numbers = np.arange(len(texts), dtype=np.int32)
     canonical = np.where(groups[:, 0] >= 0, len(texts) + groups[:, 0].astype(np.int32), numbers).astype(np.int32)
-    initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1)).ids
+    initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1))
     finals = column_of(pc.utf8_slice_codeunits(pc.utf8_reverse(texts), 0, 1)).ids
     heads = column_of(pc.utf8_slice_codeunits(texts, 0, 3)).ids
     long = lengths(texts)
-    common = (holders >= max(_ESTABLISHED, int(holders.sum()) // 20_000)) & (long >= 3)
-    return Words(texts, number_of, long, initials, finals, common | (groups[:, 0] >= 0), groups, canonical, heads)
+    common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
+    known = common | (groups[:, 0] >= 0)
+    return Words(texts, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, canonical, heads)
 
 
 def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
@@ -119,6 +137,13 @@ def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
         one = (slips == 1) & (short[spelled] >= _SHORTEST_SLIP)
         two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= _SHORTEST_TWO_SLIPS))
+        slipped = np.flatnonzero(one | two)
+        near = process.cpdist(
+            [first[i] for i in slipped.tolist()], [second[i] for i in slipped.tolist()],
+            scorer=JaroWinkler.normalized_similarity, dtype=np.float32,
+        )  # fmt: skip
+        unlike = slipped[near * 100 < similar_from]
+        one[unlike] = two[unlike] = False
         found[spelled[two]] = Relation.SIMILAR
         found[spelled[one]] = Relation.TYPO
         rest = np.flatnonzero(~one & ~two & (short[spelled] >= _SHORTEST_SLIP))
