@@ -278,7 +278,7 @@ LIKE_NAMES = [
 ]
 LIKE_COMPANIES: list[dict[str, Any]] = [
     contact(1, name="Brightforge Robotics", city="Austin", phone="+12125550100"),
-    contact(2, name="Brightforge Robot Systems", city="Austin", phone="+12125550100"),
+    contact(2, name="Brightforge Rabotics", city="Austin", phone="+12125550100"),
 ]
 NO_ADDRESS = [contact(1, email="not an address", firstname="A", lastname="B"), contact(2, email="a@b.example")]
 

@@ -33,7 +33,7 @@ class TextValues:
     common: Shares  # by value: how likely another record holds it by chance
     matched: tuple[float, ...] = _MATCHED
     contradicts: bool = False
-    alike_from: float = 0.0  # similarity of 0 to 100 below which two texts are alike by their words alone
+    alike_from: float = 80.0  # similarity of 0 to 100 below which two texts are alike by their words alone
 
     @property
     def comparison(self) -> Comparison:
@@ -72,7 +72,8 @@ class TextValues:
             [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()], scorer=fuzz.token_sort_ratio, dtype=np.float32
         )
         grades = np.ones(len(left), dtype=np.int8)
-        grades[(contained >= 0.4) | (spelled >= 70)] = 2
+        # Something in common is spelled half as far again from being the same.
+        grades[(contained >= 0.4) | (spelled >= 100.0 - 1.5 * (100.0 - self.alike_from))] = 2
         grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= max(80.0, self.alike_from))] = 3
         grades[(of_all >= 0.75) | (spelled >= max(90.0, self.alike_from))] = 4
         return grades
