@@ -62,7 +62,7 @@ def timeline(
         found = opened.tenant(tenant)
         with opened.database.tenant_transaction(found.tenant_id) as tx:
             _refuse_unknown(source, [each.name for each in sources.list_all(tx)], "source")
-            golden = _one(tx, wanted, None, opened.settings_of(found).staging.phone_region)
+            golden = one_entity(tx, wanted, None, opened.settings_of(found).staging.phone_region)
             entries = entities.timeline(tx, golden.entity_id, wanted_part)[::-1]
     if as_json:
         print_json("timeline", {"entity_id": golden.entity_id, "name": golden.name, "since": wanted_part.since,
@@ -113,7 +113,7 @@ def _show(tenant: str, wanted: str, entity_type: "EntityType", as_json: bool) ->
     with opened_app() as opened:
         found = opened.tenant(tenant)
         with opened.database.tenant_transaction(found.tenant_id) as tx:
-            golden = _one(tx, wanted, entity_type, opened.settings_of(found).staging.phone_region)
+            golden = one_entity(tx, wanted, entity_type, opened.settings_of(found).staging.phone_region)
             records = entities.records_of(tx, golden)
             staff = entities.people_of(tx, golden.entity_id) if entity_type == "company" else []
     if as_json:
@@ -125,7 +125,13 @@ def _show(tenant: str, wanted: str, entity_type: "EntityType", as_json: bool) ->
         print_table(("person", "title", "e-mail", "interactions"), rows)
 
 
-def _one(tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str) -> "GoldenRecord":
+def one_entity(tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str) -> "GoldenRecord":
+    """The one entity that a text means.
+
+    Raises:
+        NotFoundError: None is meant.
+        UsageError: Several are.
+    """
     from pay_ready.db import entities
 
     matches = entities.find_entities(tx, wanted, entity_type, region=region)

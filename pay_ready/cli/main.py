@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from pay_ready.cli import airbyte, backfill, connectors, demo, entities, evaluate, keys, quarantine, run, runs, server, sources, tenants
+from pay_ready.cli import (
+    airbyte,
+    backfill,
+    connectors,
+    demo,
+    entities,
+    evaluate,
+    explain,
+    keys,
+    quarantine,
+    resolve,
+    run,
+    runs,
+    server,
+    sources,
+    tenants,
+)
 from pay_ready.errors import PayReadyError, UsageError
 
 INTERRUPTED = 130
@@ -31,6 +47,8 @@ app.command("migrate")(server.migrate)
 app.command("people")(entities.people)
 app.command("companies")(entities.companies)
 app.command("timeline")(entities.timeline)
+app.command("explain")(explain.explain)
+app.command("resolve")(resolve.resolve)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")

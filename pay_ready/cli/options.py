@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # the composition root is heavy; --help must not load it
 
 TenantOption = Annotated[str, typer.Option("--tenant", "-t", help="Tenant, by its name.", envvar="PAY_READY_TENANT")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe that much of a stream is gone: drop it, publish without it.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the audit.")]
 
 

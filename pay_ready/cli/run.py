@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pay_ready.cli.options import JsonOption, TenantOption, opened_app
+from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
+from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
 
 if TYPE_CHECKING:  # heavy; --help must not load them
-    from pay_ready.model.resolution import ResolveReport
     from pay_ready.pipeline.etl import EtlReport, SourceOutcome
 
 app = typer.Typer(
@@ -19,8 +19,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("resolve")(resolve)
 SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
-ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe that much of a stream is gone: drop it, publish without it.")]
 CancelOption = Annotated[
     bool, typer.Option("--cancel-on-timeout", help="Cancel an Airbyte job of ours that passes etl.sync_timeout_minutes; else it goes on.")
 ]
@@ -104,23 +104,6 @@ def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOptio
     print_table(("source", "stream", "staged", "unmapped", "quarantined", "removed", "restaged"), rows)
 
 
-@app.command()
-def resolve(tenant: TenantOption, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
-    """Find out who is who among the staged records, and publish what changed. Exit 7 when a stream is far smaller than it was.
-
-    Example: pay-ready run resolve --tenant acme
-    """
-    from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline.etl import resolve_step
-
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        report = resolve_step(opened.work(tenant, accept_shrink=accept_shrink), RunId(new_id()), progress=progress)
-    if as_json:
-        print_json("resolve", report)
-    else:
-        print_resolve(report)
-
-
 def print_etl(report: "EtlReport") -> None:
     """What came in, what became of it, who is who."""
     print_table(
@@ -140,27 +123,6 @@ def print_etl(report: "EtlReport") -> None:
     if report.held is not None:
         say(f"held back: {report.held}")
     say(f"run {report.run_id}: {report.status}, {report.seconds:.1f} s")
-
-
-def print_resolve(report: "ResolveReport") -> None:
-    """Entities by type, and what changed."""
-    from typing import get_args
-
-    from pay_ready.model.resolution import ChangeKind
-
-    changes = get_args(ChangeKind)
-    rows: list[Sequence[object]] = [
-        (name, each.records, each.candidate_pairs, each.edges, each.entities, *(each.changes.get(change, 0) for change in changes))
-        for name, each in (("people", report.people), ("companies", report.companies))
-    ]
-    print_table(("", "records", "pairs compared", "links", "entities", *changes), rows)
-    if report.run_no is None:
-        say("nothing changed: nothing was published")
-    else:
-        links = f"{report.interactions_linked} links to interactions opened, {report.interactions_unlinked} closed"
-        say(f"published as run {report.run_no}; {links}")
-    for block in report.capped_blocks:
-        say(f"left out as too large: {block}")
 
 
 def _source_row(outcome: "SourceOutcome") -> Sequence[object]:

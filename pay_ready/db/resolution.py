@@ -1,6 +1,6 @@
 """Rows of resolution as they stand: what is staged, what was decided, what is published, and what the models said of pairs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,14 +34,10 @@ class PublishedState:
         return {record: entity for record, (entity, _) in self.assignments[entity_type].items()}
 
 
-def read_staged_people(database: Database, tenant: TenantId) -> pa.Table:
-    """Every person record, as Arrow (sql/queries/resolution.sql: staged_people)."""
-    return database.tenant_arrow(tenant, "resolution.staged_people")
-
-
-def read_staged_companies(database: Database, tenant: TenantId) -> pa.Table:
-    """Every company record, as Arrow (sql/queries/resolution.sql: staged_companies)."""
-    return database.tenant_arrow(tenant, "resolution.staged_companies")
+def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: Sequence[UUID] | None = None) -> pa.Table:
+    """The staged records of a type, all of them or those named, as Arrow (sql/queries/resolution.sql: staged_people, staged_companies)."""
+    name = "resolution.staged_people" if entity_type == "person" else "resolution.staged_companies"
+    return database.tenant_arrow(tenant, name, {"record_ids": None if record_ids is None else list(record_ids)})
 
 
 def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:
@@ -146,3 +142,21 @@ def _edge_values(entity_type: EntityType, model_id: UUID, table: pa.Table) -> It
         rows = zip(*(batch.column(name).to_pylist() for name in columns), codes, strict=True)
         for left, right, left_hash, right_hash, weight, reached in rows:
             yield entity_type, left.hex(), right.hex(), model_id, left_hash, right_hash, weight, reached.tobytes()
+
+
+def latest_report(tx: TenantTransaction) -> Mapping[str, Any]:
+    """What the run of the published version said of itself; empty before the first."""
+    for row in tx.rows("resolution.latest_report"):
+        return dict(row.report)
+    return {}
+
+
+def golden_names(tx: TenantTransaction, entities: Iterable[UUID]) -> dict[UUID, str]:
+    """What current entities are called, with the number of their records."""
+    found = tx.rows("resolution.golden_names", {"entity_ids": list(entities)})
+    return {row.entity_id: golden_label(row.name, row.record_count) for row in found}
+
+
+def golden_label(name: str | None, records: int) -> str:
+    """What an entity is called in a list."""
+    return f"{name or '(no name)'} ({records} record{'' if records == 1 else 's'})"

@@ -286,13 +286,16 @@ def _retried(options: SyncOptions, step: Callable[P, T]) -> Callable[P, T]:
     )
 
 
-def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = None, progress: Progress = no_progress) -> ResolveReport:
+def resolve_step(
+    work: TenantWork, run_id: RunId, *, doubts: Doubts | None = None, refresh: bool = False, progress: Progress = no_progress
+) -> ResolveReport:
     """Look at the volumes, find out who is who, publish what changed, and keep the figures that `tenants show` prints.
 
     When another run published meanwhile, it is done again on what stands then, etl.max_retries times at most.
 
     Args:
         doubts: Refreshes that the brake did not believe.
+        refresh: Train the models anew, as a run of its own.
 
     Raises:
         HeldBackError: A stream is far smaller than when it was published last; nothing was resolved.
@@ -306,7 +309,7 @@ def resolve_step(work: TenantWork, run_id: RunId, *, doubts: Doubts | None = Non
 
     resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
-        report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, progress=progress)
+        report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, progress=progress)
         insist(_keep_figures)(work, sizes)
         done(report.people.records + report.companies.records, "complete")
         return report

@@ -93,10 +93,7 @@ def read_and_resolve(
         decisions = db_resolution.decisions(tx)
         models = {each: model for each, (_, model) in db_resolution.current_models(tx).items()}
     reasons = _reasons_to_train(base_run_no, models, config, refresh=refresh)
-    staged = {
-        "company": db_resolution.read_staged_companies(database, tenant),
-        "person": db_resolution.read_staged_people(database, tenant),
-    }
+    staged = {each: db_resolution.read_staged(database, tenant, each) for each in ENTITY_TYPES}
     told("records", sum(each.num_rows for each in staged.values()))
     resolved: dict[EntityType, Resolved] = {}
     for entity_type in ENTITY_TYPES:

@@ -1,5 +1,7 @@
 -- name: staged_people
--- Person records with the company values of the record itself or of the company record it names, of live sources or not.
+-- Person records with the company values of the record itself or of the company record it names, of live sources or not; all of
+-- them, or those named.
+-- params: record_ids uuid[] or null
 select
     people.record_id,
     people.content_hash,
@@ -23,9 +25,12 @@ left join pay_ready.company_records as companies
     on companies.tenant_id = people.tenant_id
     and companies.source_id = people.source_id
     and companies.record_id = people.company_record_id
-where people.tenant_id = %(tenant_id)s;
+where people.tenant_id = %(tenant_id)s
+  and (%(record_ids)s::uuid[] is null or people.record_id = any(%(record_ids)s::uuid[]));
 
 -- name: staged_companies
+-- Company records; all of them, or those named.
+-- params: record_ids uuid[] or null
 select
     companies.record_id,
     companies.content_hash,
@@ -40,7 +45,8 @@ select
     sources.kind as source_kind
 from pay_ready.company_records as companies
 join pay_ready.data_sources as sources on sources.tenant_id = companies.tenant_id and sources.source_id = companies.source_id
-where companies.tenant_id = %(tenant_id)s;
+where companies.tenant_id = %(tenant_id)s
+  and (%(record_ids)s::uuid[] is null or companies.record_id = any(%(record_ids)s::uuid[]));
 
 -- name: decisions
 -- What holds of each pair; a human's word goes before an agent's, and an unsure human lets the agent speak.
@@ -179,3 +185,69 @@ set left_hash = excluded.left_hash,
     levels = excluded.levels
 where (edges.left_hash, edges.right_hash, edges.match_weight_millibits, edges.levels)
     is distinct from (excluded.left_hash, excluded.right_hash, excluded.match_weight_millibits, excluded.levels);
+
+-- name: latest_report
+-- What the run of the published version said of itself.
+select report
+from pay_ready.resolution_runs
+where tenant_id = %(tenant_id)s
+order by run_no desc
+limit 1;
+
+-- name: golden_names
+-- Name and records of current entities.
+-- params: entity_ids uuid[]
+select entity_id, coalesce(name, email, domain, phone) as name, record_count
+from pay_ready.entity_versions
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null
+  and entity_id = any(%(entity_ids)s);
+
+-- name: assignment
+-- The entity that a record is in now; no row for a record that was never resolved, or is gone.
+-- params: record_id uuid
+select entity_type, entity_id
+from pay_ready.assignments
+where tenant_id = %(tenant_id)s
+  and record_id = %(record_id)s
+  and closed_run_no is null;
+
+-- name: members
+-- The records of an entity now.
+-- params: entity_id uuid
+select record_id, confidence
+from pay_ready.assignments
+where tenant_id = %(tenant_id)s
+  and entity_id = %(entity_id)s
+  and closed_run_no is null
+order by record_id;
+
+-- name: decisions_about
+-- What was said of pairs of these records, newest first; superseded words too.
+-- params: record_ids uuid[]
+select left_id, right_id, verdict, actor_type, actor, reason, status, made_at, superseded_at
+from pay_ready.decisions
+where tenant_id = %(tenant_id)s
+  and left_id = any(%(record_ids)s)
+  and right_id = any(%(record_ids)s)
+order by made_at desc, decision_id;
+
+-- name: entity_history
+-- What each run did to an entity, and to those that were merged into it or split from it, by run.
+-- params: entity_id uuid
+select changes.change_seq, changes.run_no, changes.change, changes.entity_id, changes.other_entity_id, runs.kind, runs.actor, runs.published_at
+from pay_ready.entity_changes as changes
+join pay_ready.resolution_runs as runs on runs.tenant_id = changes.tenant_id and runs.run_no = changes.run_no
+where changes.tenant_id = %(tenant_id)s
+  and (changes.entity_id = %(entity_id)s or changes.other_entity_id = %(entity_id)s)
+order by changes.change_seq;
+
+-- name: known_entity
+-- An id that was given once, and where it leads if it is not live.
+-- params: entity_id uuid
+select entities.entity_id, entities.entity_type, entities.anchor_record_id, entities.minted_run_no, redirects.target_entity_id
+from pay_ready.entities as entities
+left join pay_ready.entity_redirects as redirects
+    on redirects.tenant_id = entities.tenant_id and redirects.entity_id = entities.entity_id and redirects.closed_run_no is null
+where entities.tenant_id = %(tenant_id)s
+  and entities.entity_id = %(entity_id)s;

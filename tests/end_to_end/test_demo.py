@@ -1,7 +1,9 @@
 """The demo: from nothing to unified people and a timeline; a second run changes nothing; and how well it finds the truth."""
 
 import csv
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -18,6 +20,7 @@ from pay_ready.cli.demo import nothing_was_new
 from pay_ready.demo import DEMO_TENANTS, EXPORTS
 from pay_ready.model.ids import RunId, new_id, source_id_of, tenant_id_of
 from pay_ready.pipeline.etl import EtlReport
+from pay_ready.resources import resource_path
 from tests.conftest import Scratch, Server, cloned
 
 
@@ -30,6 +33,12 @@ class DemoRuns:
     again: "subprocess.CompletedProcess[str]"
     stood: dict[str, int]
     stood_again: dict[str, int]
+    scratch: Scratch
+    folder: Path
+
+    def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        """A command about what the demo left."""
+        return _run(self.scratch, self.folder, *words, code=code)
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +48,19 @@ def demo(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
         folder = tmp_path_factory.mktemp("demo")
         first, stood = _run(scratch, folder), _standing(scratch.admin_url)
         again, stood_again = _run(scratch, folder), _standing(scratch.admin_url)
-        yield DemoRuns(admin_url=scratch.admin_url, first=first, again=again, stood=stood, stood_again=stood_again)
+        yield DemoRuns(
+            admin_url=scratch.admin_url, first=first, again=again, stood=stood, stood_again=stood_again, scratch=scratch, folder=folder
+        )  # fmt: skip
 
 
-def _run(scratch: Scratch, folder: Path) -> "subprocess.CompletedProcess[str]":
+def _run(scratch: Scratch, folder: Path, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"),
         "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
     }  # fmt: skip
-    command = [sys.executable, "-m", "pay_ready.cli.main", "demo"]
+    command = [sys.executable, "-m", "pay_ready.cli.main", *(words or ("demo",))]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done
 
 
@@ -74,6 +85,67 @@ def test_a_second_run_says_what_was_there_and_changes_nothing(demo: DemoRuns) ->
     assert "everything was there already: no row landed, nothing changed, nothing was published" in demo.again.stdout
     assert "was there already, with 4 of 4 sources" in demo.again.stderr
     assert demo.stood == demo.stood_again
+
+
+def test_why_two_are_apart_and_how_one_came_to_be(demo: DemoRuns) -> None:
+    """A pair is explained bit by bit with its values, a threshold and a picture; an entity by its history, records and links."""
+    two = ("explain", "Grace Velasquez", "Dmitri Vandenberg", "-t", "acme-robotics")
+    for name in ("why.svg", "why.html"):
+        shown = demo.command(*two, "--plot", str(demo.folder / name))
+        assert "in two entities; the evidence of these two: no match" in shown.stdout
+        assert "threshold" in shown.stdout
+        picture = (demo.folder / name).read_text("utf-8")
+        assert "<svg" in picture
+        assert "Velasquez" in picture
+    pair = json.loads(demo.command(*two, "--json").stdout)["data"]
+    assert pair["together"] is False
+    assert round(pair["prior_bits"] + sum(each["bits"] for each in pair["evidence"]), 2) == round(pair["total_bits"], 2)
+    assert pair["total_bits"] < pair["threshold_bits"]
+    entity = json.loads(demo.command("explain", "Grace Velasquez", "-t", "acme-robotics", "--json").stdout)["data"]
+    assert [(each["run_no"], each["change"]) for each in entity["history"]] == [(1, "created")]
+    assert len(entity["links"]) == len(entity["records"]) - 1 > 2
+    ends = [each["record_id"] for each in (entity["links"][0]["left"], entity["links"][0]["right"])]
+    held = json.loads(demo.command("explain", *ends, "-t", "acme-robotics", "--json").stdout)["data"]
+    assert (held["together"], held["total_bits"]) == (True, entity["links"][0]["bits"])
+    assert held["compared_by"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("explain", "Grace Velasquez", "Grace Velasquez"), 2, "the two are one"),
+        (("explain", "Grace Velasquez", "Summit Grocers, Inc."), 2, "a person and a company are not compared"),
+        (("explain", "00000000-0000-0000-0000-000000000001"), 4, "no such entity"),
+        (("explain", "Grace Velasquez", "--plot", "why.svg"), 2, "a picture is of two"),
+        (("explain", "Nobody Atall"), 4, "nobody and nothing by that name"),
+        (("resolve", "--config", "x.toml"), 2, "add --dry-run"),
+        (("resolve", "--dry-run", "--config", "x.toml"), 2, "x.toml"),
+    ],
+)
+def test_what_cannot_be_explained_says_why(demo: DemoRuns, words: tuple[str, ...], code: int, message: str) -> None:
+    """One line with what is wrong, and the code of its kind."""
+    told = demo.command(*words, "-t", "acme-robotics", code=code).stderr
+    assert told.splitlines()[-1].startswith("error: ")
+    assert message in told
+
+
+def test_another_configuration_is_tried_and_nothing_written(demo: DemoRuns) -> None:
+    """A stricter threshold splits, the same one changes nothing; both are shown beside what is published, and leave no trace."""
+    same = json.loads(demo.command("resolve", "--dry-run", "-t", "acme-robotics", "--json").stdout)["data"]
+    assert (same["people"]["changes"], same["companies"]["changes"], same["examples"], same["reasons"]) == ({}, {}, [], [])
+    folder = demo.folder / "resolution"
+    shutil.copytree(resource_path("config", "resolution"), folder)
+    text = (folder / "default.toml").read_text("utf-8").replace('threshold_bits = "auto"', "threshold_bits = 20")
+    (folder / "default.toml").write_text(text, "utf-8")
+    tried = ("resolve", "--dry-run", "-t", "acme-robotics", "--config", str(folder / "default.toml"))
+    found = json.loads(demo.command(*tried, "--json", "--examples", "3").stdout)["data"]
+    people = found["people"]
+    assert people["entities_then"] > people["entities_now"] == same["people"]["entities_then"]
+    assert people["changes"]["split"] == people["entities_then"] - people["entities_now"]
+    assert (people["threshold_bits_then"], found["reasons"]) == (20.0, ["the settings changed"])
+    assert sum(each["change"] == "split" and each["entity_type"] == "person" for each in found["examples"]) == 3
+    assert "nothing was written" in demo.command(*tried).stdout
+    assert _standing(demo.admin_url) == demo.stood
 
 
 @pytest.mark.parametrize(("statuses", "expected"), [("cc", True), ("cp", False), ("ff", False)])

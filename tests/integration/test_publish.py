@@ -259,8 +259,8 @@ def test_a_run_that_read_before_another_published_is_refused(database: Database,
     """Publishing what was read before somebody else's publish would go back in time: it is refused, and nothing changes."""
     stage(scratch.admin_url, tenant, EVERYTHING)
     settings = config()
-    people = db_resolution.read_staged_people(database, tenant)
-    companies = db_resolution.read_staged_companies(database, tenant)
+    people = db_resolution.read_staged(database, tenant, "person")
+    companies = db_resolution.read_staged(database, tenant, "company")
     resolve(database, tenant)
     before = history(scratch.admin_url, tenant)
     resolved: dict[EntityType, Resolved] = {

@@ -1,0 +1,56 @@
+"""Counts that a model pins: the same for the same values, whatever else is there, and never the values."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pay_ready.resolve.linkage.columns import column_of, hashes_of
+from pay_ready.resolve.linkage.counts import Counts, table_of
+
+texts = st.lists(st.text(max_size=40), max_size=30)
+
+
+@given(values=texts, before=texts)
+def test_a_hash_is_of_the_text_alone(values: list[str], before: list[str]) -> None:
+    """Equal texts have equal hashes, other texts other ones, wherever they stand in an array."""
+    hashes = hashes_of(pa.array([*before, *values], pa.string()).slice(len(before)))
+    assert hashes.tolist() == [int(hashes_of(pa.array([value], pa.string()))[0]) for value in values]
+    assert len(set(hashes.tolist())) == len(set(values))
+
+
+def test_hashes_stay_as_they_are() -> None:
+    """Stored models hold them: another hash would make every stored count another value's."""
+    found = hashes_of(pa.array(["", "a", "lindqvist", "Ærøskøbing 12345678", None], pa.string()))
+    assert [f"{each:016x}" for each in found.tolist()] == [
+        "e220a8397b1dcdaf",
+        "5e025f9ade9eaf3e",
+        "ca4b222ce8aa2e30",
+        "d39b9394972b3863",
+        "e220a8397b1dcdaf",
+    ]
+
+
+@given(values=st.lists(st.sampled_from("abcdefgh"), max_size=40), asked=st.lists(st.sampled_from("abcdefghxyz"), max_size=12, unique=True))
+def test_a_table_gives_back_what_was_counted(values: list[str], asked: list[str]) -> None:
+    """Of every value its count; of a value that was not there, the usual one."""
+    counted = Counter(values)
+    names = sorted(counted)
+    table = table_of(pa.array(names, pa.string()), np.array([counted[each] for each in names], dtype=np.int64), usual=1, total=len(values))
+    assert table.counts_of(pa.array(asked, pa.string())).tolist() == [counted.get(each, 1) for each in asked]
+    assert len(table.keys) == sum(count != 1 for count in counted.values())
+
+
+@given(values=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40), some=st.integers(1, 40))
+def test_pinned_shares_do_not_move(values: list[str], some: int) -> None:
+    """A part of the records has the shares of the whole, when these are pinned."""
+    counts = Counts()
+    whole = column_of(pa.array(values, pa.string()))
+    shares = dict(zip(whole.values.to_pylist(), counts.shares("value.x", whole, 0.01).tolist(), strict=True))
+    part = column_of(pa.array(values[:some], pa.string()))
+    pinned = Counts(counts.tables())
+    assert dict(zip(part.values.to_pylist(), pinned.shares("value.x", part, 0.01).tolist(), strict=True)) == {
+        value: shares[value] for value in part.values.to_pylist()
+    }
