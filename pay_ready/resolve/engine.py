@@ -17,7 +17,7 @@ from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.learning import Records, probability
 from pay_ready.resolve.linkage.link import Linkage, link
 from pay_ready.resolve.linkage.model import ResolutionModel, drift_of
-from pay_ready.resolve.linkage.people import Caps
+from pay_ready.resolve.linkage.people_blocks import Caps
 from pay_ready.resolve.linkage.tables import Knowledge, records_of
 from pay_ready.resolve.staged import in_id_order, record_id_bytes, staged_kinds, uuids
 

@@ -1,14 +1,21 @@
 """Counts that a model pins: the same for the same values, whatever else is there, and never the values."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pay_ready.model.resolution import EntityType
+from pay_ready.resolve.linkage.blocks import BlockRule
 from pay_ready.resolve.linkage.columns import column_of, hashes_of
 from pay_ready.resolve.linkage.counts import Counts, table_of
+from pay_ready.resolve.linkage.mapping import map_columns
+from pay_ready.resolve.linkage.tables import records_of
+from tests.linkage_support import knowledge, people_table
 
 texts = st.lists(st.text(max_size=40), max_size=30)
 
@@ -54,3 +61,25 @@ def test_pinned_shares_do_not_move(values: list[str], some: int) -> None:
     assert dict(zip(part.values.to_pylist(), pinned.shares("value.x", part, 0.01).tolist(), strict=True)) == {
         value: shares[value] for value in part.values.to_pylist()
     }
+
+
+@pytest.mark.parametrize("entity_type", ["person", "company"])
+def test_a_record_has_the_same_keys_whoever_else_is_there(entity_type: EntityType) -> None:
+    """Under a model's counts, the blocking keys of some records among themselves are those that they have among all."""
+    table = people_table(150, seed=3).drop_columns(["true_id"])
+    if entity_type == "company":
+        table = table.select(["company", "phone", "city"]).rename_columns(["name", "phone", "city"])
+    kinds = map_columns(table, entity_type, {})
+    counts = Counts()
+    whole, _ = records_of(table, kinds, entity_type, knowledge(), counts)
+    some = np.arange(0, table.num_rows, 7)
+    part, _ = records_of(table.take(pa.array(some)), kinds, entity_type, knowledge(), Counts(counts.tables()))
+    assert [rule.name for rule in part.rules()] == [rule.name for rule in whole.rules()]
+    for rule, wider in zip(part.rules(), whole.rules(), strict=True):
+        assert keys_of(rule, range(len(some))) == keys_of(wider, some.tolist()), rule.name
+
+
+def keys_of(rule: BlockRule, rows: Sequence[int]) -> list[set[int]]:
+    """The keys of each of some rows."""
+    held = np.arange(len(rule.keys)) if rule.rows is None else rule.rows
+    return [set(rule.keys[held == row].tolist()) - {-1} for row in rows]

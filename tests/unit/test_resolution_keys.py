@@ -38,7 +38,7 @@ RULES_OF: Mapping[str, set[str]] = {
     "person.max_block_sizes.place_and_name": {"employer_and_family"},
     "person.max_block_sizes.place_and_given": {"employer_and_given"},
     "company.max_block_sizes.name": {"owner"},
-    "company.max_block_sizes.contact": {"phone"},
+    "company.max_block_sizes.contact": {"phone", "acronym"},
     "company.max_block_sizes.word": {"word"},
 }
 

@@ -34,6 +34,10 @@ class Column:
         """The column of a function of the values, computed once per value; null and "" are no value."""
         return renumbered(self.ids, function(self.values))
 
+    def keys(self) -> Keys:
+        """By record: a number of 63 bits for its value, the same wherever the value occurs; -1 where there is none."""
+        return np.append(key_numbers(self.values), np.int64(-1))[self.ids]
+
     @property
     def filled(self) -> int:
         """Records that have a value."""
@@ -115,7 +119,7 @@ def is_one_of(texts: Texts, words: Sequence[str]) -> Mask:
 
 
 def key_of(*columns: NDArray[np.int32] | NDArray[np.int64]) -> Keys:
-    """One 63-bit key for the values of several columns; -1 where any of them is missing. The same on every machine."""
+    """One 63-bit key for the numbers of several columns; -1 where any of them is missing."""
     mixed = np.zeros(len(columns[0]), dtype=np.uint64)
     missing = np.zeros(len(columns[0]), dtype=np.bool_)
     for column in columns:
@@ -155,6 +159,11 @@ def hashes_of(texts: Texts) -> NDArray[np.uint64]:
         word = windows[starts[longer] + at] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> (np.uint64(64) - left * np.uint64(8)))
         mixed[longer] = _mixed(mixed[longer] ^ word)
     return mixed
+
+
+def key_numbers(texts: Texts) -> Keys:
+    """A number of 63 bits for each text, the same on every machine and whatever else is there."""
+    return (hashes_of(texts) >> np.uint64(1)).astype(np.int64)
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -9,11 +9,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
-from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_of
+from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_numbers, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
-from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
+from pay_ready.resolve.linkage.organisations import (
+    OrganisationNames,
+    Owners,
+    acronyms_or_short,
+    organisation_names,
+    owners_of,
+    similar_organisations,
+)
 from pay_ready.resolve.linkage.texts import TextValues, text_values
 from pay_ready.resolve.linkage.values import Category, Values
 
@@ -60,6 +67,7 @@ class Companies:
     texts: TextValues
     owners: Owners
     domains: Ids  # number of the record's own domain, else of its address's
+    domain_keys: Keys  # by domain: a number that is the same whatever other domains there are
     domain_shares: NDArray[np.float64]  # by domain: how likely two companies have it
     name_shares: NDArray[np.float64]  # by core: how likely two companies are called so
     all_domains: int
@@ -125,14 +133,15 @@ class Companies:
 
     def rules(self) -> list[BlockRule]:
         """Names, owners, numbers, rare words, and places with a word of the name."""
-        core, caps = self.names.core.ids, self.caps
-        detail = key_of(self.domains + 1, self.phones.ids + 1)
-        sides = [side.astype(np.int64) for side in (self.owners.by_name, self.owners.by_domain, self.owners.by_address)]
+        core, caps, phones = self.names.core.keys(), self.caps, self.phones.keys()
+        domains = np.append(self.domain_keys, np.int64(-1))[self.domains]
+        detail = key_of(domains + 1, phones + 1)
+        sides = self.owners.key_columns()
         found = [
             joined_rule("owner", sides, caps.name, _WINDOW, detail),
-            BlockRule(name="name_and_domain", keys=key_of(core, self.domains), cap=1, window=1, order=detail),
-            BlockRule(name="phone", keys=self.phones.ids.astype(np.int64), cap=caps.contact, window=_WINDOW, order=detail),
-            BlockRule(name="email", keys=self.emails.column.ids.astype(np.int64), cap=caps.contact, window=_WINDOW, order=detail),
+            BlockRule(name="name_and_domain", keys=key_of(core, domains), cap=1, window=1, order=detail),
+            BlockRule(name="phone", keys=phones, cap=caps.contact, window=_WINDOW, order=detail),
+            BlockRule(name="email", keys=self.emails.column.keys(), cap=caps.contact, window=_WINDOW, order=detail),
             BlockRule(name="acronym", keys=self._acronym_keys(), cap=caps.contact, window=_WINDOW, order=detail),
         ]
         word, second, both = self.texts.block_keys()
@@ -143,11 +152,9 @@ class Companies:
         return found
 
     def _acronym_keys(self) -> Keys:
-        acronyms = np.append(self.names.acronyms, np.int32(-1))[self.names.core.ids]
-        called = np.zeros(len(self.names.core.values) + 1, dtype=np.bool_)
-        called[acronyms[acronyms >= 0]] = True
-        own = np.where(called[self.names.core.ids], self.names.core.ids, -1)
-        return np.where(acronyms >= 0, acronyms, own).astype(np.int64)
+        """By record: a key of the initials of a name of three words or more, and of a name as short as initials."""
+        words = self.names.words.mapped(acronyms_or_short)
+        return words.keys()
 
     def _value_rules(self, each: Values, word: Keys, second: Keys, order: Keys) -> list[BlockRule]:
         name = each.comparison.name
@@ -212,6 +219,7 @@ def companies_of(
         texts=replace(text_values("name", names.words, counts=counted), alike_from=similar_from),
         owners=owners,
         domains=domains,
+        domain_keys=key_numbers(pa.array(list(known), pa.string())),
         domain_shares=_as_identifier(domain_names, all_domains),
         name_shares=_as_name(name_domains, all_names),
         all_domains=all_domains,

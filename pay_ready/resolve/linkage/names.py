@@ -54,18 +54,22 @@ class Names:
     second_family: Ids  # the word before the family name, if it is more than an initial
     middle: Ids  # number of the initial of the second of three words
 
-    def canonical(self) -> Ids:
-        """By record: the number of its given name, the same for all its nicknames."""
-        return np.append(self.words.canonical, np.int32(-1))[self.given]
+    def canonical(self) -> Keys:
+        """By record: a key of its given name, the same for all its nicknames."""
+        return np.append(self.words.canonical, np.int64(-1))[self.given]
+
+    def families(self) -> Keys:
+        """By record: a key of its family name."""
+        return np.append(self.words.keys, np.int64(-1))[self.family]
 
     def full_keys(self) -> Keys:
         """By record: a key of given and family name in either order; -1 where one is missing."""
-        given, family = self.canonical(), self.family
+        given, family = self.canonical(), self.families()
         return key_of(np.minimum(given, family), np.maximum(given, family))
 
-    def heads(self, part: Ids) -> Ids:
-        """By record: the number of the first three letters of one of its words."""
-        return np.append(self.words.heads, np.int32(-1))[part]
+    def heads(self, part: Ids) -> Keys:
+        """By record: a key of the first three letters of one of its words."""
+        return np.append(self.words.heads, np.int64(-1))[part]
 
 
 def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Sequence[frozenset[str]], counts: Counts | None = None) -> Names:

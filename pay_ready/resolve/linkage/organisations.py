@@ -9,12 +9,25 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from pay_ready.resolve.company_words import ABBREVIATIONS, LEGAL_FORMS_OF_ONE_WORD
-from pay_ready.resolve.linkage.columns import Column, Ids, by_distinct_pair, column_of, is_one_of, lengths, renumbered, replaced, words_of
+from pay_ready.resolve.linkage.columns import (
+    Column,
+    Ids,
+    Keys,
+    Texts,
+    by_distinct_pair,
+    column_of,
+    is_one_of,
+    key_numbers,
+    lengths,
+    renumbered,
+    replaced,
+    words_of,
+)
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import flattened
 
 _SHORTEST_HEAD = 5
-_SHORTEST_ACRONYM = 3
+_SHORTEST_ACRONYM, _LONGEST_ACRONYM = 3, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +69,18 @@ def _acronyms(words: Column, core: Column) -> Ids:
     return found
 
 
+def acronyms_or_short(texts: Texts) -> Texts:
+    """The initials of names of three words or more; a single word as short as initials are; null for other names."""
+    found: list[str | None] = []
+    for text in texts.to_pylist():
+        parts = text.split()
+        if len(parts) >= _SHORTEST_ACRONYM:
+            found.append("".join(part[0] for part in parts))
+        else:
+            found.append(text if len(parts) == 1 and _SHORTEST_ACRONYM <= len(text) <= _LONGEST_ACRONYM else None)
+    return pa.array(found, pa.string())
+
+
 def similar_organisations(names: OrganisationNames, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
     """For pairs of core numbers (>= 0): 0 other names, 1 an acronym or the head of the other, 2 alike, 3 the same."""
     texts = names.core.values.to_pylist()
@@ -86,6 +111,7 @@ class Owners:
     by_name: Ids
     by_domain: Ids
     by_address: Ids
+    keys: Keys  # by owner: a number that is the same whatever other owners there are
     records: NDArray[np.int64]  # by owner: records that name it
     total: int  # records altogether
 
@@ -98,6 +124,11 @@ class Owners:
             for second in sides:
                 same |= (named >= 0) & (named == second[right])
         return same
+
+    def key_columns(self) -> list[Keys]:
+        """By record a key of the owner that its name, its domain and its address name; -1 for none."""
+        keys = np.append(self.keys, np.int64(-1))
+        return [keys[side] for side in (self.by_name, self.by_domain, self.by_address)]
 
     def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether a record names an owner at all."""
@@ -127,5 +158,6 @@ def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: t
     named += np.bincount(by_name[by_name >= 0], minlength=len(known))
     named += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=len(known))
     named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
-    records, total = (counts or Counts()).of("owner", pa.array(list(known), pa.string()), named, usual=1, total=len(names.ids))
-    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, records=records, total=total)
+    labels = pa.array(list(known), pa.string())
+    records, total = (counts or Counts()).of("owner", labels, named, usual=1, total=len(names.ids))
+    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, keys=key_numbers(labels), records=records, total=total)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
+from pay_ready.resolve.linkage.blocks import BlockRule
 from pay_ready.resolve.linkage.columns import (
     Column,
     Ids,
@@ -30,8 +30,8 @@ from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
-from pay_ready.resolve.linkage.texts import TextValues
-from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postcodes, Values
+from pay_ready.resolve.linkage.people_blocks import Caps, person_rules
+from pay_ready.resolve.linkage.values import Values
 from pay_ready.resolve.linkage.words import RELATIONS, Relation
 
 GIVEN = Comparison(
@@ -67,31 +67,12 @@ EMPLOYER = Comparison(
 
 _SHORTEST_USER = 4
 _HOST_SLIPS = 2
-_WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
 _SHARED_BY = 3  # names; a number that so many hold is a switchboard
 _SIMILAR_COMPANIES = 2
 # Shares before any record is seen.
 _HOUSEHOLD = 0.05  # how likely two of one family have one address
 _BELIEVED_ADDRESSES = 100_000
 _USUAL_USER, _USUAL_CONTACT, _USUAL_EMPLOYER = 1e-3, 1e-5, 5e-3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
-    """Records of the largest block that is compared, by the kind of its key."""
-
-    contact: int = 200  # an address or a number
-    user: int = 15
-    phone: int = 60
-    name: int = 25  # a name that more have needs a second field in common, and then another rule finds the pair
-    place_and_name: int = 80
-    place_and_given: int = 20
-    value: int = 40  # a date, a postcode, an identifier by itself
-    weak: int = 60  # a key that says little by itself
-
-    def at_size(self, records: int) -> "Caps":
-        """Weak keys are worth their pairs as long as these are few beside the records' number."""
-        return replace(self, weak=min(self.weak, _WEAK_PAIRS // max(records, 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,53 +246,8 @@ class People:
         return Compared(levels, shares)
 
     def rules(self) -> list[BlockRule]:
-        """Addresses, numbers, rare full names, and part of a name with an employer, a place or a date."""
-        names, caps = self.names, self.caps
-        given, family = names.canonical(), names.heads(names.family)
-        full = names.full_keys()
-        phones = self.phones.ids
-        found = [
-            BlockRule(name="email", keys=self.emails.column.ids.astype(np.int64), cap=caps.contact),
-            BlockRule(name="email_user", keys=self.users.astype(np.int64), cap=caps.user),
-            BlockRule(name="phone", keys=phones.astype(np.int64), cap=caps.phone),
-            joined_rule("phone_and_name", [key_of(phones, family), key_of(phones, names.heads(names.given))], caps.contact),
-            BlockRule(name="name", keys=full, cap=caps.name),
-        ]
-        sides = (self.owners.by_name, self.owners.by_domain, self.owners.by_address)
-        found.append(joined_rule("employer_and_family", [key_of(side, family) for side in sides], caps.place_and_name))
-        found.append(joined_rule("employer_and_given", [key_of(side, given) for side in sides], caps.place_and_given))
-        for each in self.values:
-            found.extend(self._value_rules(each, given, family, full))
-        weak = {
-            "given": names.canonical(), "family": names.family, "family_head": family, "email_user_head": self._user_heads(),
-            "email_host": self.emails.own_host,
-        }  # fmt: skip
-        found.extend(
-            BlockRule(name=name, keys=ids.astype(np.int64), cap=caps.weak, extra=True)
-            for name, ids in weak.items()
-            if caps.weak >= _LEAST_WEAK
-        )
-        return found
-
-    def _user_heads(self) -> Ids:
-        users = self.emails.user
-        return users.mapped(lambda texts: pc.utf8_slice_codeunits(texts, 0, 5)).ids
-
-    def _parts(self, given: Ids, family: Ids) -> list[tuple[Ids, Ids]]:
-        """Parts of a name, each with a number that keeps its keys from meeting the other's."""
-        return [(family, np.zeros(self.size, dtype=np.int32)), (given, np.ones(self.size, dtype=np.int32))]
-
-    def _value_rules(self, each: Values, given: Ids, family: Ids, full: Keys) -> list[BlockRule]:
-        name, caps = each.comparison.name, self.caps
-        if isinstance(each, Category):
-            return [BlockRule(name=f"{name}_and_full_name", keys=key_of(each.column.ids, full), cap=caps.phone)]
-        rules = []
-        for keys in each.block_keys():
-            parts = [key_of(keys, part, kind) for part, kind in self._parts(given, family)]
-            rules.append(joined_rule(f"{name}_and_name", parts, caps.place_and_name))
-            if isinstance(each, Dates | Identifiers | Postcodes | TextValues):
-                rules.append(BlockRule(name=name, keys=keys, cap=caps.value))
-        return rules
+        """Blocking rules (`people_blocks`)."""
+        return person_rules(self)
 
 
 def people_of(

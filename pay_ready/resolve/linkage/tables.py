@@ -14,7 +14,8 @@ from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.mapping import ColumnKind, EntityKind, Kind
 from pay_ready.resolve.linkage.organisations import organisation_names
-from pay_ready.resolve.linkage.people import Caps, People, people_of
+from pay_ready.resolve.linkage.people import People, people_of
+from pay_ready.resolve.linkage.people_blocks import Caps
 from pay_ready.resolve.linkage.texts import texts_of
 from pay_ready.resolve.linkage.values import Values, category_from, category_of, cleaned_column, dates_of, identifiers_of, postcodes_of
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 from scipy.sparse import csr_array
 
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, key_of, lengths
+from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, key_numbers, key_of, lengths
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 from pay_ready.resolve.linkage.values import cleaned_column
@@ -29,7 +29,7 @@ class TextValues:
     column: Column
     words: csr_array  # value x word: weights
     totals: NDArray[np.float64]  # by value
-    rare: NDArray[np.int32]  # value x 2: its rarest words, -1 for none
+    rare: NDArray[np.int64]  # value x 2: keys of its rarest words, -1 for none
     common: Shares  # by value: how likely another record holds it by chance
     matched: tuple[float, ...] = _MATCHED
     contradicts: bool = False
@@ -80,9 +80,8 @@ class TextValues:
 
     def block_keys(self) -> list[Keys]:
         ids = self.column.ids
-        rare = np.vstack((self.rare, np.full((1, self.rare.shape[1]), -1, dtype=np.int32)))
-        pairs = [rare[ids, 0].astype(np.int64), rare[ids, 1].astype(np.int64)]
-        return [*pairs, key_of(rare[ids, 0], rare[ids, 1])]
+        rare = np.vstack((self.rare, np.full((1, self.rare.shape[1]), -1, dtype=np.int64)))
+        return [rare[ids, 0], rare[ids, 1], key_of(rare[ids, 0], rare[ids, 1])]
 
 
 def texts_of(
@@ -110,14 +109,16 @@ def text_values(
     weights[: len(words)][size == 1] *= 0.5
     matrix = csr_array((weights[numbers], (row, numbers)), shape=(count, max(len(words), 1)))
     totals = np.asarray(matrix.sum(axis=1)).ravel()
-    rare = np.full((len(column.values), 2), -1, dtype=np.int32)
-    order = np.lexsort((numbers, -weights[numbers], row))
+    rare = np.full((len(column.values), 2), -1, dtype=np.int64)
+    # Of equally rare words the one of the lower key, so that a text has the same ones whatever other texts there are.
+    keys = key_numbers(words)
+    order = np.lexsort((keys[numbers], -weights[numbers], row))
     row, numbers = row[order], numbers[order]
     starts = np.searchsorted(row, np.arange(len(column.values)))
     held = np.bincount(row, minlength=len(column.values))
     for position in range(2):
         there = held > position
-        rare[there, position] = numbers[starts[there] + position]
+        rare[there, position] = keys[numbers[starts[there] + position]]
     return TextValues(
         name, column, matrix, totals, rare, counted.shares(f"value.{name}", column, _USUAL_TEXT), matched or _MATCHED, contradicts
     )

@@ -91,7 +91,7 @@ class Category:
         return Compared(levels, shares)
 
     def block_keys(self) -> list[Keys]:
-        return [self.column.ids.astype(np.int64)]
+        return [self.column.keys()]
 
 
 def category_of(name: str, array: pa.Array, matched: float = 0.6, counts: Counts | None = None) -> Category:
@@ -150,7 +150,7 @@ class Dates:
         return grades
 
     def block_keys(self) -> list[Keys]:
-        return [self.column.ids.astype(np.int64)]
+        return [self.column.keys()]
 
 
 def _ordinal(digits: str) -> int:
@@ -220,7 +220,7 @@ class Identifiers:
         return Compared(levels, base.shares)
 
     def block_keys(self) -> list[Keys]:
-        return [self.column.ids.astype(np.int64)]
+        return [self.column.keys()]
 
 
 def identifiers_of(name: str, array: pa.Array, counts: Counts | None = None) -> Identifiers:
@@ -273,7 +273,7 @@ class Postcodes:
         return Compared(levels, shares)
 
     def block_keys(self) -> list[Keys]:
-        return [self.column.ids.astype(np.int64)]
+        return [self.column.keys()]
 
 
 def postcodes_of(name: str, array: pa.Array, counts: Counts | None = None) -> Postcodes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from pay_ready.resolve.linkage.columns import Ids, Texts, by_distinct_pair, column_of, lengths
+from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, key_numbers, key_of, lengths
 from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
@@ -50,8 +50,9 @@ class Words:
     finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
     groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
-    canonical: Ids  # the same number for forms of one given name, as far as a word can tell
-    heads: Ids  # number of the first three letters
+    keys: Keys  # numbers that are the same whatever other words there are: of the word itself,
+    canonical: Keys  # the same one for forms of one given name, as far as a word can tell,
+    heads: Keys  # and of the first three letters
 
     def extended(self, new: Sequence[str], nicknames: Sequence[frozenset[str]], counts: Counts) -> "Words":
         """With words that no name here has; those that are here keep their numbers."""
@@ -79,15 +80,16 @@ def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Seque
             if number is not None and position < _GROUPS_A_WORD:
                 groups[number, position] = group
                 filled[number] = position + 1
-    numbers = np.arange(len(texts), dtype=np.int32)
-    canonical = np.where(groups[:, 0] >= 0, len(texts) + groups[:, 0].astype(np.int32), numbers).astype(np.int32)
+    keys = key_numbers(texts)
+    group_keys = key_of(groups[:, 0].astype(np.int32))
+    canonical = np.where(groups[:, 0] >= 0, group_keys, keys)
     initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1))
     finals = column_of(pc.utf8_slice_codeunits(pc.utf8_reverse(texts), 0, 1)).ids
-    heads = column_of(pc.utf8_slice_codeunits(texts, 0, 3)).ids
+    heads = key_numbers(pc.utf8_slice_codeunits(texts, 0, 3))
     long = lengths(texts)
     common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
     known = common | (groups[:, 0] >= 0)
-    return Words(texts, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, canonical, heads)
+    return Words(texts, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, keys, canonical, heads)
 
 
 def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
