@@ -218,6 +218,16 @@ def test_of_a_split_the_larger_part_keeps_the_id_and_takes_another_anchor() -> N
     assert (id_of(published, 1, 2), id_of(published, 0)) == (whole, alone)
 
 
+def test_of_equal_parts_the_one_with_the_anchor_keeps_the_id() -> None:
+    """Not the one whose records sort first."""
+    published = Published()
+    published.publish_whole(clusters_of({RECORDS[2]: 0, RECORDS[3]: 0}))
+    founded = id_of(published, 2, 3)
+    published.publish_whole(clusters_of(dict.fromkeys(RECORDS[:4], 0)))
+    published.publish_whole(clusters_of({RECORDS[0]: 0, RECORDS[1]: 0, RECORDS[2]: 1, RECORDS[3]: 1}))
+    assert id_of(published, 2, 3) == founded
+
+
 def test_a_record_whose_ids_all_live_elsewhere_gets_another_each_time() -> None:
     """Whom a founder leaves behind keep the id: no id is given twice, and each is minted for the one before."""
     published, left_behind = Published(), dict[UUID, int]()

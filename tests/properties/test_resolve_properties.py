@@ -14,10 +14,7 @@ from pay_ready.model.resolution import PairDecision
 from pay_ready.resolve.changes import StateRows, state_digest
 from pay_ready.resolve.clusters import Clustering, cluster
 from pay_ready.resolve.engine import resolve_people
-from pay_ready.resolve.golden import EntityVersion, entity_version
-from pay_ready.resolve.ids import entity_id_of
 from pay_ready.resolve.name_comparison import NameComparison, person_name
-from pay_ready.resolve.survivorship import SourceRecord
 from pay_ready.resolve.weights import match_probability
 from tests.publish_support import config
 
@@ -160,25 +157,6 @@ def test_match_probability_rises_with_evidence(low: int, high: int) -> None:
     assert 0 <= match_probability(low) <= 1
     assert abs(match_probability(-low) - (1 - match_probability(low))) < 1e-9
     assert (match_probability(low) <= match_probability(high)) or low > high
-
-
-values = st.dictionaries(st.sampled_from(["name", "email", "title"]), st.sampled_from(["a", "b", "Ann Lee", "x@y.com"]), max_size=3)
-sources = st.lists(st.tuples(st.integers(0, 2), st.none() | st.integers(0, 3), values), min_size=1, max_size=6)
-
-
-@given(rows=sources, order=st.randoms(use_true_random=False))
-def test_golden_record_ignores_the_order_of_records(rows: list[tuple[int, int | None, dict[str, str]]], order: random.Random) -> None:
-    """The same records give the same golden record and hash in any order; each value comes from a record that holds it."""
-    records = [
-        SourceRecord(record_id=RECORDS[number], source_rank=rank, updated_us=updated, values=held)
-        for number, (rank, updated, held) in enumerate(rows)
-    ]
-    shuffled = order.sample(records, len(records))
-    version: EntityVersion = entity_version(entity_id_of(TENANT, "person", RECORDS[0]), "person", records, CONFIG)
-    assert entity_version(version.entity_id, "person", shuffled, CONFIG) == version
-    by_id = {each.record_id: each for each in records}
-    for field, origin in version.provenance.fields.items():
-        assert by_id[origin].values[field] == version.value(field)
 
 
 @given(colours=partitions, order=st.randoms(use_true_random=False))
