@@ -272,6 +272,17 @@ def test_an_id_that_retires_with_its_anchor_leads_to_where_most_of_its_records_w
     assert published.resolved(parted) == most
 
 
+def test_of_two_heirs_with_as_many_records_the_lower_id_is_led_to() -> None:
+    """Whichever record is told of first."""
+    published = Published()
+    published.publish_whole(painted([0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2]))
+    parted, heirs = id_of(published, 0, 1, 2), sorted((id_of(published, 3), id_of(published, 8)))
+    parts = dict(zip(RECORDS[1:], [1, 2, 1, 1, 1, 1, 1, 2, 2, 2, 2], strict=True))
+    passed = published.whole(clusters_of(parts))
+    for current in (passed.current, dict(reversed(list(passed.current.items())))):
+        assert replace(passed, current=current).identities().redirects[parted] == heirs[0]
+
+
 def test_changes_name_entities_whose_golden_record_alone_is_other() -> None:
     """The same records with another golden record are a change; the same of both is none."""
     published = Published()
