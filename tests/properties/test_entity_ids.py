@@ -308,3 +308,26 @@ def test_changes_in_one_run_that_meet() -> None:
     assert kinds(published, [0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 3]) == {"changed": 2}
     assert kinds(published, [0, 0, 5, 1, 1, 1, 1, 1, 1, 3, 3, 3]) == {"changed": 2, "split": 1, "merged": 1}
     assert kinds(published, [0, 0, 5, 1, 1, 1, 6, 6, 7, 3, 3, 3]) == {"changed": 1, "split": 2}
+
+
+def test_a_split_names_the_entity_that_most_records_come_from() -> None:
+    """A new cluster of two records of one entity and one of another is split from the first."""
+    published = Published()
+    published.publish_whole(painted([0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2]))
+    larger, smaller = id_of(published, 0, 4), id_of(published, 5, 7)
+    passed = published.whole(painted([0, 0, 0, 3, 3, 1, 1, 3, 2, 2, 2, 2]))
+    told = {each.change: each for each in feed(passed, passed.identities())}
+    assert told["split"].other_entity_id == larger != smaller
+
+
+def test_an_entity_none_of_whose_records_lives_on_is_retired_wherever_its_id_leads() -> None:
+    """A caller that knows only what ids were minted for: that record went to another entity before, and no record goes there now."""
+    published = Published()
+    published.publish_whole(painted([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]))
+    published.publish_whole(painted([2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1]))
+    left = id_of(published, 1, 2)
+    passed = published.whole(clusters_of({RECORDS[0]: 2} | dict.fromkeys(RECORDS[3:], 1)))
+    known = {**passed.known, left: replace(passed.known[left], anchor_record_id=published.minted_for[left])}
+    found = replace(passed, known=known).identities()
+    assert found.redirects[left] == id_of(published, 0)
+    assert [(each.change, each.entity_id, each.other_entity_id) for each in feed(passed, found)] == [("retired", left, None)]

@@ -51,6 +51,7 @@ def one_run(published: Published, groups: Sequence[Sequence[UUID]], order: rando
     found = published.publish(published.touched(clusters))
     assert expected.items() <= found.members.items()
     assert len(found.members) == len(clusters)
+    assert not any(published.anchored.get(record) for entity in found.minted for record in found.members[entity])
     return steps
 
 
