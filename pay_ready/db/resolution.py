@@ -26,7 +26,7 @@ class PublishedState:
     run_no: int  # 0 before the first run
     assignments: Mapping[EntityType, Mapping[UUID, tuple[UUID, float]]]  # record -> entity, confidence
     versions: Mapping[UUID, bytes]  # live entity -> content hash
-    redirects: Mapping[UUID, UUID | None]  # retired entity -> live entity
+    redirects: Mapping[UUID, UUID | None]  # retired entity -> where it led on; that may be retired by now, too
     known: Mapping[EntityType, Mapping[UUID, KnownEntity]]
 
     def entity_of(self, entity_type: EntityType) -> dict[UUID, UUID]:

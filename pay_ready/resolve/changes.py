@@ -30,22 +30,27 @@ def entity_changes(
 ) -> list[EntityChange]:
     """What happens to each entity, in a fixed order: created, split, changed, merged, retired; by id within each.
 
+    An entity is named once, and not at all when neither its golden record nor its records are others. It is merged when one of
+    its records lives on in another entity, retired when none does; split when most of its records that were published were so under
+    another id, created when none was.
+
     Args:
         entity_type: Type of all entities here.
-        identities: The state to be.
-        current: The published entity of every record.
-        before: Content hash of every live entity, now.
-        after: Content hash of every live entity, then.
+        identities: The state to be, or the touched part of it (`identify`).
+        current: The published entity of every record, or of every record of the touched part.
+        before: Content hash of every live entity in `current`, now.
+        after: Content hash of every live entity in `identities`, then.
     """
-    members_before = _members(current)
+    sizes = Counter(current.values())
+    surviving = {current[record] for record in identities.entity_of if record in current}
     changes: list[EntityChange] = []
     for entity, cluster in identities.members.items():
-        if entity not in members_before:
+        if entity not in sizes:
             changes.append(_appearance(entity_type, entity, cluster, current, after[entity]))
-        elif before.get(entity) != after[entity] or members_before[entity] != frozenset(cluster):
+        elif before.get(entity) != after[entity] or not _is_whole(entity, cluster, current, sizes[entity]):
             changes.append(_change("changed", entity_type, entity, None, before.get(entity), after[entity]))
-    for entity in members_before.keys() - identities.members.keys():
-        heir = identities.redirects.get(entity)
+    for entity in sizes.keys() - identities.members.keys():
+        heir = identities.redirects.get(entity) if entity in surviving else None
         kind: ChangeKind = "retired" if heir is None else "merged"
         changes.append(_change(kind, entity_type, entity, heir, before.get(entity), None))
     return sorted(changes, key=lambda each: (_ORDER[each.change], each.entity_id))
@@ -68,11 +73,9 @@ def _lines(state: StateRows) -> Iterable[str]:
         yield f"redirect {entity} {heir or '-'}\n"
 
 
-def _members(current: Mapping[UUID, UUID]) -> dict[UUID, frozenset[UUID]]:
-    members: dict[UUID, set[UUID]] = {}
-    for record, entity in current.items():
-        members.setdefault(entity, set()).add(record)
-    return {entity: frozenset(records) for entity, records in members.items()}
+def _is_whole(entity: UUID, cluster: Cluster, current: Mapping[UUID, UUID], size: int) -> bool:
+    """Whether a cluster is exactly the records of an entity, of which there are `size`."""
+    return len(cluster) == size and all(current.get(record) == entity for record in cluster)
 
 
 def _appearance(entity_type: EntityType, entity: UUID, cluster: Cluster, current: Mapping[UUID, UUID], after: bytes) -> EntityChange:

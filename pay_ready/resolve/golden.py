@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from pay_ready.model.resolution import EntityType, GoldenRecord, Provenance, ResolutionConfig
+from pay_ready.model.resolution import EntityType, GoldenField, GoldenRecord, Provenance, ResolutionConfig
 from pay_ready.resolve.normalize import is_role_address
 from pay_ready.resolve.staged import record_ids_of
-from pay_ready.resolve.survivorship import SourceRecord, Survivors, survivors
+from pay_ready.resolve.survivorship import COMPANY_FIELDS, PERSON_FIELDS, SourceRecord, Survivor, survivors
 
+_LONGEST_ACRONYM = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,14 +25,24 @@ class EntityVersion:
     entity_type: EntityType
     company_entity_id: UUID | None
     record_count: int
-    golden: GoldenRecord
-    provenance: Provenance
+    survivors: Mapping[str, Survivor]  # by golden field
     content_hash: bytes
 
     def value(self, field: str) -> str | None:
         """The surviving value of a field."""
-        found = self.golden.fields.get(field)
+        found = self.survivors.get(field)
         return None if found is None else found.value
+
+    @property
+    def golden(self) -> GoldenRecord:
+        """The values, as they are stored: made when asked for, as most entities are as they were and are not written."""
+        fields = {field: GoldenField(value=each.value, values=list(each.values)) for field, each in self.survivors.items()}
+        return GoldenRecord(fields=fields)
+
+    @property
+    def provenance(self) -> Provenance:
+        """The record of each value, as it is stored."""
+        return Provenance(fields={field: each.record_id for field, each in self.survivors.items()})
 
 
 def source_ranks(config: ResolutionConfig, names: Sequence[str], kinds: Sequence[str]) -> list[int]:
@@ -43,12 +54,12 @@ def source_ranks(config: ResolutionConfig, names: Sequence[str], kinds: Sequence
 
 def company_sources(table: pa.Table, config: ResolutionConfig) -> dict[UUID, SourceRecord]:
     """Staged company records as survivorship reads them."""
-    return _sources(table, config, {field: field for field in ("name", "domain", "phone", "city", "country", "industry")}, None)
+    return _sources(table, config, COMPANY_FIELDS)
 
 
 def person_sources(table: pa.Table, config: ResolutionConfig, company_of: Mapping[UUID, UUID]) -> dict[UUID, SourceRecord]:
     """Staged person records as survivorship reads them; a company is the published entity of the record's company record."""
-    columns = {field: field for field in ("first_name", "last_name", "email", "phone", "title", "city", "country")}
+    columns = [field for field in PERSON_FIELDS if field not in ("name", "company")]
     named = [
         value if isinstance(value, UUID) else None if value is None else UUID(bytes=value)
         for value in table.column("company_record_id").to_pylist()
@@ -58,14 +69,19 @@ def person_sources(table: pa.Table, config: ResolutionConfig, company_of: Mappin
 
 
 def _full_names(table: pa.Table) -> list[str | None]:
-    columns = (table.column(name).to_pylist() for name in ("full_name", "first_name", "last_name"))
+    columns = (_texts(table, name) for name in ("full_name", "first_name", "last_name"))
     return [full or " ".join(filter(None, (first, last))) or None for full, first, last in zip(*columns, strict=True)]
 
 
+def _texts(table: pa.Table, column: str) -> list[str | None]:
+    """Without white space around; what has nothing else is no value."""
+    return [text.strip() or None if text else None for text in table.column(column).to_pylist()]
+
+
 def _sources(
-    table: pa.Table, config: ResolutionConfig, columns: Mapping[str, str], further: Mapping[str, Sequence[str | None]] | None
+    table: pa.Table, config: ResolutionConfig, columns: Sequence[str], further: Mapping[str, Sequence[str | None]] | None = None
 ) -> dict[UUID, SourceRecord]:
-    values: dict[str, Sequence[str | None]] = {field: table.column(name).to_pylist() for field, name in columns.items()}
+    values: dict[str, Sequence[str | None]] = {field: _texts(table, field) for field in columns}
     values.update(further or {})
     ranks = source_ranks(config, table.column("source_name").to_pylist(), table.column("source_kind").to_pylist())
     updated = [_microseconds(moment) for moment in table.column("source_updated_at").to_pylist()]
@@ -90,41 +106,65 @@ def _microseconds(moment: datetime | None) -> int | None:
 
 def entity_version(entity_id: UUID, entity_type: EntityType, records: Sequence[SourceRecord], config: ResolutionConfig) -> EntityVersion:
     """The golden record of an entity's records (at least one)."""
-    found = survivors(records, config.rules(entity_type).survivorship, _validity(config))
-    golden, provenance = GoldenRecord(fields=dict(found.fields)), Provenance(fields=dict(found.provenance))
-    company = found.fields.get("company") if entity_type == "person" else None
+    found = survivors(records, config.rules(entity_type).survivorship, _validity(entity_type, config))
+    company = found.get("company") if entity_type == "person" else None
     return EntityVersion(
         entity_id=entity_id,
         entity_type=entity_type,
         company_entity_id=UUID(company.value) if company else None,
         record_count=len(records),
-        golden=golden,
-        provenance=provenance,
+        survivors=found,
         content_hash=_content_hash(entity_id, found, len(records)),
     )
 
 
-def _content_hash(entity_id: UUID, found: Survivors, record_count: int) -> bytes:
+def _content_hash(entity_id: UUID, found: Mapping[str, Survivor], record_count: int) -> bytes:
     """sha256 of the canonical golden record: id, fields by name with value, all values and origin, and the number of records."""
-    digest = hashlib.sha256(f"{entity_id} {record_count}\n".encode())
-    for field in sorted(found.fields):
-        parts = (field, str(found.provenance[field]), found.fields[field].value, *found.fields[field].values)
-        # Length-prefixed: no two lists of values give the same bytes. Surrogates never reach staging; were one to, it would be hashed too.
-        digest.update("".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass"))
-        digest.update(b"\n")
-    return digest.digest()
+    origins = {each.record_id.int: each.record_id for each in found.values()}  # few: most values come from one record
+    texts = {number: f"36:{origin}" for number, origin in origins.items()}
+    lines = [f"{entity_id} {record_count}\n"]
+    for field in sorted(found):
+        value, values, origin = found[field]
+        # Length-prefixed: no two lists of values give the same bytes.
+        first = f"{len(value)}:{value}"
+        listed = first if len(values) == 1 else "".join([f"{len(each)}:{each}" for each in values])
+        lines.append(f"{len(field)}:{field}{texts[origin.int]}{first}{listed}\n")
+    # Surrogates never reach staging; were one to, it would be hashed too.
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).digest()
 
 
-def _validity(config: ResolutionConfig) -> Callable[[str, str], bool]:
+def _validity(entity_type: EntityType, config: ResolutionConfig) -> Callable[[str, str], bool]:
+    is_name = _is_person_name if entity_type == "person" else _is_company_name
+
     def is_valid(field: str, value: str) -> bool:
         if field == "email":
-            return "@" in value and not is_role_address(value, config.role_local_parts)
+            return "@" in value and not is_role_address(value.casefold(), config.role_local_parts)
         if field == "phone":
             return value.startswith("+")
         if field == "name":
-            return not value.isupper() and not value.islower() and not any(len(word.strip(".")) == 1 for word in value.split()[:1])
+            return is_name(value)
         if field in ("first_name", "last_name"):
-            return len(value.strip(".")) > 1 and not value.isupper() and not value.islower()
+            return not _is_in_one_case(value) and not _is_initial(value) and value.strip(".") != ""
         return True
 
     return is_valid
+
+
+def _is_person_name(name: str) -> bool:
+    return not _is_in_one_case(name) and not any(map(_is_initial, name.split()[:1]))
+
+
+def _is_company_name(name: str) -> bool:
+    """In upper case only as an acronym."""
+    return not _is_in_one_case(name) or (name.isupper() and len(name) <= _LONGEST_ACRONYM and " " not in name)
+
+
+def _is_in_one_case(text: str) -> bool:
+    """Written in one case, as scripts without case never are."""
+    return text.isupper() or text.islower()
+
+
+def _is_initial(word: str) -> bool:
+    """One letter of a script with case: in others a letter may be a whole name."""
+    letter = word.strip(".")
+    return len(letter) == 1 and letter.lower() != letter.upper()

@@ -1,20 +1,27 @@
 """Ids that last. An entity keeps its id while its larger part lives; an id once given resolves for ever.
 
-- A cluster takes the id that most of its records have now; on a tie the one whose anchor record it holds, then the oldest.
-- A part that splits off gets the former id of an anchor record among its own, the one retired last; else a new one.
-- A new id is a UUIDv5 of tenant, type and anchor record (the lowest record whose id is free): minted again, it is the same.
-- A retired id leads to the entity that holds its anchor record; when that record is gone, to where its records went.
+- A cluster takes the id that most of its records have now, on a tie the oldest. Of the parts of a split the one with most
+  records keeps the id; on a tie the one that has no former id to go back to, then the one that holds the anchor.
+- An anchor is the record that stands for an id. A part that splits off gets the former id of an anchor among its records, of
+  several the one retired last; a retired id is given to nobody else.
+- A new id is a UUIDv5 of tenant, type and record, the lowest one whose id was never given. When all were, it is minted for the
+  id that is in the way, as if that were a record.
+- A retired id leads to the entity that holds its anchor. Once that record is gone, it leads for ever to the id that it led to
+  then, and on with that one: a redirect names an id, which may be redirected itself.
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 from pay_ready.model.ids import TenantId, stable_id
 from pay_ready.model.resolution import EntityType, KnownEntity
 
 Cluster = Sequence[UUID]
+Counts = Mapping[UUID, int]  # entity -> records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +30,12 @@ class Identities:
 
     entity_of: Mapping[UUID, UUID]  # by record
     members: Mapping[UUID, Cluster]  # by entity
-    minted: Mapping[UUID, UUID]  # new ids with their anchor records
-    redirects: Mapping[UUID, UUID | None]  # every known id that is not live, with the live one it leads to
+    minted: Mapping[UUID, UUID]  # new ids with the record, or the id, that they were minted for
+    redirects: Mapping[UUID, UUID | None]  # every retired id that was passed, with the id it leads to
 
 
 def entity_id_of(tenant: TenantId, entity_type: EntityType, anchor: UUID) -> UUID:
-    """The id minted for an anchor record, the same whenever it is minted."""
+    """The id minted for a record, the same whenever it is minted."""
     return stable_id("entity", str(tenant), entity_type, str(anchor))
 
 
@@ -42,102 +49,136 @@ def identify(
 ) -> Identities:
     """Give every cluster its id.
 
+    The whole state may be passed, or only what a run touches: the answer is the same. Touched is every cluster that holds a record
+    that is new, changed its cluster, or was published together with a record that did or is gone. Then the caller passes
+
+    - these clusters, and in `current` every record of every entity that one of their records, or one that is gone, has now;
+    - in `known` the entities of `current`, the retired ids whose anchor is in one of the clusters, and every id that was minted for a
+      record in them, or for an id that was minted so;
+    - in `redirects` where the retired ones of these lead now.
+
+    More than that does no harm: an id that is live elsewhere is left alone, and a retired one with its anchor elsewhere stays as it is.
+
     Args:
         tenant: Owner of the records.
         entity_type: What the records are about.
         clusters: Record ids, ascending in each cluster; a record is in one cluster.
         current: The published entity of every record.
-        known: Every id ever given.
+        known: Ids ever given. The anchor of an id is the record it was minted for while it holds that, else the lowest of its
+            records; of a retired one, among those it held last. Where a caller knows only what each id was minted for and passes
+            that, ids last as long, but one that had lost that record does not come back after a merge, and the whole must be passed.
         redirects: Where the retired ones lead now.
     """
-    kept = _kept_ids(clusters, current, known)
-    taken = set(kept.values())
-    anchors = _free_anchors(known, taken)
+    sizes = Counter(current.values())
+    kept, contested = _whole_entities(clusters, current, sizes)
+    if contested:
+        formers = _former_ids(clusters, contested, known)
+        kept |= _claimed_ids(clusters, contested, known, formers)
+        kept |= {position: former.entity_id for position, former in formers.items() if position not in kept}
     minted: dict[UUID, UUID] = {}
     members: dict[UUID, Cluster] = {}
-    # Former ids before new ones: what is minted below must not take an id that a later cluster gets back.
-    for position, cluster in enumerate(clusters):
-        if position not in kept and (former := _former_id(cluster, anchors)) is not None:
-            kept[position] = former
-            taken.add(former)
+    entity_of: dict[UUID, UUID] = {}
     for position, cluster in enumerate(clusters):
         if (entity := kept.get(position)) is None:
-            anchor, entity = _fresh_id(tenant, entity_type, cluster, taken)
-            if entity not in known:
-                minted[entity] = anchor
-            taken.add(entity)
+            minted_for, entity = _fresh_id(tenant, entity_type, cluster, known)
+            minted[entity] = minted_for
         members[entity] = cluster
-    entity_of = {record: entity for entity, cluster in members.items() for record in cluster}
-    retired = [each for entity_id, each in known.items() if entity_id not in members]
+        for record in cluster:
+            entity_of[record] = entity
+    retired = [each for entity, each in known.items() if entity not in members and (entity in sizes or each.retired_run_no is not None)]
+    gone = {each.entity_id for each in retired if each.entity_id in sizes and each.anchor_record_id not in entity_of}
+    heirs = _heirs(gone, entity_of, current)
     return Identities(
         entity_of=entity_of,
         members=members,
         minted=minted,
-        redirects=_redirects(retired, entity_of, current, redirects, members),
+        redirects={
+            each.entity_id: entity_of.get(each.anchor_record_id) or heirs.get(each.entity_id) or redirects.get(each.entity_id)
+            for each in retired
+        },
     )
 
 
-def _kept_ids(clusters: Sequence[Cluster], current: Mapping[UUID, UUID], known: Mapping[UUID, KnownEntity]) -> dict[int, UUID]:
+def _whole_entities(
+    clusters: Sequence[Cluster], current: Mapping[UUID, UUID], sizes: Mapping[UUID, int]
+) -> tuple[dict[int, UUID], dict[int, Counts]]:
+    """By position: the id of clusters that are one entity, with or without new records; of all others how many records of whom."""
+    kept: dict[int, UUID] = {}
+    contested: dict[int, Counts] = {}
+    for position, cluster in enumerate(clusters):
+        now = [entity for record in cluster if (entity := current.get(record)) is not None]
+        if now and sizes[now[0]] == len(now) == now.count(now[0]):
+            kept[position] = now[0]
+        else:
+            contested[position] = Counter(now) if now else {}
+    return kept, contested
+
+
+def _claimed_ids(
+    clusters: Sequence[Cluster],
+    contested: Mapping[int, Counts],
+    known: Mapping[UUID, KnownEntity],
+    formers: Mapping[int, KnownEntity],
+) -> dict[int, UUID]:
     """Cluster position -> id that goes on living: the largest common part first, each id and each cluster once."""
-    claims = [
-        (-records, known[entity].anchor_record_id not in set(cluster), known[entity].minted_run_no, entity, cluster[0], position)
-        for position, cluster in enumerate(clusters)
-        for entity, records in Counter(current[record] for record in cluster if record in current).items()
-    ]
+    claims = []
+    for position, counts in contested.items():
+        cluster = clusters[position]
+        former_run = (former.retired_run_no or 0) if (former := formers.get(position)) else -1
+        for entity, records in counts.items():
+            claimed = known[entity]
+            claims.append((-records, claimed.minted_run_no, entity, former_run, not _holds(cluster, claimed), cluster[0], position))
     kept: dict[int, UUID] = {}
     taken: set[UUID] = set()
-    for *_, entity, _first, position in sorted(claims):
-        if entity not in taken and position not in kept:
+    for _, _, entity, *_, position in sorted(claims):
+        if position not in kept and entity not in taken:
             kept[position] = entity
             taken.add(entity)
     return kept
 
 
-def _free_anchors(known: Mapping[UUID, KnownEntity], taken: set[UUID]) -> dict[UUID, KnownEntity]:
-    return {each.anchor_record_id: each for entity_id, each in known.items() if entity_id not in taken}
+def _holds(cluster: Cluster, entity: KnownEntity) -> bool:
+    """Whether the anchor of an entity is in a cluster, which is ascending."""
+    at = bisect_left(cluster, entity.anchor_record_id)
+    return at < len(cluster) and cluster[at] == entity.anchor_record_id
 
 
-def _former_id(cluster: Cluster, anchors: Mapping[UUID, KnownEntity]) -> UUID | None:
-    """Of the free ids whose anchor is here, the one retired last, then the oldest."""
-    found = [anchors[record] for record in cluster if record in anchors]
-    if not found:
-        return None
-    return min(found, key=lambda each: (-(each.retired_run_no or 0), each.minted_run_no, each.entity_id)).entity_id
+def _former_ids(clusters: Sequence[Cluster], contested: Iterable[int], known: Mapping[UUID, KnownEntity]) -> dict[int, KnownEntity]:
+    """Cluster position -> of the retired ids whose anchor is there the one retired last, then the oldest."""
+    anchored: dict[UUID, list[KnownEntity]] = {}
+    for each in known.values():
+        if each.retired_run_no is not None:
+            anchored.setdefault(each.anchor_record_id, []).append(each)
+    formers: dict[int, KnownEntity] = {}
+    for position in contested:
+        if found := [each for record in clusters[position] if record in anchored for each in anchored[record]]:
+            formers[position] = min(found, key=lambda each: (-(each.retired_run_no or 0), each.minted_run_no, each.entity_id))
+    return formers
 
 
-def _fresh_id(tenant: TenantId, entity_type: EntityType, cluster: Cluster, taken: set[UUID]) -> tuple[UUID, UUID]:
-    """Anchor and id for a cluster none of whose records anchors a free known id."""
-    for record in cluster:
-        entity = entity_id_of(tenant, entity_type, record)
-        if entity not in taken:
-            return record, entity
-    # Every record anchors an id that lives elsewhere. An anchor names one id only, so the part goes without its own
-    # anchor: the id is derived from the whole part, and its anchor is that derived value, held by no record.
-    anchor = stable_id("anchor", *(str(record) for record in cluster))
-    return anchor, entity_id_of(tenant, entity_type, anchor)
+def _fresh_id(tenant: TenantId, entity_type: EntityType, cluster: Cluster, known: Mapping[UUID, KnownEntity]) -> tuple[UUID, UUID]:
+    """What an id that was never given is minted for, and the id."""
+    free = (
+        (minted_for, entity)
+        for minted_for in chain(cluster, _ids_in_the_way(tenant, entity_type, cluster[0], known))
+        if (entity := entity_id_of(tenant, entity_type, minted_for)) not in known
+    )
+    return next(free)
 
 
-def _redirects(
-    retired: Iterable[KnownEntity],
-    entity_of: Mapping[UUID, UUID],
-    current: Mapping[UUID, UUID],
-    redirects: Mapping[UUID, UUID | None],
-    live: Mapping[UUID, Cluster],
-) -> dict[UUID, UUID | None]:
-    waiting = {each.entity_id: each for each in retired}
-    heirs = _heirs(waiting, entity_of, current)
-    found = {entity_id: entity_of.get(each.anchor_record_id) or heirs.get(entity_id) for entity_id, each in waiting.items()}
-    for entity_id in waiting:
-        if found[entity_id] is None:
-            before = redirects.get(entity_id)
-            found[entity_id] = before if before is None or before in live else found.get(before)
-    return found
+def _ids_in_the_way(tenant: TenantId, entity_type: EntityType, record: UUID, known: Mapping[UUID, KnownEntity]) -> Iterator[UUID]:
+    """The id of a record, the id minted for that id and so on, as far as they were given."""
+    entity = entity_id_of(tenant, entity_type, record)
+    while entity in known:
+        yield entity
+        entity = entity_id_of(tenant, entity_type, entity)
 
 
-def _heirs(waiting: Mapping[UUID, KnownEntity], entity_of: Mapping[UUID, UUID], current: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
+def _heirs(waiting: Set[UUID], entity_of: Mapping[UUID, UUID], current: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
     """For ids that retire now: where most of their records went, ties to the lowest id."""
-    gone: dict[UUID, Counter[UUID]] = {}
-    for record, entity in current.items():
-        if entity in waiting and record in entity_of:
-            gone.setdefault(entity, Counter())[entity_of[record]] += 1
-    return {entity: min(heirs.items(), key=lambda each: (-each[1], each[0]))[0] for entity, heirs in gone.items()}
+    gone: dict[UUID, dict[UUID, int]] = {}
+    for record, entity in current.items() if waiting else ():
+        if entity in waiting and (heir := entity_of.get(record)) is not None:
+            heirs = gone.setdefault(entity, {})
+            heirs[heir] = heirs.get(heir, 0) + 1
+    return {entity: min(heirs, key=lambda heir: (-heirs[heir], heir)) for entity, heirs in gone.items()}

@@ -6,9 +6,10 @@ first, so that the same records always give the same golden record.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
-from pay_ready.model.resolution import Criterion, GoldenField
+from pay_ready.model.resolution import Criterion
 
 PERSON_FIELDS = ("name", "first_name", "last_name", "email", "phone", "title", "city", "country", "company")
 COMPANY_FIELDS = ("name", "domain", "phone", "city", "country", "industry")
@@ -26,61 +27,84 @@ class SourceRecord:
     values: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Survivors:
-    """The golden fields of one entity and the record of each surviving value."""
+class Survivor(NamedTuple):
+    """The value of a field that survives."""
 
-    fields: Mapping[str, GoldenField]
-    provenance: Mapping[str, UUID]
+    value: str
+    values: tuple[str, ...]  # all values, most frequent first, at most 20; the surviving one among them
+    record_id: UUID  # the record that it came from
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Candidate:
     value: str
-    records: int
-    source_rank: int
-    updated_us: int
-    valid: bool
-    record_id: UUID  # the record to name: most trusted, then newest, then lowest id
+    speaker: SourceRecord  # the record to name: most trusted, then newest, then lowest id
+    newest_us: int
+    records: int = 1
 
 
 def survivors(
     records: Sequence[SourceRecord],
     criteria: Mapping[str, tuple[Criterion, ...]],
     is_valid: Callable[[str, str], bool],
-) -> Survivors:
-    """The golden fields of the records of one entity.
+) -> dict[str, Survivor]:
+    """The golden fields of the records of one entity, as far as any record has a value.
 
     Args:
         records: At least one.
         criteria: By field, in the order in which they are tried.
         is_valid: Whether a value (field, value) is well-formed and nobody's function.
     """
-    fields: dict[str, GoldenField] = {}
-    provenance: dict[str, UUID] = {}
+    if len(records) == 1:  # most entities: every value survives
+        (record,) = records
+        return {field: Survivor(value, (value,), record.record_id) for field in criteria if (value := record.values.get(field))}
+    found: dict[str, Survivor] = {}
+    speakers = sorted(records, key=lambda each: (each.source_rank, -_updated(each), each.record_id.bytes))
     for field, order in criteria.items():
-        candidates = _candidates(field, records, is_valid)
-        if not candidates:
-            continue
-        best = min(candidates, key=lambda each: (_rank(each, order), each.value))
-        shown = sorted(candidates, key=lambda each: (-each.records, each.value))[:_MOST_VALUES]
-        fields[field] = GoldenField(value=best.value, values=[each.value for each in shown])
-        provenance[field] = best.record_id
-    return Survivors(fields, provenance)
+        values = [record.values.get(field) for record in speakers]
+        if (first := values[0]) and values.count(first) == len(values):  # all of one mind
+            found[field] = Survivor(first, (first,), speakers[0].record_id)
+        elif candidates := _candidates(values, speakers):
+            best = _best(field, candidates, order, is_valid)
+            found[field] = Survivor(best.value, _shown(candidates, best), best.speaker.record_id)
+    return found
 
 
-def _candidates(field: str, records: Iterable[SourceRecord], is_valid: Callable[[str, str], bool]) -> list[_Candidate]:
-    holders: dict[str, list[SourceRecord]] = {}
-    for record in records:
-        if value := record.values.get(field):
-            holders.setdefault(value, []).append(record)
-    return [_candidate(value, held, is_valid(field, value)) for value, held in holders.items()]
+def _candidates(values: Sequence[str | None], speakers: Sequence[SourceRecord]) -> list[_Candidate]:
+    """Each value once, said by the first record that holds it."""
+    found: dict[str, _Candidate] = {}
+    for value, record in zip(values, speakers, strict=True):
+        if value:
+            if (candidate := found.get(value)) is None:
+                found[value] = _Candidate(value, record, _updated(record))
+            else:
+                candidate.records += 1
+                candidate.newest_us = max(candidate.newest_us, _updated(record))
+    return list(found.values())
 
 
-def _candidate(value: str, holders: Sequence[SourceRecord], valid: bool) -> _Candidate:
-    speaker = min(holders, key=lambda each: (each.source_rank, -_updated(each), each.record_id.bytes))
-    newest = max(_updated(each) for each in holders)
-    return _Candidate(value, len(holders), speaker.source_rank, newest, valid, speaker.record_id)
+def _best(field: str, candidates: Sequence[_Candidate], order: Iterable[Criterion], is_valid: Callable[[str, str], bool]) -> _Candidate:
+    """By the first criterion that tells any two of them apart, then the next among those that it leaves, at last by value."""
+    if len(candidates) == 1:
+        return candidates[0]
+    for criterion in order:
+        if criterion == "valid":
+            ranks = [0 if is_valid(field, each.value) else 1 for each in candidates]
+        else:
+            ranks = [*map(_RANKS[criterion], candidates)]
+        least = min(ranks)
+        candidates = [each for each, rank in zip(candidates, ranks, strict=True) if rank == least]
+        if len(candidates) == 1:
+            return candidates[0]
+    return min(candidates, key=lambda each: each.value)
+
+
+def _shown(candidates: Sequence[_Candidate], best: _Candidate) -> tuple[str, ...]:
+    """The most frequent values; the one that survives is always among them."""
+    if len(candidates) == 1:
+        return (best.value,)
+    shown = [each.value for each in sorted(candidates, key=lambda each: (-each.records, each.value))[:_MOST_VALUES]]
+    return tuple(shown) if best.value in shown else (*shown[:-1], best.value)
 
 
 def _updated(record: SourceRecord) -> int:
@@ -88,13 +112,8 @@ def _updated(record: SourceRecord) -> int:
 
 
 _RANKS: Mapping[Criterion, Callable[[_Candidate], int]] = {
-    "valid": lambda each: 0 if each.valid else 1,
-    "source_order": lambda each: each.source_rank,
-    "recent": lambda each: -each.updated_us,
+    "source_order": lambda each: each.speaker.source_rank,
+    "recent": lambda each: -each.newest_us,
     "frequent": lambda each: -each.records,
     "longest": lambda each: -len(each.value),
 }
-
-
-def _rank(candidate: _Candidate, order: Iterable[Criterion]) -> tuple[int, ...]:
-    return tuple(_RANKS[criterion](candidate) for criterion in order)

@@ -92,18 +92,33 @@ where tenant_id = %(tenant_id)s
   and closed_run_no is null;
 
 -- name: known_entities
--- Every id ever given, and the run that retired it when it is not live.
+-- Every id ever given, its anchor, and the run that retired it when it is not live. The anchor is the record it was minted for
+-- while it holds that, else the lowest of its records; of a retired one, among those it held last.
 select
     entities.entity_id,
     entities.entity_type,
-    entities.anchor_record_id,
+    coalesce(anchors.record_id, entities.anchor_record_id) as anchor_record_id,
     entities.minted_run_no,
-    case when bool_or(versions.closed_run_no is null) then null else max(versions.closed_run_no) end as retired_run_no
+    lives.retired_run_no
 from pay_ready.entities as entities
-join pay_ready.entity_versions as versions
-    on versions.tenant_id = entities.tenant_id and versions.entity_id = entities.entity_id
-where entities.tenant_id = %(tenant_id)s
-group by entities.tenant_id, entities.entity_id;
+join (
+    select
+        entity_id,
+        case when bool_or(closed_run_no is null) then null else max(closed_run_no) end as retired_run_no
+    from pay_ready.entity_versions
+    where tenant_id = %(tenant_id)s
+    group by entity_id
+) as lives on lives.entity_id = entities.entity_id
+left join lateral (
+    select held.record_id
+    from pay_ready.assignments as held
+    where held.tenant_id = %(tenant_id)s
+      and held.entity_id = entities.entity_id
+      and (held.closed_run_no = lives.retired_run_no or (held.closed_run_no is null and lives.retired_run_no is null))
+    order by (held.record_id = entities.anchor_record_id) desc, held.record_id
+    limit 1
+) as anchors on true
+where entities.tenant_id = %(tenant_id)s;
 
 -- name: current_models
 -- The models of the published version, by entity type.

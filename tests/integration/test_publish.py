@@ -174,6 +174,31 @@ def test_merge_and_split_give_the_ids_back(database: Database, scratch: Scratch,
     assert rows(scratch.admin_url, tenant, redirect) == []
 
 
+def test_an_id_that_lost_its_founder_comes_back_after_a_merge(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """The founder leaves, the others keep the id; they go over to a larger entity, and the id leads there; they come back and have it."""
+    keys = ("x1", "x2", "x3")
+    founder = min(keys, key=lambda key: person_id(tenant, "gong", key))
+    others = [key for key in keys if key != founder]
+
+    def load(*, founder_email: str, others_email: str) -> dict[str, object]:
+        emails = dict.fromkeys(others, others_email) | {founder: founder_email} | dict.fromkeys(("y1", "y2", "y3"), "kurt@two.com")
+        names = {"ann@one.com": "Ann Lee", "zoe@three.com": "Zoe Quist", "kurt@two.com": "Kurt Vogel"}
+        people = [PersonRow(source="gong", key=key, full_name=names[email], email=email) for key, email in emails.items()]
+        stage(scratch.admin_url, tenant, Staged(people=people))
+        resolve(database, tenant)
+        return {row.key: entity_of(scratch.admin_url, tenant, row) for row in people}
+
+    whole = load(founder_email="ann@one.com", others_email="ann@one.com")
+    parted = load(founder_email="zoe@three.com", others_email="ann@one.com")
+    assert {parted[key] for key in others} == {whole[founder]}
+    assert parted[founder] != whole[founder]
+    merged = load(founder_email="zoe@three.com", others_email="kurt@two.com")
+    redirect = "select entity_id, target_entity_id from pay_ready.entity_redirects where tenant_id = %(tenant)s and closed_run_no is null"
+    assert rows(scratch.admin_url, tenant, redirect) == [(whole[founder], merged["y1"])]
+    assert load(founder_email="zoe@three.com", others_email="ann@one.com") == parted
+    assert rows(scratch.admin_url, tenant, redirect) == []
+
+
 def test_vanished_records_retire_their_entity(database: Database, scratch: Scratch, tenant: TenantId) -> None:
     """An entity whose last record is gone retires: its id stays known and leads nowhere; a record that comes back has it again."""
     stage(scratch.admin_url, tenant, EVERYTHING)
