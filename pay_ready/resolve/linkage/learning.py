@@ -77,33 +77,42 @@ class LearntModel:
 
 def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compared]) -> LearntModel:
     """Train on the candidate pairs; never fails: what the data cannot tell is taken from the comparisons' prior."""
+    chosen = training_pairs(len(candidates.left))
+    part = {name: Compared(each.levels[chosen], each.shares[chosen]) for name, each in compared.items()}
+    return learn_from(records, candidates.left[chosen], candidates.right[chosen], part, len(candidates.left))
+
+
+def training_pairs(pairs: int) -> NDArray[np.int64]:
+    """Positions of the candidate pairs that a model is trained on: all, or so many drawn at random, ascending."""
+    return _sample(pairs, _TRAINING_PAIRS)
+
+
+def learn_from(records: Records, left: Rows, right: Rows, compared: Mapping[str, Compared], pairs: int) -> LearntModel:
+    """`learn` on the training pairs alone, compared already, of `pairs` candidates."""
     chances = chances_of(records)
     shipped = {each.name: np.array(each.matches) for each in records.comparisons}
     possible = max(records.size * (records.size - 1) / 2, 1.0)
-    pairs = len(candidates.left)
     odds = min(max(0.5 * records.size / possible, 0.5 / possible), 0.4)
     if not pairs:
         return LearntModel(
             prior_bits=_bits(odds), matches=shipped, chances=chances, rounds=0, training_pairs=0, fallback="no two records share a key"
         )
-    chosen = _sample(pairs, _TRAINING_PAIRS)
-    scale = pairs / len(chosen)
-    context = {name: _same(ids, candidates.left[chosen], candidates.right[chosen]) for name, ids in records.contexts().items()}
-    part = {name: Compared(each.levels[chosen], each.shares[chosen]) for name, each in compared.items()}
-    by_chance = {each.name: chance_bits(each, part[each.name], chances[each.name], context) for each in records.comparisons}
+    scale = pairs / len(left)
+    context = {name: _same(ids, left, right) for name, ids in records.contexts().items()}
+    by_chance = {each.name: chance_bits(each, compared[each.name], chances[each.name], context) for each in records.comparisons}
     matches, rounds, settled = dict(shipped), 0, False
     while rounds < _ROUNDS and not settled:
         rounds += 1
-        bits = np.full(len(chosen), _bits(odds))
+        bits = np.full(len(left), _bits(odds))
         for each in records.comparisons:
-            bits += evidence_bits(part[each.name], matches[each.name], by_chance[each.name])
+            bits += evidence_bits(compared[each.name], matches[each.name], by_chance[each.name])
         weights = probability(bits)
         for each in records.comparisons:
-            matches[each.name] = _matches(each, part[each.name], weights * scale)
+            matches[each.name] = _matches(each, compared[each.name], weights * scale)
         found = min(max(float(weights.sum()) * scale / possible, 0.5 / possible), 0.5)
         settled = abs(np.log(found / odds)) < _SETTLED
         odds = found
-    return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(chosen), fallback=None)
+    return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(left), fallback=None)
 
 
 def _matches(comparison: Comparison, compared: Compared, weights: NDArray[np.float64]) -> NDArray[np.float64]:
