@@ -119,12 +119,8 @@ def group(
     labels = components_of(rows, np.concatenate((left, must[:, 0])), np.concatenate((right, must[:, 1])))
     cut = np.zeros(len(left), dtype=np.bool_)
     forbidden = [(a, b) for a, b in cannot_link if labels[a] == labels[b]]
-    contested = np.zeros(rows, dtype=np.bool_)
-    contested[labels[against[0]]] = True
+    contested = _contested(labels, left, weights, against, between)
     contested[[labels[a] for a, _ in forbidden]] = True
-    if between is not None and len(weights):
-        # A group's mean outweighs no link unless one of its pairs does.
-        contested[labels[between[0][between[2] < -int(weights.min())]]] = True
     ignored = 0
     for part in _parts(labels, contested, links=left):
         ignored += _regroup(
@@ -137,6 +133,17 @@ def group(
             [pair for pair in forbidden if part[labels[pair[0]]]],
         )
     return Groups(labels=labels, cut=cut, ignored_decisions=ignored)
+
+
+def _contested(labels: NDArray[np.int64], left: Rows, weights: Millibits, against: Weighted, between: Weighted | None) -> Mask:
+    """By label, components in which a join may be refused: a mean outweighs no link unless one of its pairs does."""
+    weakest = np.full(len(labels), np.iinfo(np.int64).max)
+    np.minimum.at(weakest, labels[left], weights)
+    contested = np.zeros(len(labels), dtype=np.bool_)
+    for (first, second, said), factor in ((against, _DOUBT), (between, 1)) if between is not None else ((against, _DOUBT),):
+        telling = (labels[first] == labels[second]) & (factor * said < -weakest[labels[first]])
+        contested[labels[first[telling]]] = True
+    return contested
 
 
 def _parts(labels: NDArray[np.int64], contested: Mask, links: Rows) -> list[Mask]:

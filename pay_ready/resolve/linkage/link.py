@@ -10,9 +10,9 @@ from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_of, pairs_inside
 from pay_ready.resolve.linkage.certainty import Evidence, joins_of, predicted_precision, predicted_recall
 from pay_ready.resolve.linkage.columns import Mask, Rows
-from pay_ready.resolve.linkage.evidence import Levels
+from pay_ready.resolve.linkage.evidence import Compared, Levels
 from pay_ready.resolve.linkage.grouping import Pair, components_of, group
-from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn_from, probability, training_pairs, weigh
+from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn, learn_from, probability, training_pairs, weigh
 
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
 _PAIRS_AT_ONCE = 4_000_000  # compared and weighed together: what is kept of a pair is small, what it takes to weigh it is not
@@ -73,13 +73,12 @@ def link(
     candidates = candidates_of(records.rules(), records.size)
     left, right = candidates.left, candidates.right
     laps.lap("block")
-    sample = training_pairs(len(left))
-    compared = records.compare(left[sample], right[sample])
+    compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
     laps.lap("compare")
-    trained = model or learn_from(records, left[sample], right[sample], compared, len(left))
-    del compared
+    trained = model or (learn(records, candidates, compared) if compared else _learn_from_sample(records, candidates))
     laps.lap("learn")
-    reached, weighed = _weighed_in_parts(records, left, right, trained)
+    reached, weighed = _weighed_in_parts(records, left, right, trained, compared)
+    del compared
     total = weighed.total
     threshold = self_set_threshold(total) if threshold_millibits is None else threshold_millibits
     match = total >= threshold
@@ -148,8 +147,22 @@ def self_set_threshold(total: NDArray[np.int64]) -> int:
     return int(_STEPS[-1])
 
 
-def _weighed_in_parts(records: Records, left: Rows, right: Rows, model: LearntModel) -> tuple[Mapping[str, Reached], Weighed]:
-    """The levels and the evidence of pairs, so many at a time that what it takes to compare them fits in memory."""
+def _learn_from_sample(records: Records, candidates: Candidates) -> LearntModel:
+    """`learn` where there are too many pairs to compare them all at once."""
+    sample = training_pairs(len(candidates.left))
+    left, right = candidates.left[sample], candidates.right[sample]
+    return learn_from(records, left, right, records.compare(left, right), len(candidates.left))
+
+
+def _weighed_in_parts(
+    records: Records, left: Rows, right: Rows, model: LearntModel, whole: Mapping[str, Compared] | None = None
+) -> tuple[Mapping[str, Reached], Weighed]:
+    """The levels and the evidence of pairs, so many at a time that what it takes to compare them fits in memory.
+
+    `whole` is what they compare as, where that is known.
+    """
+    if whole is not None:
+        return {name: Reached(each.levels) for name, each in whole.items()}, weigh(records, left, right, whole, model)
     size, names = len(left), [each.name for each in records.comparisons]
     levels = {name: np.empty(size, dtype=np.int8) for name in names}
     millibits = {name: np.empty(size, dtype=np.int32) for name in names}
