@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, Candidates
-from pay_ready.resolve.linkage.columns import Ids, Mask, Rows
+from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Ids, Mask, Rows
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 
 Bits = NDArray[np.float64]
@@ -24,6 +24,7 @@ _ROUNDS, _SETTLED = 40, 1e-4
 _PSEUDO_PAIRS = 50.0
 _RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
 _LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
+_LEAST_AGREEING = 100  # pairs drawn that agree on a value, for their number to tell anything
 _SMALLEST_SHARE = 1e-12
 _SEED = 20_261_125
 
@@ -61,6 +62,7 @@ class Chances:
     shares: NDArray[np.float64]  # by level
     rarity_bits: NDArray[np.float64]  # by level: mean log2 share of the values that agree
     in_context: Mapping[str, NDArray[np.float64]]  # context -> by level, between neighbours
+    value_bits: float = 0.0  # what values are more common, by and large, than their shares say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +145,34 @@ def chances_of(records: Records) -> dict[str, Chances]:
         for by_level in context.values():
             for level, mirrored in each.mirrors.items():
                 by_level[each.levels.index(level)] = max(by_level[each.levels.index(level)], by_level[each.levels.index(mirrored)])
-        found[each.name] = Chances(shares=shares, rarity_bits=_rarity(each, drawn), in_context=context)
+        found[each.name] = Chances(
+            shares=shares, rarity_bits=_rarity(each, drawn), in_context=context,
+            value_bits=_value_bits(each, records, compared),
+        )  # fmt: skip
     return found
+
+
+def _value_bits(comparison: Comparison, records: Records, drawn: Mapping[str, Compared]) -> float:
+    """log2 of the factor by which values' shares are too small, as far as what is believed beforehand can have made them so.
+
+    Of records that have value v with share s(v), two agree on it with s(v)^2: over pairs that agree, 1 / s is on average
+    1 / (sum of s^2), which is 1 / (the share of all pairs that agree). Few records' shares are drawn to what is usual, and where a handful
+    of names is all there is, that is too rare. Pairs that agree on something else as well may be matches, and are left out.
+    """
+    counted = drawn[comparison.name].levels > 0
+    for each in records.comparisons:
+        if each.name != comparison.name and not each.circumstance:
+            counted &= ~_by_value(each, drawn[each.name].levels)
+    agree = counted & _by_value(comparison, drawn[comparison.name].levels)
+    if np.count_nonzero(agree) < _LEAST_AGREEING:
+        return 0.0
+    rarest = 1.0 / np.maximum(drawn[comparison.name].shares[agree], _SMALLEST_SHARE)
+    factor = np.count_nonzero(agree) / np.count_nonzero(counted) * float(rarest.mean())
+    return float(np.log2(np.clip(factor, 1.0, 1.0 + BELIEVED_RECORDS / records.size)))
+
+
+def _by_value(comparison: Comparison, levels: NDArray[np.int8]) -> Mask:
+    return np.isin(levels, [code for code, level in enumerate(comparison.levels) if level in comparison.by_value])
 
 
 def _level_shares(comparison: Comparison, levels: NDArray[np.int8]) -> NDArray[np.float64]:
@@ -208,7 +236,7 @@ def chance_bits(comparison: Comparison, compared: Compared, chances: Chances, co
     for code, level in enumerate(comparison.levels):
         if level in comparison.by_value:
             held = levels == code
-            bits[held] = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE))
+            bits[held] = np.minimum(np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) + chances.value_bits, 0.0)
         elif level in comparison.by_rarity:
             held = levels == code
             rarity = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) - chances.rarity_bits[code]
