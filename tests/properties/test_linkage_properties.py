@@ -176,15 +176,14 @@ def test_predictions_are_shares(case: tuple[int, list[tuple[int, int, int]]], kn
     labels = components_of(rows, _evidence(links).left, _evidence(links).right)
     known_of = predicted_precision(joins_of(rows, _evidence(links), _evidence(told)), labels)
     assert 0.0 <= known_of <= predicted_precision(joins_of(rows, _evidence(links), _evidence([])), labels) + 1e-9 <= 1.0 + 1e-9
-    assert 0.0 <= predicted_recall(float(len(links)), _evidence(told).total) <= 1.0
+    assert 0.0 <= predicted_recall(float(len(links)), _evidence(told), np.arange(rows)) <= 1.0
 
 
 def test_one_pair_is_as_sure_as_its_link() -> None:
     """Two records of one cluster: the probability of their evidence; with nothing missed everything is found."""
     labels = np.array([0, 0])
     assert np.isclose(predicted_precision(joins_of(2, _evidence([(0, 1, 2_000)]), _evidence([])), labels), 0.8)
-    assert predicted_recall(3.0, np.empty(0, dtype=np.int64)) == 1.0
-    assert np.isclose(predicted_recall(1.0, np.array([0, 0])), 0.5)
+    assert predicted_recall(3.0, _evidence([]), labels) == 1.0
 
 
 @given(_links(), st.randoms())
@@ -200,3 +199,20 @@ def test_what_speaks_between_groups_ignores_its_order(case: tuple[int, list, lis
         for each in (known, mixed)
     )
     assert first.labels.tolist() == second.labels.tolist()
+
+
+def test_a_record_belongs_to_one_cluster_at_most() -> None:
+    """Even odds: one alternative is missed by half, three clusters share what is left of one record, two pairs with one cluster do not."""
+    apart, together = np.arange(4), np.array([0, 1, 1, 1])
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0)]), apart), 1 / (1 + 1 / 2))
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0), (0, 2, 0), (0, 3, 0)]), apart), 1 / (1 + 3 / 4))
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0), (0, 2, 0)]), together), 1 / (1 + 2 / 2))
+
+
+@given(_weighed_pairs(-30_000, 30_000))
+def test_rivals_never_make_a_pair_likelier(case: tuple[int, list[tuple[int, int, int]]]) -> None:
+    """What is taken for missed is at most what the pairs would be one by one."""
+    rows, pairs = case
+    evidence = _evidence(pairs)
+    alone = float(probability(evidence.total / 1_000).sum())
+    assert predicted_recall(1.0, evidence, np.arange(rows)) >= 1.0 / (1.0 + alone) - 1e-9

@@ -19,6 +19,7 @@ from pay_ready.resolve.linkage.learning import probability
 
 Millibits = NDArray[np.int64]
 _SURE = 14_000  # from here on a link is right for all that matters (2^-14), and its records are taken as one
+_HARDLY = -8_000  # up to here a pair is so unlikely a match that its rivals do not matter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +73,35 @@ def predicted_precision(joins: Joins, labels: NDArray[np.int64]) -> float:
     return max(1.0 - float((joins.doubt * joins.pairs).sum()) / pairs, 0.0) if pairs else 1.0
 
 
-def predicted_recall(right: float, missed: Millibits) -> float:
-    """The share of the matches that are found: pairs expected to be right, beside candidate pairs in two clusters (their evidence)."""
-    lost = float(probability(missed / 1_000).sum())
+def predicted_recall(right: float, missed: Evidence, labels: NDArray[np.int64]) -> float:
+    """The share of the matches among the pairs compared that are found.
+
+    A record that is like several clusters belongs to one of them at most: what speaks for the others speaks against each. With odds o
+    of a pair, and odds r of the best pair of each rival cluster, the pair is a match with probability o / (1 + o + sum of r).
+
+    Args:
+        right: Pairs in one cluster that are expected to be right.
+        missed: Candidate pairs in two clusters.
+        labels: By record its cluster.
+    """
+    near = missed.total > _HARDLY
+    left, right_rows = missed.left[near], missed.right[near]
+    odds = np.exp2(np.minimum(missed.total[near], _SURE) / 1_000)
+    rivals = np.maximum(_rivals(left, labels[right_rows], odds, len(labels)), _rivals(right_rows, labels[left], odds, len(labels)))
+    lost = float((odds / (1.0 + odds + rivals)).sum()) + float(probability(missed.total[~near] / 1_000).sum())
     return right / (right + lost) if right + lost else 1.0
+
+
+def _rivals(rows: Rows, clusters: NDArray[np.int64], odds: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """By pair of a row and a cluster: the best odds of every other cluster that the row is compared with, added up."""
+    order = np.lexsort((-odds, rows * size + clusters))
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (rows[order][1:] != rows[order][:-1]) | (clusters[order][1:] != clusters[order][:-1])
+    best = odds[order[first]]
+    all_best = np.bincount(rows[order[first]], weights=best, minlength=size)
+    rivals = np.empty(len(order))
+    rivals[order] = all_best[rows[order]] - best[np.cumsum(first) - 1]
+    return np.maximum(rivals, 0.0)
 
 
 def _numbered(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

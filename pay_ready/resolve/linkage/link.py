@@ -100,6 +100,7 @@ def link(
     precision = predicted_precision(joins_of(records.size, holding, known), groups.labels)
     sizes = np.bincount(groups.labels, minlength=records.size).astype(np.float64)
     found = float((sizes * (sizes - 1) / 2).sum()) * precision
+    apart = groups.labels[left] != groups.labels[right]
     return Linkage(
         labels=groups.labels,
         left=left,
@@ -111,7 +112,7 @@ def link(
         model=trained,
         threshold_millibits=threshold,
         predicted_precision=precision,
-        predicted_recall=predicted_recall(found, total[groups.labels[left] != groups.labels[right]]),
+        predicted_recall=predicted_recall(found, Evidence(left=left[apart], right=right[apart], total=total[apart]), groups.labels),
         hot=candidates.hot,
         pairs_by_rule=candidates.by_rule,
         ignored_decisions=groups.ignored_decisions,
