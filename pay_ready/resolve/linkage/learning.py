@@ -157,12 +157,16 @@ def _value_bits(comparison: Comparison, records: Records, drawn: Mapping[str, Co
 
     Of records that have value v with share s(v), two agree on it with s(v)^2: over pairs that agree, 1 / s is on average
     1 / (sum of s^2), which is 1 / (the share of all pairs that agree). Few records' shares are drawn to what is usual, and where a handful
-    of names is all there is, that is too rare. Pairs that agree on something else as well may be matches, and are left out.
+    of names is all there is, that is too rare. Pairs that agree on something else as well, or of which nothing else is known, may be
+    matches, and are left out.
     """
-    counted = drawn[comparison.name].levels > 0
+    told_apart = np.zeros(len(drawn[comparison.name].levels), dtype=np.bool_)
+    alike = told_apart.copy()
     for each in records.comparisons:
         if each.name != comparison.name and not each.circumstance:
-            counted &= ~_by_value(each, drawn[each.name].levels)
+            told_apart |= drawn[each.name].levels > 0
+            alike |= _by_value(each, drawn[each.name].levels)
+    counted = (drawn[comparison.name].levels > 0) & told_apart & ~alike
     agree = counted & _by_value(comparison, drawn[comparison.name].levels)
     if np.count_nonzero(agree) < _LEAST_AGREEING:
         return 0.0
