@@ -11,7 +11,7 @@ from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_o
 from pay_ready.resolve.linkage.certainty import Evidence, joins_of, predicted_precision, predicted_recall
 from pay_ready.resolve.linkage.columns import Mask, Rows
 from pay_ready.resolve.linkage.evidence import Compared, Levels
-from pay_ready.resolve.linkage.grouping import Pair, components_of, group
+from pay_ready.resolve.linkage.grouping import Groups, Pair, components_of, group
 from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn, learn_from, probability, training_pairs, weigh
 
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
@@ -94,13 +94,7 @@ def link(
     cut = np.zeros(len(match), dtype=np.bool_)
     cut[np.flatnonzero(match)] = groups.cut
     laps.lap("cluster")
-    known = _known(inside, candidates, total, groups.labels)
-    held = ~groups.cut
-    holding = Evidence(left=links.left[held], right=links.right[held], total=links.total[held])
-    precision = predicted_precision(joins_of(records.size, holding, known), groups.labels)
-    sizes = np.bincount(groups.labels, minlength=records.size).astype(np.float64)
-    found = float((sizes * (sizes - 1) / 2).sum()) * precision
-    apart = groups.labels[left] != groups.labels[right]
+    precision, recall = _predicted(candidates, total, links, inside, groups)
     return Linkage(
         labels=groups.labels,
         left=left,
@@ -112,7 +106,7 @@ def link(
         model=trained,
         threshold_millibits=threshold,
         predicted_precision=precision,
-        predicted_recall=predicted_recall(found, Evidence(left=left[apart], right=right[apart], total=total[apart]), groups.labels),
+        predicted_recall=recall,
         hot=candidates.hot,
         pairs_by_rule=candidates.by_rule,
         ignored_decisions=groups.ignored_decisions,
@@ -221,6 +215,19 @@ def _confirmed(rows: int, left: Rows, right: Rows, said: NDArray[np.int64]) -> M
     confirmed = np.bincount(left[agree], minlength=rows) + np.bincount(right[agree], minlength=rows) > 0
     found: Mask = (said < 0) & confirmed[left] & confirmed[right]
     return found
+
+
+def _predicted(candidates: Candidates, total: NDArray[np.int64], links: Evidence, inside: _Inside, groups: Groups) -> tuple[float, float]:
+    """Predicted precision of the pairs in one cluster, and predicted recall of the matches among the candidates."""
+    labels, held = groups.labels, ~groups.cut
+    holding = Evidence(left=links.left[held], right=links.right[held], total=links.total[held])
+    joins = joins_of(len(labels), holding, _known(inside, candidates, total, labels))
+    precision = predicted_precision(joins, labels)
+    sizes = np.bincount(labels).astype(np.float64)
+    found = float((sizes * (sizes - 1) / 2).sum()) * precision
+    apart = labels[candidates.left] != labels[candidates.right]
+    missed = Evidence(left=candidates.left[apart], right=candidates.right[apart], total=total[apart])
+    return precision, predicted_recall(found, missed, labels)
 
 
 def _known(inside: _Inside, candidates: Candidates, total: NDArray[np.int64], labels: NDArray[np.int64]) -> Evidence:
