@@ -19,7 +19,7 @@ from pay_ready.resolve.linkage.learning import probability
 
 Millibits = NDArray[np.int64]
 _SURE = 14_000  # from here on a link is right for all that matters (2^-14), and its records are taken as one
-_HARDLY = -8_000  # up to here a pair is so unlikely a match that its rivals do not matter
+_HARDLY = -6_000  # up to here a pair is so unlikely a match that its rivals do not matter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pay_ready.resolve.linkage.grouping import Groups, Pair, components_of, grou
 from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn, learn_from, probability, training_pairs, weigh
 
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
-_PAIRS_AT_ONCE = 4_000_000  # compared and weighed together: what is kept of a pair is small, what it takes to weigh it is not
+_PAIRS_AT_ONCE = 6_000_000  # compared and weighed together: what is kept of a pair is small, what it takes to weigh it is not
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
 _WANTED_PRECISION = 0.96
@@ -233,6 +233,8 @@ def _predicted(candidates: Candidates, total: NDArray[np.int64], links: Evidence
 def _known(inside: _Inside, candidates: Candidates, total: NDArray[np.int64], labels: NDArray[np.int64]) -> Evidence:
     """The pairs of one cluster whose evidence is known: all, or of a cluster too large for that those that were compared anyway."""
     large = (np.bincount(labels, minlength=len(labels)) > _LARGEST_CHECKED)[labels]
+    if not large.any():
+        return Evidence(left=inside.left, right=inside.right, total=inside.total)
     near = np.flatnonzero(large[candidates.left] & (labels[candidates.left] == labels[candidates.right]))
     return Evidence(
         left=np.concatenate((inside.left, candidates.left[near])),
