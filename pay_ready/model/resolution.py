@@ -161,6 +161,7 @@ class ComparisonParameters(BaseModel):
     matches: list[float]  # share among pairs that match
     chances: list[float]  # share among pairs drawn at random
     rarity_bits: list[float]  # log2 of the mean share of the values that agree by chance
+    value_bits: float  # log2 of the factor by which the shares of few records' values are too small
     neighbours: dict[str, list[float]]  # what they have in common (an employer, a place) -> share among such pairs
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pay_ready.resolve.linkage.blocks import BlockRule, candidates_of, pairs_inside
+from pay_ready.resolve.linkage.certainty import Evidence, joins_of, predicted_precision, predicted_recall
 from pay_ready.resolve.linkage.grouping import components_of, group
 from pay_ready.resolve.linkage.learning import probability
 from pay_ready.resolve.linkage.link import self_set_threshold
@@ -133,3 +134,85 @@ def test_the_threshold_keeps_the_expected_precision(total: list[int]) -> None:
     taken = np.array([each for each in total if each >= threshold], dtype=np.float64)
     assert 1_000 <= threshold <= 12_000
     assert not len(taken) or threshold == 12_000 or probability(taken / 1_000).mean() >= 0.96
+
+
+@st.composite
+def _weighed_pairs(draw: st.DrawFn, lowest: int, highest: int) -> tuple[int, list[tuple[int, int, int]]]:
+    rows = draw(st.integers(2, 10))
+    pairs = st.sampled_from(list(itertools.combinations(range(rows), 2)))
+    weighed = st.lists(st.tuples(pairs, st.integers(lowest, highest)), max_size=25, unique_by=lambda each: each[0])
+    return rows, [(a, b, weight) for (a, b), weight in draw(weighed)]
+
+
+def _evidence(pairs: list[tuple[int, int, int]]) -> Evidence:
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 3)
+    return Evidence(left=table[:, 0], right=table[:, 1], total=table[:, 2])
+
+
+@given(_weighed_pairs(1_000, 13_999), st.data())
+def test_joins_are_those_of_the_strongest_links(case: tuple[int, list[tuple[int, int, int]]], data: st.DataObject) -> None:
+    """Each pair of a cluster is brought together by one join; that is as strong as the weakest link of the best way between the two."""
+    rows, links = case
+    known = data.draw(st.lists(st.sampled_from(list(itertools.combinations(range(rows), 2))), unique=True, max_size=20))
+    told = [(a, b, data.draw(st.integers(-20_000, 20_000))) for a, b in known]
+    joins = joins_of(rows, _evidence(links), _evidence(told))
+    ways = {(a, b): weight for a, b, weight in links}
+    best = np.full((rows, rows), -np.inf)
+    for (a, b), weight in ways.items():
+        best[a, b] = best[b, a] = weight
+    for middle in range(rows):
+        best = np.maximum(best, np.minimum(best[:, middle, None], best[None, middle, :]))
+    expected = sorted(best[a, b] for a, b in itertools.combinations(range(rows), 2) if best[a, b] > -np.inf)
+    assert sorted(np.repeat(joins.strongest, joins.pairs).tolist()) == expected
+    assert (joins.average <= joins.strongest).all()
+    assert (joins.average >= 0).all()
+
+
+@given(_weighed_pairs(1_000, 30_000), _weighed_pairs(-30_000, 30_000))
+def test_predictions_are_shares(case: tuple[int, list[tuple[int, int, int]]], known: tuple[int, list[tuple[int, int, int]]]) -> None:
+    """Whatever the evidence, precision and recall lie from 0 to 1; knowing of no weaker pair never makes clusters less sure."""
+    rows, links = case
+    told = [(a, b, weight) for a, b, weight in known[1] if b < rows]
+    labels = components_of(rows, _evidence(links).left, _evidence(links).right)
+    known_of = predicted_precision(joins_of(rows, _evidence(links), _evidence(told)), labels)
+    assert 0.0 <= known_of <= predicted_precision(joins_of(rows, _evidence(links), _evidence([])), labels) + 1e-9 <= 1.0 + 1e-9
+    assert 0.0 <= predicted_recall(float(len(links)), _evidence(told), np.arange(rows)) <= 1.0
+
+
+def test_one_pair_is_as_sure_as_its_link() -> None:
+    """Two records of one cluster: the probability of their evidence; with nothing missed everything is found."""
+    labels = np.array([0, 0])
+    assert np.isclose(predicted_precision(joins_of(2, _evidence([(0, 1, 2_000)]), _evidence([])), labels), 0.8)
+    assert predicted_recall(3.0, _evidence([]), labels) == 1.0
+
+
+@given(_links(), st.randoms())
+def test_what_speaks_between_groups_ignores_its_order(case: tuple[int, list, list], shuffled: object) -> None:  # type: ignore[type-arg]
+    """The evidence of pairs in any order refuses the same joins."""
+    rows, links, other = case
+    linked = {(a, b) for a, b, _ in links}
+    known = [*links, *(each for each in other if each[:2] not in linked)]
+    mixed = list(known)
+    shuffled.shuffle(mixed)  # type: ignore[attr-defined]
+    first, second = (
+        _grouped(rows, links, [], between=tuple(np.array(each, dtype=np.int64).reshape(-1, 3).T))  # type: ignore[arg-type]
+        for each in (known, mixed)
+    )
+    assert first.labels.tolist() == second.labels.tolist()
+
+
+def test_a_record_belongs_to_one_cluster_at_most() -> None:
+    """Even odds: one alternative is missed by half, three clusters share what is left of one record, two pairs with one cluster do not."""
+    apart, together = np.arange(4), np.array([0, 1, 1, 1])
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0)]), apart), 1 / (1 + 1 / 2))
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0), (0, 2, 0), (0, 3, 0)]), apart), 1 / (1 + 3 / 4))
+    assert np.isclose(predicted_recall(1.0, _evidence([(0, 1, 0), (0, 2, 0)]), together), 1 / (1 + 2 / 2))
+
+
+@given(_weighed_pairs(-30_000, 30_000))
+def test_rivals_never_make_a_pair_likelier(case: tuple[int, list[tuple[int, int, int]]]) -> None:
+    """What is taken for missed is at most what the pairs would be one by one."""
+    rows, pairs = case
+    evidence = _evidence(pairs)
+    alone = float(probability(evidence.total / 1_000).sum())
+    assert predicted_recall(1.0, evidence, np.arange(rows)) >= 1.0 / (1.0 + alone) - 1e-9

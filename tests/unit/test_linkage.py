@@ -10,6 +10,7 @@ import pytest
 from pay_ready.errors import ConfigError, UsageError
 from pay_ready.pipeline.evaluate import column_kinds, evaluate, read_table
 from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.resolve.linkage import link as linking
 from pay_ready.resolve.linkage.grouping import group
 from pay_ready.resolve.linkage.learning import LearntModel
 from pay_ready.resolve.linkage.link import Linkage, link
@@ -188,3 +189,93 @@ def test_one_weak_link_joins_no_two_well_known_people(weight: int, joined: bool)
     found = group(6, links[:, 0], links[:, 1], links[:, 2], (doubts[:, 0], doubts[:, 1], doubts[:, 2]))
     assert found.labels.tolist() == ([0] * 6 if joined else [0, 0, 0, 3, 3, 3])
     assert found.cut.tolist() == [False] * 4 + [not joined]
+
+
+def test_many_pairs_are_weighed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few pairs are compared at once: the same model, evidence, clusters and predictions."""
+    table = people_table(300)
+    whole, _ = _linked(table)
+    assert len(whole.left) > 500
+    monkeypatch.setattr(linking, "_PAIRS_AT_ONCE", 100)
+    parts, _ = _linked(table)
+    assert parts.model.prior_bits == whole.model.prior_bits
+    assert parts.labels.tolist() == whole.labels.tolist()
+    assert parts.weighed.total.tolist() == whole.weighed.total.tolist()
+    assert parts.weighed.contradiction.tolist() == whole.weighed.contradiction.tolist()
+    for name, reached in whole.compared.items():
+        assert parts.compared[name].levels.tolist() == reached.levels.tolist()
+        assert parts.weighed.by_comparison[name].tolist() == whole.weighed.by_comparison[name].tolist()
+    assert (parts.predicted_precision, parts.predicted_recall) == (whole.predicted_precision, whole.predicted_recall)
+
+
+def test_copies_of_a_record_are_one_person_however_many() -> None:
+    """Three hundred records that are all alike are above every cap; they end in one cluster, with one comparison each."""
+    table = people_table(300)
+    copied = next(row for row in table.to_pylist() if row["email"] and row["phone"] and row["company"])
+    more = pa.concat_tables([table, pa.Table.from_pylist([copied] * 300, schema=table.schema)])
+    linkage, _ = _linked(more)
+    assert len(np.unique(linkage.labels[-300:])) == 1
+    assert any(each.rule == "email" for each in linkage.hot)
+    assert len(linkage.left) < len(_linked(table)[0].left) + 1_000
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"full_name": "Ann Lee", "email": "ann.lee@acme.io", "phone": "2065550100", "company": "Acme"}] * 3_000,
+        [{"given_name": name} for name in ("Ann", "Bob", "Cleo") for _ in range(1_000)],
+        [{"company": "Acme Robotics"}] * 3_000,
+    ],
+    ids=["all-alike", "given-names-only", "one-company"],
+)
+def test_what_is_all_alike_costs_little(rows: list[dict[str, str]]) -> None:
+    """Pairs grow with the records and not with their square, and what the caps left out is reported."""
+    linkage = link(people(rows))
+    assert len(linkage.left) <= 10 * len(rows)
+    assert all(each.pairs > 0 for each in linkage.hot)
+    assert 0.0 <= linkage.predicted_precision <= 1.0
+
+
+def test_one_company_name_costs_little() -> None:
+    """Companies of one name are compared with a few neighbours each."""
+    linkage = link(companies([{"name": "Acme Robotics"}] * 3_000))
+    assert len(linkage.left) <= 10 * 3_000
+    assert any(each.rule == "owner" for each in linkage.hot)
+
+
+def test_few_names_are_no_rare_names() -> None:
+    """Where some hundred people share a few names, a name says less than few records' shares alone would have it."""
+    few = link(people([{"full_name": row["full_name"]} for row in people_table(250, families=8).to_pylist()]))
+    many = link(people([{"full_name": row["full_name"]} for row in people_table(250).to_pylist()]))
+    assert few.model.chances["family"].value_bits > 0.3
+    assert many.model.chances["family"].value_bits == 0.0
+    assert few.model.chances["family"].value_bits <= np.log2(1 + 1_000 / len(few.labels))
+
+
+def test_a_join_that_its_pairs_outweigh_is_refused() -> None:
+    """The best of nine pairs is worth little where all of them are as bad as this on average."""
+    sure = [(0, 1, 20_000), (1, 2, 20_000), (3, 4, 20_000), (4, 5, 20_000)]
+    links = np.array([*sure, (2, 3, 4_000)])
+    none = np.empty(0, dtype=np.int64)
+    for average, joined in ((-6_000, False), (-1_000, True)):
+        cross = [(a, b, average) for a in range(3) for b in range(3, 6) if (a, b) != (2, 3)]
+        known = np.array([*sure, (0, 2, 20_000), (3, 5, 20_000), (2, 3, 4_000), *cross])
+        found = group(6, links[:, 0], links[:, 1], links[:, 2], (none, none, none), between=(known[:, 0], known[:, 1], known[:, 2]))
+        assert found.labels.tolist() == ([0] * 6 if joined else [0, 0, 0, 3, 3, 3])
+
+
+def test_two_places_that_are_confirmed_are_two_sites() -> None:
+    """Sites of one organisation share its name and its number; two addresses that two records each have are no slip."""
+    draw = random.Random(5)
+    words = ["".join(draw.choices("abcdefghiklmnoprstuvwz", k=7)) for _ in range(900)]
+    rows = []
+    for number in range(0, 600, 2):
+        name, phone = f"{words[number]} {words[number + 1]} school", f"20655{number:05d}"
+        streets = [f"{draw.randrange(100, 9_000)} {words[600 + (number + step) % 300]} street" for step in range(2 if number < 60 else 1)]
+        rows += [{"name": name, "phone": phone, "address": street, "true_id": f"{number} {street}"} for street in streets for _ in range(2)]
+    table = pa.Table.from_pylist(rows)
+    records, _ = records_of(table, map_columns(table, "company", {}, ["true_id"]), "company", knowledge())
+    linkage = link(records)
+    quality = quality_of(linkage.labels, np.unique(table.column("true_id").to_pylist(), return_inverse=True)[1])
+    assert quality.pair_precision > 0.95
+    assert quality.pair_recall > 0.95

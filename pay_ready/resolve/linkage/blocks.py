@@ -1,7 +1,8 @@
 """Which pairs are worth comparing: records that share a key of some rule, each pair once.
 
 A block larger than its rule's cap is compared in a sorted window or left out, and reported; its records stay reachable through
-other rules. Whether a block is hot depends on its present size alone, so that increments and a full run agree.
+other rules. Records of hot blocks that share every key are one another's copies: each is compared with the next, however many there are.
+Whether a block is hot depends on its present size alone, so that increments and a full run agree.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pay_ready.resolve.linkage.columns import Keys, Rows, distinct
+from pay_ready.resolve.linkage.columns import Keys, Rows, distinct, key_of
 
 _CODES_AT_ONCE = 40_000_000
+_KEYS_OF_A_COPY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
     codes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
     hot: list[HotBlocks] = []
     by_rule: dict[str, int] = {}
+    crowded = np.zeros(records, dtype=np.bool_)
     for rule in rules:
         rows, starts, sizes = _blocks(rule)
         large = sizes > rule.cap
@@ -67,6 +70,7 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
             by_rule[rule.name] = by_rule.get(rule.name, 0) + len(near)
             lost = int((held * (held - 1) // 2).sum()) - len(near)
             if not rule.extra:
+                crowded[rows[np.repeat(starts[large], held) + counted(held)]] = True
                 hot.append(HotBlocks(rule=rule.name, blocks=len(held), records=int(held.sum()), pairs=lost))
         usable = (sizes > 1) & ~large
         within = _pairs_within(rows, starts[usable], sizes[usable], records)
@@ -74,8 +78,22 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
         codes.append(within)
         if sum(map(len, codes)) > _CODES_AT_ONCE:
             codes = [distinct(np.concatenate(codes))]
+    codes.append(_copies(rules, np.flatnonzero(crowded), records))
     found = distinct(np.concatenate(codes))
     return Candidates(left=found // max(records, 1), right=found % max(records, 1), hot=tuple(hot), by_rule=by_rule)
+
+
+def _copies(rules: Sequence[BlockRule], rows: Rows, records: int) -> NDArray[np.int64]:
+    """Of some rows, each with the next that has the same key by every rule, and at least two of them."""
+    kept = [rule.keys[rows] + 1 for rule in rules if rule.rows is None and not rule.extra]
+    if len(kept) < _KEYS_OF_A_COPY or not len(rows):
+        return np.empty(0, dtype=np.int64)
+    keys = np.where(np.add.reduce([each > 0 for each in kept], dtype=np.int64) >= _KEYS_OF_A_COPY, key_of(*kept), -1)
+    order = np.lexsort((rows, keys))
+    one, other = order[:-1], order[1:]
+    same = (keys[one] == keys[other]) & (keys[one] >= 0)
+    codes: NDArray[np.int64] = rows[one[same]] * records + rows[other[same]]
+    return codes
 
 
 def _blocks(rule: BlockRule) -> tuple[Rows, Rows, Rows]:

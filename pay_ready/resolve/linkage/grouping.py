@@ -1,8 +1,9 @@
 """Clusters from weighed pairs: components, and a guard against chains.
 
 Links are taken from the strongest down. Two groups are joined when their strongest link outweighs what their records, pair by pair,
-say against being one on average: one weak link cannot join two well-known people of one name, a strong one can join a
-person's records before and after a change of jobs. The outcome depends on which links there are, never on their order of arrival.
+say against being one on average, and all that is known of these pairs on average as well: one weak link cannot join two well-known
+people of one name, a strong one can join a person's records before and after a change of jobs. The outcome depends on which links there
+are, never on their order of arrival.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from pay_ready.resolve.linkage.columns import Mask, Rows
 Pair = tuple[int, int]
 # What speaks against a join counts double: a wrong join makes many wrong pairs, a missed one few.
 _DOUBT = 2
+_LINKS_AT_ONCE = 1_000_000
 Millibits = NDArray[np.int64]
+Weighted = tuple[Rows, Rows, Millibits]  # pairs, left < right, and a figure of each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +72,35 @@ class _Groups:
         self.apart.setdefault(right, set()).add(left)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is known of pairs of rows, by left * rows + right: what speaks against them, and all evidence together."""
+
+    rows: int
+    doubt_of: dict[int, int]
+    total_of: dict[int, int]
+
+    def allows(self, weight: int, left: Sequence[int], right: Sequence[int]) -> bool:
+        """Whether two groups may be joined by a link of this weight."""
+        against, total, known = 0, 0, 0
+        for first in left:
+            for second in right:
+                code = first * self.rows + second if first < second else second * self.rows + first
+                against += self.doubt_of.get(code, 0)
+                if code in self.total_of:
+                    total += self.total_of[code]
+                    known += 1
+        return weight * len(left) * len(right) + _DOUBT * against >= 0 and weight * known + total >= 0
+
+
 def group(
     rows: int,
     left: Rows,
     right: Rows,
     weights: Millibits,
-    against: tuple[Rows, Rows, Millibits],
+    against: Weighted,
     *,
+    between: Weighted | None = None,
     must_link: Sequence[Pair] = (),
     cannot_link: Sequence[Pair] = (),
 ) -> Groups:
@@ -84,25 +109,73 @@ def group(
     Args:
         rows: How many rows there are.
         left, right: Links, each pair once, left < right.
-        weights: What each link has above the threshold; the strongest are taken first.
+        weights: The evidence of each link; the strongest are taken first.
         against: Pairs (left < right, each once) with what speaks against them, < 0. Pairs that are not there say nothing.
+        between: Pairs (left < right, each once) with all their evidence, links among them. Pairs that are not there say nothing.
         must_link: Pairs that belong together whatever the evidence.
         cannot_link: Pairs that are kept apart whatever the evidence; one that contradicts the must-links is ignored and counted.
     """
     must = np.array(must_link, dtype=np.int64).reshape(-1, 2)
     labels = components_of(rows, np.concatenate((left, must[:, 0])), np.concatenate((right, must[:, 1])))
     cut = np.zeros(len(left), dtype=np.bool_)
-    first, second, doubts = against
-    inside = labels[first] == labels[second]
-    first, second, doubts = first[inside], second[inside], doubts[inside]
     forbidden = [(a, b) for a, b in cannot_link if labels[a] == labels[b]]
-    contested = np.zeros(rows, dtype=np.bool_)
-    contested[labels[first]] = True
+    contested = _contested(labels, left, weights, against, between)
     contested[[labels[a] for a, _ in forbidden]] = True
-    torn = np.flatnonzero(contested[labels]) if rows else np.empty(0, dtype=np.int64)
-    groups = _Groups.of(torn.tolist())
+    ignored = 0
+    for part in _parts(labels, contested, links=left):
+        ignored += _regroup(
+            part,
+            labels,
+            cut,
+            (left, right, weights),
+            _Said(rows, _told(part, labels, against, rows), _told(part, labels, between, rows)),
+            [pair for pair in must_link if part[labels[pair[0]]]],
+            [pair for pair in forbidden if part[labels[pair[0]]]],
+        )
+    return Groups(labels=labels, cut=cut, ignored_decisions=ignored)
+
+
+def _contested(labels: NDArray[np.int64], left: Rows, weights: Millibits, against: Weighted, between: Weighted | None) -> Mask:
+    """By label, components in which a join may be refused: a mean outweighs no link unless one of its pairs does."""
+    weakest = np.full(len(labels), np.iinfo(np.int64).max)
+    np.minimum.at(weakest, labels[left], weights)
+    contested = np.zeros(len(labels), dtype=np.bool_)
+    for (first, second, said), factor in ((against, _DOUBT), (between, 1)) if between is not None else ((against, _DOUBT),):
+        telling = (labels[first] == labels[second]) & (factor * said < -weakest[labels[first]])
+        contested[labels[first[telling]]] = True
+    return contested
+
+
+def _parts(labels: NDArray[np.int64], contested: Mask, links: Rows) -> list[Mask]:
+    """Contested components, so many at a time that what is known of their pairs fits in memory: by label."""
+    if not contested.any():
+        return []
+    held = np.bincount(labels[links], minlength=len(labels)) * contested
+    number = np.cumsum(held) // _LINKS_AT_ONCE
+    return [contested & (number == each) for each in np.unique(number[contested]).tolist()]
+
+
+def _told(part: Mask, labels: NDArray[np.int64], pairs: Weighted | None, rows: int) -> dict[int, int]:
+    if pairs is None:
+        return {}
+    first, second, values = pairs
+    held = part[labels[first]] & (labels[first] == labels[second])
+    return dict(zip((first[held].astype(np.int64) * rows + second[held]).tolist(), values[held].tolist(), strict=True))
+
+
+def _regroup(
+    part: Mask,
+    labels: NDArray[np.int64],
+    cut: Mask,
+    links: Weighted,
+    said: _Said,
+    must_link: Sequence[Pair],
+    forbidden: Sequence[Pair],
+) -> int:
+    """Cluster the rows of some components anew, in `labels` and `cut`; how many decisions were ignored."""
+    groups = _Groups.of(np.flatnonzero(part[labels]).tolist())
     for a, b in must_link:
-        if contested[labels[a]] and groups.root_of[a] != groups.root_of[b]:
+        if groups.root_of[a] != groups.root_of[b]:
             groups.join(groups.root_of[a], groups.root_of[b])
     ignored = 0
     for a, b in forbidden:
@@ -110,28 +183,21 @@ def group(
             ignored += 1
         else:
             groups.separate(groups.root_of[a], groups.root_of[b])
-    doubt_of = dict(zip((first * rows + second).tolist(), doubts.tolist(), strict=True))
-    in_question = np.flatnonzero(contested[labels[left]]) if len(left) else np.empty(0, dtype=np.int64)
-    order = in_question[np.lexsort((right[in_question], left[in_question], -weights[in_question]))]
+    left, right, weights = links
+    inside = np.flatnonzero(part[labels[left]]) if len(left) else np.empty(0, dtype=np.int64)
+    order = inside[np.lexsort((right[inside], left[inside], -weights[inside]))]
     for link, one, other, weight in zip(order.tolist(), left[order].tolist(), right[order].tolist(), weights[order].tolist(), strict=True):
-        cut[link] = not _taken(groups, one, other, weight, doubt_of, rows)
+        cut[link] = not _taken(groups, one, other, weight, said)
     for members in groups.members.values():
         labels[members] = min(members)
-    return Groups(labels=labels, cut=cut, ignored_decisions=ignored)
+    return ignored
 
 
-def _taken(groups: _Groups, one: int, other: int, weight: int, doubt_of: dict[int, int], rows: int) -> bool:
+def _taken(groups: _Groups, one: int, other: int, weight: int, said: _Said) -> bool:
     left, right = groups.root_of[one], groups.root_of[other]
     if left == right:
         return True
-    if right in groups.apart.get(left, ()):
-        return False
-    against, pairs = 0, 0
-    for first in groups.members[left]:
-        for second in groups.members[right]:
-            against += doubt_of.get(first * rows + second if first < second else second * rows + first, 0)
-            pairs += 1
-    if weight * pairs + _DOUBT * against < 0:
+    if right in groups.apart.get(left, ()) or not said.allows(weight, groups.members[left], groups.members[right]):
         return False
     groups.join(left, right)
     return True

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, Candidates
-from pay_ready.resolve.linkage.columns import Ids, Mask, Rows
+from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Ids, Mask, Rows
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 
 Bits = NDArray[np.float64]
@@ -27,6 +27,7 @@ _BELIEVED_PAIRS = 500.0  # drawn at random, of which the shares are as believed
 _BELIEVED_MATCHES, _BELIEVED_POSSIBLE = 100.0, 100_000.0
 _RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
 _LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
+_LEAST_AGREEING = 100  # pairs drawn that agree on a value, for their number to tell anything
 _SMALLEST_SHARE = 1e-12
 _SEED = 20_261_125
 
@@ -64,6 +65,7 @@ class Chances:
     shares: NDArray[np.float64]  # by level
     rarity_bits: NDArray[np.float64]  # by level: mean log2 share of the values that agree
     in_context: Mapping[str, NDArray[np.float64]]  # context -> by level, between neighbours
+    value_bits: float = 0.0  # what values are more common, by and large, than their shares say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +82,42 @@ class LearntModel:
 
 def learn(records: Records, candidates: Candidates, compared: Mapping[str, Compared]) -> LearntModel:
     """Train on the candidate pairs; never fails: what the data cannot tell is taken from the comparisons' prior."""
+    chosen = training_pairs(len(candidates.left))
+    part = {name: Compared(each.levels[chosen], each.shares[chosen]) for name, each in compared.items()}
+    return learn_from(records, candidates.left[chosen], candidates.right[chosen], part, len(candidates.left))
+
+
+def training_pairs(pairs: int) -> NDArray[np.int64]:
+    """Positions of the candidate pairs that a model is trained on: all, or so many drawn at random, ascending."""
+    return _sample(pairs, _TRAINING_PAIRS)
+
+
+def learn_from(records: Records, left: Rows, right: Rows, compared: Mapping[str, Compared], pairs: int) -> LearntModel:
+    """`learn` on the training pairs alone, compared already, of `pairs` candidates."""
     chances = chances_of(records)
     shipped = {each.name: np.array(each.matches) for each in records.comparisons}
     possible = max(records.size * (records.size - 1) / 2, 1.0)
-    pairs = len(candidates.left)
     odds = _match_share(0.5 * records.size, possible)
     if not pairs:
         return LearntModel(
             prior_bits=_bits(odds), matches=shipped, chances=chances, rounds=0, training_pairs=0, fallback="no two records share a key"
         )
-    chosen = _sample(pairs, _TRAINING_PAIRS)
-    scale = pairs / len(chosen)
-    context = {name: _same(ids, candidates.left[chosen], candidates.right[chosen]) for name, ids in records.contexts().items()}
-    part = {name: Compared(each.levels[chosen], each.shares[chosen]) for name, each in compared.items()}
-    by_chance = {each.name: chance_bits(each, part[each.name], chances[each.name], context) for each in records.comparisons}
+    scale = pairs / len(left)
+    context = {name: _same(ids, left, right) for name, ids in records.contexts().items()}
+    by_chance = {each.name: chance_bits(each, compared[each.name], chances[each.name], context) for each in records.comparisons}
     matches, rounds, settled = dict(shipped), 0, False
     while rounds < _ROUNDS and not settled:
         rounds += 1
-        bits = np.full(len(chosen), _bits(odds))
+        bits = np.full(len(left), _bits(odds))
         for each in records.comparisons:
-            bits += evidence_bits(part[each.name], matches[each.name], by_chance[each.name])
+            bits += evidence_bits(compared[each.name], matches[each.name], by_chance[each.name])
         weights = probability(bits)
         for each in records.comparisons:
-            matches[each.name] = _matches(each, part[each.name], weights * scale)
+            matches[each.name] = _matches(each, compared[each.name], weights * scale)
         found = _match_share(float(weights.sum()) * scale, possible)
         settled = abs(np.log(found / odds)) < _SETTLED
         odds = found
-    return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(chosen), fallback=None)
+    return LearntModel(prior_bits=_bits(odds), matches=matches, chances=chances, rounds=rounds, training_pairs=len(left), fallback=None)
 
 
 def _match_share(matches: float, possible: float) -> float:
@@ -142,8 +153,40 @@ def chances_of(records: Records) -> dict[str, Chances]:
         for by_level in context.values():
             for level, mirrored in each.mirrors.items():
                 by_level[each.levels.index(level)] = max(by_level[each.levels.index(level)], by_level[each.levels.index(mirrored)])
-        found[each.name] = Chances(shares=shares, rarity_bits=_rarity(each, drawn), in_context=context)
+        found[each.name] = Chances(
+            shares=shares, rarity_bits=_rarity(each, drawn), in_context=context,
+            value_bits=_value_bits(each, records, compared),
+        )  # fmt: skip
     return found
+
+
+def _value_bits(comparison: Comparison, records: Records, drawn: Mapping[str, Compared]) -> float:
+    """log2 of the factor by which values' shares are too small, as far as what is believed beforehand can have made them so.
+
+    Of records that have value v with share s(v), two agree on it with s(v)^2: over pairs that agree, 1 / s is on average
+    1 / (sum of s^2), which is 1 / (the share of all pairs that agree). Few records' shares are drawn to what is usual, and where a handful
+    of names is all there is, that is too rare. Pairs that agree on something else as well, or of which nothing else is known, may be
+    matches, and are left out.
+    """
+    told_apart = np.zeros(len(drawn[comparison.name].levels), dtype=np.bool_)
+    alike = told_apart.copy()
+    for each in records.comparisons:
+        if each.name != comparison.name and not each.circumstance:
+            told_apart |= drawn[each.name].levels > 0
+            alike |= _by_value(each, drawn[each.name].levels)
+    counted = (drawn[comparison.name].levels > 0) & told_apart & ~alike
+    agree = counted & _by_value(comparison, drawn[comparison.name].levels)
+    # Of few records the same pairs are drawn again and again: each tells something once.
+    once = min(1.0, records.size * (records.size - 1) / 2 / len(agree)) if len(agree) else 0.0
+    if np.count_nonzero(agree) * once < _LEAST_AGREEING:
+        return 0.0
+    rarest = 1.0 / np.maximum(drawn[comparison.name].shares[agree], _SMALLEST_SHARE)
+    factor = np.count_nonzero(agree) / np.count_nonzero(counted) * float(rarest.mean())
+    return float(np.log2(np.clip(factor, 1.0, 1.0 + BELIEVED_RECORDS / records.size)))
+
+
+def _by_value(comparison: Comparison, levels: NDArray[np.int8]) -> Mask:
+    return np.isin(levels, [code for code, level in enumerate(comparison.levels) if level in comparison.by_value])
 
 
 def _level_shares(comparison: Comparison, levels: NDArray[np.int8], possible: float = np.inf) -> NDArray[np.float64]:
@@ -210,7 +253,7 @@ def chance_bits(comparison: Comparison, compared: Compared, chances: Chances, co
     for code, level in enumerate(comparison.levels):
         if level in comparison.by_value:
             held = levels == code
-            bits[held] = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE))
+            bits[held] = np.minimum(np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) + chances.value_bits, 0.0)
         elif level in comparison.by_rarity:
             held = levels == code
             rarity = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) - chances.rarity_bits[code]

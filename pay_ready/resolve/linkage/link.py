@@ -5,21 +5,37 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import minimum_spanning_tree
 
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_of, pairs_inside
+from pay_ready.resolve.linkage.certainty import Evidence, joins_of, predicted_precision, predicted_recall
 from pay_ready.resolve.linkage.columns import Mask, Rows
-from pay_ready.resolve.linkage.evidence import Compared
-from pay_ready.resolve.linkage.grouping import Pair, components_of, group
-from pay_ready.resolve.linkage.learning import LearntModel, Records, Weighed, learn, probability, weigh
+from pay_ready.resolve.linkage.evidence import Compared, Levels
+from pay_ready.resolve.linkage.grouping import Groups, Pair, components_of, group
+from pay_ready.resolve.linkage.learning import (
+    LearntModel,
+    Records,
+    Weighed,
+    known_comparisons,
+    learn,
+    learn_from,
+    probability,
+    training_pairs,
+    weigh,
+)
 
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
+_PAIRS_AT_ONCE = 6_000_000  # compared and weighed together: what is kept of a pair is small, what it takes to weigh it is not
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
 _WANTED_PRECISION, _IMAGINED_PAIRS = 0.96, 20.0
-_NO_DOUBT = 1e-4  # no link is surer than that
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The level that one comparison reached in each pair; 0 is null."""
+
+    levels: Levels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +45,7 @@ class Linkage:
     labels: NDArray[np.int64]  # by record: the first record of its cluster
     left: Rows  # candidate pairs
     right: Rows
-    compared: Mapping[str, Compared]
+    compared: Mapping[str, Reached]  # comparison -> by candidate pair
     weighed: Weighed
     is_match: Mask  # by candidate pair: from the threshold up
     is_cut: Mask  # a match that the guard against chains did not take
@@ -65,32 +81,35 @@ def link(
     """
     laps = _Laps(clock, progress)
     candidates = candidates_of(records.rules(), records.size)
+    left, right = candidates.left, candidates.right
     laps.lap("block")
-    compared = records.compare(candidates.left, candidates.right)
+    compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
     laps.lap("compare")
-    trained = model or learn(records, candidates, compared)
+    trained = model or (learn(records, candidates, compared) if compared else _learn_from_sample(records, candidates))
     laps.lap("learn")
-    weighed = weigh(records, candidates.left, candidates.right, compared, trained)
-    threshold = self_set_threshold(weighed.total) if threshold_millibits is None else threshold_millibits
-    match = weighed.total >= threshold
+    reached, weighed = _weighed_in_parts(records, left, right, trained, compared)
+    del compared
+    total = weighed.total
+    threshold = self_set_threshold(total) if threshold_millibits is None else threshold_millibits
+    match = total >= threshold
     laps.lap("weigh")
-    left, right, above = candidates.left[match], candidates.right[match], weighed.total[match]
-    against = _against(records, trained, candidates, weighed, match, components_of(records.size, left, right))
-    groups = group(records.size, left, right, above, against, must_link=must_link, cannot_link=cannot_link)
+    links = Evidence(left=left[match], right=right[match], total=total[match])
+    inside = _inside(records, trained, candidates, weighed, match, components_of(records.size, links.left, links.right))
+    speaking = inside.doubt < 0
+    against = (inside.left[speaking], inside.right[speaking], inside.doubt[speaking])
+    groups = group(
+        records.size, links.left, links.right, links.total, against,
+        between=(inside.left, inside.right, inside.total), must_link=must_link, cannot_link=cannot_link,
+    )  # fmt: skip
     cut = np.zeros(len(match), dtype=np.bool_)
     cut[np.flatnonzero(match)] = groups.cut
     laps.lap("cluster")
-    kept = match & ~cut
-    precision = predicted_precision(
-        records.size, candidates.left[kept], candidates.right[kept], weighed.total[kept], groups.labels, against
-    )
-    likely = probability(weighed.total / 1_000)
-    recall = float(likely[match].sum() / max(likely.sum(), 1e-9))
+    precision, recall = _predicted(candidates, total, links, inside, groups)
     return Linkage(
         labels=groups.labels,
-        left=candidates.left,
-        right=candidates.right,
-        compared=compared,
+        left=left,
+        right=right,
+        compared=reached,
         weighed=weighed,
         is_match=match,
         is_cut=cut,
@@ -133,54 +152,104 @@ def self_set_threshold(total: NDArray[np.int64]) -> int:
     return int(_STEPS[-1])
 
 
-def _against(
-    records: Records, model: LearntModel, candidates: Candidates, weighed: Weighed, match: Mask, labels: NDArray[np.int64]
-) -> tuple[Rows, Rows, NDArray[np.int64]]:
-    """The pairs inside components that do not match, with what speaks against each."""
-    sizes = np.bincount(labels, minlength=records.size)
-    open_labels = np.where(sizes[labels] > 2, labels, -1)
-    left, right = pairs_inside(open_labels, _LARGEST_CHECKED)
-    codes = left * records.size + right
-    known = candidates.left * records.size + candidates.right
-    position = np.searchsorted(known, codes)
-    found = np.append(known, -1)[np.minimum(position, len(known))]
-    seen = found == codes
-    new = ~seen
-    doubt = np.zeros(len(codes), dtype=np.int64)
-    at = position[seen]
-    doubt[seen] = np.where(match[at], 0, weighed.contradiction[at])
-    if new.any():
-        compared = records.compare(left[new], right[new])
-        doubt[new] = weigh(records, left[new], right[new], compared, model).contradiction
-    speaking = doubt < 0
-    return left[speaking], right[speaking], doubt[speaking]
+def _learn_from_sample(records: Records, candidates: Candidates) -> LearntModel:
+    """`learn` where there are too many pairs to compare them all at once."""
+    sample = training_pairs(len(candidates.left))
+    left, right = candidates.left[sample], candidates.right[sample]
+    return learn_from(records, left, right, records.compare(left, right), len(candidates.left))
 
 
-def predicted_precision(
-    rows: int,
-    left: Rows,
-    right: Rows,
-    total: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    against: tuple[Rows, Rows, NDArray[np.int64]],
-) -> float:
-    """The share of the pairs in one cluster that are expected to be right.
+def _weighed_in_parts(
+    records: Records, left: Rows, right: Rows, model: LearntModel, whole: Mapping[str, Compared] | None = None
+) -> tuple[Mapping[str, Reached], Weighed]:
+    """The levels and the evidence of pairs, so many at a time that what it takes to compare them fits in memory.
 
-    A cluster holds by the links of its strongest tree: a pair without anything against it is as likely as these are on average.
-    What speaks against a pair counts on top of that, by Bayes' rule: odds(pair) = odds(tree) * 2^bits.
+    `whole` is what they compare as, where that is known.
     """
-    sizes = np.bincount(labels, minlength=rows).astype(np.float64)
-    pairs = float((sizes * (sizes - 1) / 2).sum())
-    if not len(left) or not pairs:
-        return 1.0
-    doubts = 1.0 - probability(total / 1_000)
-    tree = minimum_spanning_tree(coo_array((doubts + _NO_DOUBT, (left, right)), shape=(rows, rows)).tocsr()).tocoo()
-    links = np.bincount(labels[tree.row], minlength=rows)
-    doubt = np.bincount(labels[tree.row], weights=tree.data, minlength=rows) / np.maximum(links, 1)
-    wrong = float((sizes * (sizes - 1) / 2 * doubt).sum())
-    first, second, bits = against
-    inside = labels[first] == labels[second]
-    base = np.clip(1.0 - doubt[labels[first[inside]]], _NO_DOUBT, 1.0 - _NO_DOUBT)
-    odds = base / (1.0 - base) * np.exp2(bits[inside] / 1_000)
-    wrong += float((base - odds / (1.0 + odds)).sum())
-    return max(1.0 - wrong / pairs, 0.0)
+    if whole is not None:
+        return {name: Reached(each.levels) for name, each in whole.items()}, weigh(records, left, right, whole, model)
+    size, names = len(left), [each.name for each in records.comparisons]
+    levels = {name: np.empty(size, dtype=np.int8) for name in names}
+    millibits = {each.name: np.empty(size, dtype=np.int32) for each in known_comparisons(records, model)}
+    total, contradiction = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    for start in range(0, size, _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        compared = records.compare(left[part], right[part])
+        weighed = weigh(records, left[part], right[part], compared, model)
+        total[part], contradiction[part] = weighed.total, weighed.contradiction
+        for name in names:
+            levels[name][part] = compared[name].levels
+        for name, found in millibits.items():
+            found[part] = weighed.by_comparison[name]
+    reached = {name: Reached(each) for name, each in levels.items()}
+    return reached, Weighed(total=total, by_comparison=millibits, contradiction=contradiction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inside:
+    """Every pair inside the components that are not too large: its evidence, and what speaks against it (<= 0)."""
+
+    left: Rows
+    right: Rows
+    total: NDArray[np.int64]
+    doubt: NDArray[np.int64]
+
+
+def _inside(
+    records: Records, model: LearntModel, candidates: Candidates, weighed: Weighed, match: Mask, labels: NDArray[np.int64]
+) -> _Inside:
+    """The pairs inside components of three and more. What speaks against a pair that matches counts only where it is confirmed."""
+    sizes = np.bincount(labels, minlength=records.size)
+    left, right = pairs_inside(np.where(sizes[labels] > 2, labels, -1), _LARGEST_CHECKED)
+    total, doubt = np.empty(len(left), dtype=np.int64), np.empty(len(left), dtype=np.int64)
+    near = np.flatnonzero(labels[candidates.left] == labels[candidates.right])
+    known = candidates.left[near] * records.size + candidates.right[near]
+    codes = left * records.size + right
+    position = np.searchsorted(known, codes)
+    seen = np.append(known, -1)[np.minimum(position, len(known))] == codes
+    at = near[position[seen]]
+    matches = np.zeros(len(left), dtype=np.bool_)
+    matches[seen] = match[at]
+    total[seen], doubt[seen] = weighed.total[at], np.where(match[at], 0, weighed.contradiction[at])
+    _, new = _weighed_in_parts(records, left[~seen], right[~seen], model)
+    total[~seen], doubt[~seen] = new.total, new.contradiction
+    for name in (each.name for each in records.comparisons if each.contradicts and each.circumstance):
+        said = np.empty(len(left), dtype=np.int64)
+        said[seen], said[~seen] = weighed.by_comparison[name][at], new.by_comparison[name]
+        confirmed = _confirmed(records.size, left, right, said)
+        doubt += np.where(matches, 2, 1) * np.where(confirmed, said, 0)
+    return _Inside(left=left, right=right, total=total, doubt=doubt)
+
+
+def _confirmed(rows: int, left: Rows, right: Rows, said: NDArray[np.int64]) -> Mask:
+    """Pairs that a place speaks against, both of whose values another record of the component has too: two places, and no slip."""
+    agree = said > 0
+    confirmed = np.bincount(left[agree], minlength=rows) + np.bincount(right[agree], minlength=rows) > 0
+    found: Mask = (said < 0) & confirmed[left] & confirmed[right]
+    return found
+
+
+def _predicted(candidates: Candidates, total: NDArray[np.int64], links: Evidence, inside: _Inside, groups: Groups) -> tuple[float, float]:
+    """Predicted precision of the pairs in one cluster, and predicted recall of the matches among the candidates."""
+    labels, held = groups.labels, ~groups.cut
+    holding = Evidence(left=links.left[held], right=links.right[held], total=links.total[held])
+    joins = joins_of(len(labels), holding, _known(inside, candidates, total, labels))
+    precision = predicted_precision(joins, labels)
+    sizes = np.bincount(labels).astype(np.float64)
+    found = float((sizes * (sizes - 1) / 2).sum()) * precision
+    apart = labels[candidates.left] != labels[candidates.right]
+    missed = Evidence(left=candidates.left[apart], right=candidates.right[apart], total=total[apart])
+    return precision, predicted_recall(found, missed, labels)
+
+
+def _known(inside: _Inside, candidates: Candidates, total: NDArray[np.int64], labels: NDArray[np.int64]) -> Evidence:
+    """The pairs of one cluster whose evidence is known: all, or of a cluster too large for that those that were compared anyway."""
+    large = (np.bincount(labels, minlength=len(labels)) > _LARGEST_CHECKED)[labels]
+    if not large.any():
+        return Evidence(left=inside.left, right=inside.right, total=inside.total)
+    near = np.flatnonzero(large[candidates.left] & (labels[candidates.left] == labels[candidates.right]))
+    return Evidence(
+        left=np.concatenate((inside.left, candidates.left[near])),
+        right=np.concatenate((inside.right, candidates.right[near])),
+        total=np.concatenate((inside.total, total[near])),
+    )

@@ -67,6 +67,7 @@ def _comparison(levels: Sequence[str], learnt: LearntModel, name: str) -> Compar
         matches=learnt.matches[name].tolist(),
         chances=chances.shares.tolist(),
         rarity_bits=chances.rarity_bits.tolist(),
+        value_bits=chances.value_bits,
         neighbours={context: shares.tolist() for context, shares in chances.in_context.items()},
     )
 
@@ -80,6 +81,7 @@ def model_from(parameters: ModelParameters, counts: Mapping[str, CountTable]) ->
             name: Chances(
                 shares=np.array(each.chances),
                 rarity_bits=np.array(each.rarity_bits),
+                value_bits=each.value_bits,
                 in_context={context: np.array(shares) for context, shares in each.neighbours.items()},
             )
             for name, each in parameters.comparisons.items()
