@@ -95,9 +95,16 @@ def replaced(texts: Texts, pattern: str, replacement: str) -> Texts:
     return pc.replace_substring_regex(texts, pattern, replacement)
 
 
+def replaced_where(texts: Texts, pattern: str, replacement: str) -> Texts:
+    """`replaced` for patterns that few texts hold: looking is many times cheaper than replacing."""
+    held = pc.match_substring_regex(texts, pattern).fill_null(fill_value=False)
+    found = texts.filter(held)
+    return pc.replace_with_mask(texts, held, replaced(found, pattern, replacement)) if len(found) else texts
+
+
 def words_of(texts: Texts) -> Texts:
     """Folded words with one blank between them; apostrophes vanish, everything else that is no letter or digit parts words."""
-    bare = replaced(folded(texts), r"['’`´]", "")
+    bare = replaced_where(folded(texts), r"['’`´]", "")
     return pc.utf8_trim(replaced(bare, r"[^\p{L}\p{N}]+", " "), " ")
 
 

@@ -20,6 +20,7 @@ from pay_ready.resolve.linkage.columns import (
     mask_of,
     renumbered,
     replaced,
+    replaced_where,
     translated,
 )
 
@@ -79,7 +80,7 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
 
 
 def _normalised(texts: pa.Array, form: str) -> pa.Array:
-    bare = replaced(replaced(folded(texts), r"^.*<([^>]*)>.*$", r"\1"), r"^mailto:", "")
+    bare = replaced_where(replaced_where(folded(texts), r"^.*<([^>]*)>.*$", r"\1"), r"^mailto:", "")
     plain = replaced(pc.utf8_trim_whitespace(bare), r"\+[^@]*@", "@")
     return pc.if_else(pc.match_substring_regex(plain, form), plain, pa.scalar(None, pa.string()))
 
@@ -94,7 +95,7 @@ def phones_of(array: pa.Array) -> Column:
 
 def _digits(texts: pa.Array) -> pa.Array:
     plain = replaced(replaced(pc.utf8_lower(texts), r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$", ""), r"[^0-9]+", "")
-    national = replaced(replaced(plain, r"^0+", ""), rf"^.*(\d{{{_NATIONAL_DIGITS}}})$", r"\1")
+    national = pc.utf8_slice_codeunits(replaced_where(plain, r"^0+", ""), -_NATIONAL_DIGITS)
     nothing = pc.or_(
         pc.match_substring_regex(national, "^(?:" + "|".join(f"{digit}+" for digit in range(10)) + ")$"),
         pc.is_in(national, pa.array(["1234567890", "123456789", "12345678", "1234567", "123456", "5555555555"])),

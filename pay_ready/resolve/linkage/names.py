@@ -22,6 +22,7 @@ from pay_ready.resolve.linkage.columns import (
     mask_of,
     renumbered,
     replaced,
+    replaced_where,
     words_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
@@ -85,8 +86,8 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     ids, texts = _encoded(parts)
     comma = pc.match_substring(texts, ",")
     turned = pc.replace_with_mask(texts, comma, replaced(texts.filter(comma), r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1"))
-    plain = words_of(replaced(turned, r"[-‐‑–]", ""))
-    joined = replaced(replaced(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
+    plain = words_of(replaced_where(turned, r"[-‐‑–]", ""))
+    joined = replaced_where(replaced_where(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
     nothing = pc.is_in(joined, pa.array(_NO_NAMES))
     names = _parsed(renumbered(ids, pc.if_else(nothing, pa.scalar(None, pa.string()), joined)), nicknames, counts)
     # A family name alone is no given name.

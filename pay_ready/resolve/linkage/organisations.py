@@ -21,6 +21,7 @@ from pay_ready.resolve.linkage.columns import (
     lengths,
     renumbered,
     replaced,
+    replaced_where,
     words_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
@@ -42,8 +43,8 @@ class OrganisationNames:
 def organisation_names(array: pa.Array) -> OrganisationNames:
     """Names without legal forms and articles, abbreviations spelled out, accents folded."""
     raw = column_of(array)
-    dotless = replaced(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4")
-    texts = words_of(replaced(dotless, r"\b(\w)/(\w)\b", r"\1\2"))
+    dotless = replaced_where(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4")
+    texts = words_of(replaced_where(dotless, r"\b(\w)/(\w)\b", r"\1\2"))
     row, numbers, words = flattened(texts)
     legal = is_one_of(words, sorted(LEGAL_FORMS_OF_ONE_WORD))[numbers] if len(words) else np.empty(0, dtype=np.bool_)
     kept = ~legal | (np.bincount(row[~legal], minlength=len(texts)) == 0)[row]
