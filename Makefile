@@ -2,7 +2,7 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-deep check format bench lock clean
+.PHONY: help install demo test test-deep test-spark check format bench lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -20,7 +20,11 @@ test: $(INSTALLED) ## the tests, two at a time on each core: many of them wait f
 	@$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) $(ARGS)
 
 test-deep: $(INSTALLED) ## the same with every long count whole, not sampled
-	@PAY_READY_TEST_DEEP=1 $(BIN)/python -m pytest -n auto -m "not weaviate_live" $(ARGS)
+	@PAY_READY_TEST_DEEP=1 $(BIN)/python -m pytest -n auto -m "not weaviate_live and not spark" $(ARGS)
+
+test-spark: $(INSTALLED) ## the same edges on Spark with two workers (brings pyspark into .venv; needs a Java)
+	@$(BIN)/uv pip install -q --python $(BIN)/python "pyspark[sql]>=4,<5"
+	@$(BIN)/python -m pytest -n 0 -m spark tests/integration/test_spark.py $(ARGS)
 
 check: $(INSTALLED) ## style, types, layers, security, secrets
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

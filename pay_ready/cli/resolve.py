@@ -22,6 +22,7 @@ def resolve(
     refresh: Annotated[bool, typer.Option("--refresh", help="Train the models anew, as a run of its own.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing: compare with what is published.")] = False,
     config: Annotated[Path | None, typer.Option(help="With --dry-run: a file like config/resolution/default.toml to try.")] = None,
+    spark: Annotated[str, typer.Option(metavar="MASTER", help="Score the pairs on Spark: local[2], spark://host:7077, …")] = "",
     examples: Annotated[int, typer.Option(min=0, max=1_000, help="With --dry-run: changed entities to show, of each kind.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
@@ -30,6 +31,8 @@ def resolve(
     Example: pay-ready resolve --tenant acme
     Example: pay-ready resolve --tenant acme --dry-run --config stricter.toml
     """
+    if spark and dry_run:
+        raise UsageError("a dry run is made in this process", "leave out --spark", option="--spark")
     if config is not None and not dry_run:
         raise UsageError("--config is tried, not published", "add --dry-run", config=str(config))
     from pay_ready.model.ids import RunId, new_id
@@ -44,7 +47,7 @@ def resolve(
             found = preview(work.database, work.tenant, tried, refresh=refresh, examples=examples, progress=progress)
             print_json("resolve_preview", found) if as_json else _print_preview(found)
             return
-        report = resolve_step(work, RunId(new_id()), refresh=refresh, progress=progress)
+        report = resolve_step(work, RunId(new_id()), refresh=refresh, spark=spark or None, progress=progress)
     if as_json:
         print_json("resolve", report)
     else:

@@ -287,7 +287,13 @@ def _retried(options: SyncOptions, step: Callable[P, T]) -> Callable[P, T]:
 
 
 def resolve_step(
-    work: TenantWork, run_id: RunId, *, doubts: Doubts | None = None, refresh: bool = False, progress: Progress = no_progress
+    work: TenantWork,
+    run_id: RunId,
+    *,
+    doubts: Doubts | None = None,
+    refresh: bool = False,
+    spark: str | None = None,
+    progress: Progress = no_progress,
 ) -> ResolveReport:
     """Look at the volumes, find out who is who, publish what changed, and keep the figures that `tenants show` prints.
 
@@ -296,6 +302,7 @@ def resolve_step(
     Args:
         doubts: Refreshes that the brake did not believe.
         refresh: Train the models anew, as a run of its own.
+        spark: Score the pairs there (a Spark master), where models need not be trained; None scores them in this process.
 
     Raises:
         HeldBackError: A stream is far smaller than when it was published last; nothing was resolved.
@@ -307,9 +314,16 @@ def resolve_step(
         done(len(sizes), "complete")
     from pay_ready.pipeline.resolve import resolve_tenant  # heavy, and not every command resolves
 
+    scorer = None
+    if spark is not None:
+        from pay_ready.pipeline.on_spark import spark_scorer
+
+        scorer = spark_scorer(spark, work.resolution)
     resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
-        report = resolve(work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, progress=progress)
+        report = resolve(
+            work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, scorer=scorer, progress=progress
+        )
         insist(_keep_figures)(work, sizes)
         done(report.people.records + report.companies.records, "complete")
         return report

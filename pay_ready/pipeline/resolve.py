@@ -15,7 +15,7 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, ResolutionConfig, ResolveReport, RunKind
 from pay_ready.pipeline.publish import Published, Resolved, publish
-from pay_ready.resolve.engine import Resolution, resolve
+from pay_ready.resolve.engine import Resolution, Scorer, resolve
 
 _SETTINGS, _FIRST, _BY_HAND = "the settings changed", "the first load", "asked for"
 
@@ -44,6 +44,7 @@ def resolve_tenant(
     actor: str,
     run_id: RunId,
     refresh: bool = False,
+    scorer: Scorer | None = None,
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ResolveReport:
@@ -56,13 +57,14 @@ def resolve_tenant(
         actor: Who runs it.
         run_id: The run in logs.
         refresh: Train the models anew, whether they have drifted or not.
+        scorer: Scores the pairs elsewhere (Spark), where models need not be trained.
         progress: Told of each phase.
         clock: Seconds, for the report alone.
 
     Raises:
         RetryLaterError: Another run published meanwhile; nothing was changed by this one.
     """
-    reading = read_and_resolve(database, tenant, config, refresh=refresh, progress=progress, clock=clock)
+    reading = read_and_resolve(database, tenant, config, refresh=refresh, scorer=scorer, progress=progress, clock=clock)
     report = _published(database, tenant, config, reading, actor=actor, run_id=run_id, progress=progress, clock=clock)
     if reading.kind == "refresh" or not reading.drift or config.refresh != "on_drift":
         return report
@@ -78,6 +80,7 @@ def read_and_resolve(
     config: ResolutionConfig,
     *,
     refresh: bool = False,
+    scorer: Scorer | None = None,
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Reading:
@@ -98,7 +101,7 @@ def read_and_resolve(
     resolved: dict[EntityType, Resolved] = {}
     for entity_type in ENTITY_TYPES:
         table, used = staged[entity_type], None if reasons else models[entity_type]
-        resolution = resolve(entity_type, table, config, decisions[entity_type], model=used)
+        resolution = resolve(entity_type, table, config, decisions[entity_type], model=used, scorer=scorer)
         resolved[entity_type] = Resolved(staged=table, resolution=resolution)
         told(entity_type, table.num_rows)
     spans = dict(zip(("read", "companies", "people"), _differences(times), strict=True))

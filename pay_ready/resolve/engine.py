@@ -17,11 +17,14 @@ from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.learning import Records, probability
 from pay_ready.resolve.linkage.link import Linkage, link
 from pay_ready.resolve.linkage.model import ResolutionModel, drift_of
+from pay_ready.resolve.linkage.parts import scored_of
 from pay_ready.resolve.linkage.people_blocks import Caps
 from pay_ready.resolve.linkage.tables import Knowledge, records_of
 from pay_ready.resolve.staged import in_id_order, record_id_bytes, staged_kinds, uuids
 
 _NEVER = np.iinfo(np.int64).min
+# Staged records in the order of ids, a model, and how far below the threshold a pair is still kept -> scored pairs (`parts.edge_schema`).
+Scorer = Callable[[pa.Table, ResolutionModel, int], pa.Table]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ def resolve(
     decisions: Sequence[PairDecision] = (),
     *,
     model: ResolutionModel | None = None,
+    scorer: Scorer | None = None,
     clock: Callable[[], float] = lambda: 0.0,
     progress: Progress = no_progress,
 ) -> Resolution:
@@ -76,6 +80,7 @@ def resolve(
         config: Levels, word lists, caps, the threshold where it is set.
         decisions: What holds of pairs; one about a record that is not there says nothing now.
         model: A trained model; None trains one on these records.
+        scorer: Scores the pairs elsewhere, where there is a model; None scores them here.
         clock: CPU seconds so far, for the report alone.
         progress: Told of each phase that is done.
     """
@@ -85,8 +90,10 @@ def resolve(
     records, _ = records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)
     must, cannot = _positions(ids, decisions)
     rules = config.rules(entity_type)
+    elsewhere = [scorer(ordered, model, rules.review_millibits)] if scorer and model else []
     linkage = link(
         records,
+        scored=scored_of(elsewhere, ordered, records, model) if elsewhere and model else None,
         model=model.learnt if model else None,
         threshold_millibits=model.threshold_millibits if model else rules.threshold_millibits,
         must_link=must,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.columns import Keys, Rows, distinct, key_of
 
+_KEY_BITS = 38  # leaves room for 33 million rows; of more rows keys are cut further
 _CODES_AT_ONCE = 40_000_000
 _KEYS_OF_A_COPY = 2
 
@@ -54,13 +55,13 @@ class Candidates:
     by_rule: dict[str, int]  # pairs of each rule, before those of several rules are counted once
 
 
-def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
-    """The pairs of all rules together."""
+def candidates_of(rules: Sequence[BlockRule], records: int, *, with_copies: bool = True) -> Candidates:
+    """The pairs of all rules together, and of copies, unless their rule is among these."""
     codes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
     hot: list[HotBlocks] = []
     by_rule: dict[str, int] = {}
-    crowded = np.zeros(records, dtype=np.bool_)
-    for rule in rules:
+    copies = copies_rule(rules) if with_copies else None
+    for rule in (*rules, *([copies] if copies else ())):
         rows, starts, sizes = _blocks(rule)
         large = sizes > rule.cap
         if large.any():
@@ -70,7 +71,6 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
             by_rule[rule.name] = by_rule.get(rule.name, 0) + len(near)
             lost = int((held * (held - 1) // 2).sum()) - len(near)
             if not rule.extra:
-                crowded[rows[np.repeat(starts[large], held) + counted(held)]] = True
                 hot.append(HotBlocks(rule=rule.name, blocks=len(held), records=int(held.sum()), pairs=lost))
         usable = (sizes > 1) & ~large
         within = _pairs_within(rows, starts[usable], sizes[usable], records)
@@ -78,22 +78,17 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
         codes.append(within)
         if sum(map(len, codes)) > _CODES_AT_ONCE:
             codes = [distinct(np.concatenate(codes))]
-    codes.append(_copies(rules, np.flatnonzero(crowded), records))
     found = distinct(np.concatenate(codes))
     return Candidates(left=found // max(records, 1), right=found % max(records, 1), hot=tuple(hot), by_rule=by_rule)
 
 
-def _copies(rules: Sequence[BlockRule], rows: Rows, records: int) -> NDArray[np.int64]:
-    """Of some rows, each with the next that has the same key by every rule, and at least two of them."""
-    kept = [rule.keys[rows] + 1 for rule in rules if rule.rows is None and not rule.extra]
-    if len(kept) < _KEYS_OF_A_COPY or not len(rows):
-        return np.empty(0, dtype=np.int64)
-    keys = np.where(np.add.reduce([each > 0 for each in kept], dtype=np.int64) >= _KEYS_OF_A_COPY, key_of(*kept), -1)
-    order = np.lexsort((rows, keys))
-    one, other = order[:-1], order[1:]
-    same = (keys[one] == keys[other]) & (keys[one] >= 0)
-    codes: NDArray[np.int64] = rows[one[same]] * records + rows[other[same]]
-    return codes
+def copies_rule(rules: Sequence[BlockRule]) -> BlockRule | None:
+    """Each record with the next that has the same key by every rule, and at least two of them: they are compared above every cap."""
+    kept = [rule.keys + 1 for rule in rules if rule.rows is None and not rule.extra]
+    if len(kept) < _KEYS_OF_A_COPY:
+        return None
+    known = np.add.reduce([each > 0 for each in kept], dtype=np.int64)
+    return BlockRule(name="copies", keys=np.where(known >= _KEYS_OF_A_COPY, key_of(*kept), -1), cap=1, window=1, extra=True)
 
 
 def _blocks(rule: BlockRule) -> tuple[Rows, Rows, Rows]:
@@ -102,9 +97,9 @@ def _blocks(rule: BlockRule) -> tuple[Rows, Rows, Rows]:
     rows = held if rule.rows is None else rule.rows[held]
     if not len(rows):
         return rows, rows, rows
-    # Key and row in one number: sorting numbers is many times faster than sorting positions. Keys of more bits than are left are cut;
-    # two that fall together cost a few comparisons more, and are the same ones every time.
-    bits = int(rows.max()).bit_length()
+    # Key and row in one number: sorting numbers is many times faster than sorting positions. Keys are cut, and two that fall together
+    # cost a few comparisons more: the same ones every time, however many records there are.
+    bits = max(int(rows.max()).bit_length(), 63 - _KEY_BITS)
     packed = (rule.keys[held] & ((1 << (63 - bits)) - 1)) << bits | rows
     packed.sort()
     if rule.rows is not None:

@@ -39,6 +39,16 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Pairs and what they say, before anything is decided."""
+
+    candidates: Candidates
+    reached: Mapping[str, Reached]  # comparison -> by pair
+    weighed: Weighed
+    model: LearntModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Linkage:
     """Who is who."""
 
@@ -66,6 +76,7 @@ def link(
     threshold_millibits: int | None = None,
     must_link: Sequence[Pair] = (),
     cannot_link: Sequence[Pair] = (),
+    scored: Scored | None = None,
     clock: Callable[[], float] = lambda: 0.0,
     progress: Progress = no_progress,
 ) -> Linkage:
@@ -76,25 +87,20 @@ def link(
         model: A trained model; None trains one on these records.
         threshold_millibits: Evidence from which a pair matches; None sets it from the estimated precision.
         must_link, cannot_link: Rows that a reviewer joined or told apart.
+        scored: Pairs that were scored elsewhere, under this model; None finds and scores them here.
         clock: CPU seconds so far, for the report alone.
         progress: Told of each phase that is done.
     """
-    laps = _Laps(clock, progress)
-    candidates = candidates_of(records.rules(), records.size)
-    left, right = candidates.left, candidates.right
-    laps.lap("block")
-    compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
-    laps.lap("compare")
-    trained = model or (learn(records, candidates, compared) if compared else _learn_from_sample(records, candidates))
-    laps.lap("learn")
-    reached, weighed = _weighed_in_parts(records, left, right, trained, compared)
-    del compared
-    total = weighed.total
+    laps = Laps(clock, progress)
+    if scored is None:
+        scored = score(records, model=model, laps=laps)
+    candidates, weighed = scored.candidates, scored.weighed
+    left, right, total = candidates.left, candidates.right, weighed.total
     threshold = self_set_threshold(total) if threshold_millibits is None else threshold_millibits
     match = total >= threshold
     laps.lap("weigh")
     links = Evidence(left=left[match], right=right[match], total=total[match])
-    inside = _inside(records, trained, candidates, weighed, match, components_of(records.size, links.left, links.right))
+    inside = _inside(records, scored.model, candidates, weighed, match, components_of(records.size, links.left, links.right))
     speaking = inside.doubt < 0
     against = (inside.left[speaking], inside.right[speaking], inside.doubt[speaking])
     groups = group(
@@ -109,11 +115,11 @@ def link(
         labels=groups.labels,
         left=left,
         right=right,
-        compared=reached,
+        compared=scored.reached,
         weighed=weighed,
         is_match=match,
         is_cut=cut,
-        model=trained,
+        model=scored.model,
         threshold_millibits=threshold,
         predicted_precision=precision,
         predicted_recall=recall,
@@ -124,7 +130,22 @@ def link(
     )
 
 
-class _Laps:
+def score(records: Records, *, model: LearntModel | None, laps: "Laps") -> Scored:
+    """Find the pairs worth comparing, and weigh them under a model; None trains one on them."""
+    candidates = candidates_of(records.rules(), records.size)
+    left, right = candidates.left, candidates.right
+    laps.lap("block")
+    compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
+    laps.lap("compare")
+    trained = model or (learn(records, candidates, compared) if compared else _learn_from_sample(records, candidates))
+    laps.lap("learn")
+    reached, weighed = _weighed_in_parts(records, left, right, trained, compared)
+    return Scored(candidates=candidates, reached=reached, weighed=weighed, model=trained)
+
+
+class Laps:
+    """CPU seconds by phase, and who is told of each."""
+
     def __init__(self, clock: Callable[[], float], progress: Progress) -> None:
         self._clock, self._last, self._progress = clock, clock(), progress
         self.spans: dict[str, float] = {}
@@ -203,17 +224,18 @@ def _inside(
     left, right = pairs_inside(np.where(sizes[labels] > 2, labels, -1), _LARGEST_CHECKED)
     total, doubt = np.empty(len(left), dtype=np.int64), np.empty(len(left), dtype=np.int64)
     near = np.flatnonzero(labels[candidates.left] == labels[candidates.right])
-    known = candidates.left[near] * records.size + candidates.right[near]
+    compared = candidates.left[near] * records.size + candidates.right[near]
     codes = left * records.size + right
-    position = np.searchsorted(known, codes)
-    seen = np.append(known, -1)[np.minimum(position, len(known))] == codes
+    position = np.searchsorted(compared, codes)
+    seen = np.append(compared, -1)[np.minimum(position, len(compared))] == codes
     at = near[position[seen]]
     matches = np.zeros(len(left), dtype=np.bool_)
     matches[seen] = match[at]
     total[seen], doubt[seen] = weighed.total[at], np.where(match[at], 0, weighed.contradiction[at])
     _, new = _weighed_in_parts(records, left[~seen], right[~seen], model)
     total[~seen], doubt[~seen] = new.total, new.contradiction
-    for name in (each.name for each in records.comparisons if each.contradicts and each.circumstance):
+    known = known_comparisons(records, model)
+    for name in (each.name for each in known if each.contradicts and each.circumstance):
         said = np.empty(len(left), dtype=np.int64)
         said[seen], said[~seen] = weighed.by_comparison[name][at], new.by_comparison[name]
         confirmed = _confirmed(records.size, left, right, said)
