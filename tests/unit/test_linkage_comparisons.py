@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pay_ready.resolve.linkage.texts import texts_of
+from pay_ready.resolve.linkage.texts import addresses_of, texts_of
 from pay_ready.resolve.linkage.values import Values, category_of, dates_of, day_digits, identifiers_of, postcodes_of
 from tests.linkage_support import companies, people
 
@@ -161,6 +161,10 @@ def test_days_before_the_year_are_told_by_their_size() -> None:
         (category_of("city", pa.array(["n/a", "Oslo"])), "null"),
         (texts_of("address", pa.array(["12 Rose Lane", "Rose Lane 12"])), "close"),
         (texts_of("address", pa.array(["12 Rose Lane", "7 Elm Street"])), "differ"),
+        # Houses of one street are two, a letter more or less is none.
+        (addresses_of("address", pa.array(["1711 W 35th St", "1723 W 35th St"])), "differ"),
+        (addresses_of("address", pa.array(["12b Rose Lane", "12 Rose Lane"])), "close"),
+        (addresses_of("address", pa.array(["Rose Lane", "12 Rose Lane"])), "most"),
     ],
 )
 def test_values(values: Values, level: str) -> None:

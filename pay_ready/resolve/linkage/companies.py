@@ -45,7 +45,7 @@ EMAIL = Comparison(
 
 _WINDOW = 4
 _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
-_ONE_DOMAIN = 0.02
+_NO_DOMAIN, _ONE_DOMAIN = 0.06, 0.02
 _USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
@@ -250,5 +250,6 @@ def _as_identifier(names: NDArray[np.int64], size: int) -> NDArray[np.float64]:
 
 def _as_name(domains: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     """A name is one company's where all its records that have a domain have one; two domains speak of two companies."""
-    shares: NDArray[np.float64] = np.where(domains == 1, _ONE_DOMAIN, np.maximum(domains, 1)) / (size + BELIEVED_RECORDS)
+    known: NDArray[np.float64] = np.select([domains == 0, domains == 1], [_NO_DOMAIN, _ONE_DOMAIN], domains)
+    shares: NDArray[np.float64] = known / (size + BELIEVED_RECORDS)
     return shares

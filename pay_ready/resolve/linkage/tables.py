@@ -16,7 +16,7 @@ from pay_ready.resolve.linkage.mapping import ColumnKind, EntityKind, Kind
 from pay_ready.resolve.linkage.organisations import organisation_names
 from pay_ready.resolve.linkage.people import People, people_of
 from pay_ready.resolve.linkage.people_blocks import Caps
-from pay_ready.resolve.linkage.texts import texts_of
+from pay_ready.resolve.linkage.texts import addresses_of, texts_of
 from pay_ready.resolve.linkage.values import Values, category_from, category_of, cleaned_column, dates_of, identifiers_of, postcodes_of
 
 _PARTS_OF_A_DATE: tuple[Kind, ...] = ("month", "day")
@@ -87,8 +87,7 @@ def _values(columns: _Columns, entity: EntityKind, counts: Counts) -> list[Value
     found += [dates_of(name, columns.texts(name), counts) for name in columns.names("date")]
     found += [identifiers_of(name, columns.texts(name), counts) for name in columns.names("identifier")]
     if columns.names("address"):
-        matched = (0.0, 0.15, 0.1, 0.1, 0.2, 0.45)
-        found.append(texts_of("address", columns.joined("address"), matched, contradicts=entity == "company", counts=counts))
+        found.append(addresses_of("address", columns.joined("address"), contradicts=entity == "company", counts=counts))
     if columns.names("year"):
         found.append(dates_of("date", _joined_date(columns), counts))
     found += [texts_of(name, columns.texts(name), (0.0, 0.3, 0.15, 0.1, 0.15, 0.3), counts=counts) for name in columns.names("text")]

@@ -1,6 +1,8 @@
 """Names of things, addresses and other texts, compared by the words that they share."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,8 @@ from pay_ready.resolve.linkage.values import cleaned_column
 from pay_ready.resolve.linkage.words import flattened
 
 _MATCHED = (0.0, 0.1, 0.1, 0.12, 0.18, 0.5)
+_SAME_HOUSE = (0.0, 0.15, 0.1, 0.1, 0.2, 0.45)
+_NUMBER = re.compile(r"\b(\d+)[a-z]?\b")  # "35th" is a name
 _USUAL_TEXT = 5e-4  # share of a text before any record is seen
 
 
@@ -33,6 +37,7 @@ class TextValues:
     common: Shares  # by value: how likely another record holds it by chance
     matched: tuple[float, ...] = _MATCHED
     contradicts: bool = False
+    numbers: Sequence[frozenset[str]] = ()  # by value: its numbers, where two texts of other numbers are two (houses of one street)
     alike_from: float = 80.0  # similarity of 0 to 100 below which two texts are alike by their words alone
 
     @property
@@ -76,6 +81,10 @@ class TextValues:
         grades[(contained >= 0.4) | (spelled >= 100.0 - 1.5 * (100.0 - self.alike_from))] = 2
         grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= max(80.0, self.alike_from))] = 3
         grades[(of_all >= 0.75) | (spelled >= max(90.0, self.alike_from))] = 4
+        if self.numbers:
+            pairs = zip(left.tolist(), right.tolist(), strict=True)
+            apart = [bool(self.numbers[a] and self.numbers[b] and not self.numbers[a] & self.numbers[b]) for a, b in pairs]
+            grades[np.array(apart, dtype=np.bool_)] = 1
         return grades
 
     def block_keys(self) -> list[Keys]:
@@ -89,6 +98,12 @@ def texts_of(
 ) -> TextValues:
     """Texts as weighed words."""
     return text_values(name, cleaned_column(array), matched, contradicts=contradicts, counts=counts)
+
+
+def addresses_of(name: str, array: pa.Array, *, contradicts: bool = False, counts: Counts | None = None) -> TextValues:
+    """Street addresses: texts, of which two with numbers and none in common are two houses, however alike the rest is."""
+    found = texts_of(name, array, _SAME_HOUSE, contradicts=contradicts, counts=counts)
+    return replace(found, numbers=[frozenset(_NUMBER.findall(text)) for text in found.column.values.to_pylist()])
 
 
 def text_values(
