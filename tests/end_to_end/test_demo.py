@@ -89,7 +89,7 @@ def test_a_second_run_says_what_was_there_and_changes_nothing(demo: DemoRuns) ->
 
 def test_why_two_are_apart_and_how_one_came_to_be(demo: DemoRuns) -> None:
     """A pair is explained bit by bit with its values, a threshold and a picture; an entity by its history, records and links."""
-    two = ("explain", "Grace Velasquez", "Dmitri Vandenberg", "-t", "acme-robotics")
+    two = ("explain", "g.velasquez@harborlane.example", "dvandenberg@summitgrocers.example", "-t", "acme-robotics")
     for name in ("why.svg", "why.html"):
         shown = demo.command(*two, "--plot", str(demo.folder / name))
         assert "in two entities; the evidence of these two: no match" in shown.stdout

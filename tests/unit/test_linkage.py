@@ -279,3 +279,15 @@ def test_two_places_that_are_confirmed_are_two_sites() -> None:
     quality = quality_of(linkage.labels, np.unique(table.column("true_id").to_pylist(), return_inverse=True)[1])
     assert quality.pair_precision > 0.95
     assert quality.pair_recall > 0.95
+
+
+def test_a_list_of_company_names_is_resolved_by_them() -> None:
+    """Where nothing but names is known, equal names without their legal forms are one company, and other names are not."""
+    draw = random.Random(9)
+    words = ["".join(draw.choices("abcdefghiklmnoprstuvwz", k=7)) for _ in range(800)]
+    names = [f"{words[number]} {words[number + 1]}" for number in range(0, 800, 2)]
+    rows = [{"name": f"{name}{form}".title(), "true_id": name} for name in names for form in draw.sample(["", " Inc", " GmbH", ", LLC"], 2)]
+    table = pa.Table.from_pylist(rows)
+    records, _ = records_of(table, map_columns(table, "company", {}, ["true_id"]), "company", knowledge())
+    quality = quality_of(link(records).labels, np.unique(table.column("true_id").to_pylist(), return_inverse=True)[1])
+    assert (quality.pair_precision, quality.pair_recall) == (1.0, 1.0)

@@ -45,7 +45,8 @@ EMAIL = Comparison(
 
 _WINDOW = 4
 _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
-_NO_DOMAIN, _ONE_DOMAIN = 0.06, 0.02
+# By how much two companies of one name are fewer than one: where its records have one domain, and where names are all there is.
+_ONE_DOMAIN, _NOTHING_ELSE = 0.02, 0.06
 _USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
@@ -221,7 +222,7 @@ def companies_of(
         domains=domains,
         domain_keys=key_numbers(pa.array(list(known), pa.string())),
         domain_shares=_as_identifier(domain_names, all_domains),
-        name_shares=_as_name(name_domains, all_names),
+        name_shares=_as_name(name_domains, all_names, is_all=not values and not any(filled for _, filled in optional)),
         all_domains=all_domains,
         emails=emails,
         email_shares=counted.shares("email", emails.column, _USUAL_CONTACT),
@@ -248,8 +249,12 @@ def _as_identifier(names: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     return shares
 
 
-def _as_name(domains: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """A name is one company's where all its records that have a domain have one; two domains speak of two companies."""
-    known: NDArray[np.float64] = np.select([domains == 0, domains == 1], [_NO_DOMAIN, _ONE_DOMAIN], domains)
+def _as_name(domains: NDArray[np.int64], size: int, *, is_all: bool) -> NDArray[np.float64]:
+    """A name is one company's where all its records that have a domain have one; two domains speak of two companies.
+
+    Where nothing but names is known (`is_all`), equal names are mostly one company's, too: nothing can say more.
+    """
+    unknown = _NOTHING_ELSE if is_all else 1.0
+    known: NDArray[np.float64] = np.select([domains == 0, domains == 1], [unknown, _ONE_DOMAIN], domains)
     shares: NDArray[np.float64] = known / (size + BELIEVED_RECORDS)
     return shares

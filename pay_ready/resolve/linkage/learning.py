@@ -27,6 +27,7 @@ _BELIEVED_PAIRS = 500.0  # drawn at random, of which the shares are as believed
 _BELIEVED_MATCHES, _BELIEVED_POSSIBLE = 100.0, 100_000.0
 _RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
 _LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
+_LEAST_DRAWN = 1_000
 _LEAST_AGREEING = 100  # pairs drawn that agree on a value, for their number to tell anything
 _SMALLEST_SHARE = 1e-12
 _SEED = 20_261_125
@@ -209,8 +210,10 @@ def _random_pairs(size: int) -> tuple[Rows, Rows]:
     if size < 2:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     generator = np.random.default_rng(_SEED)
-    left = generator.integers(0, size, _RANDOM_PAIRS)
-    right = generator.integers(0, size - 1, _RANDOM_PAIRS)
+    # Of few records the same pairs would be drawn again and again.
+    wanted = min(_RANDOM_PAIRS, max(_LEAST_DRAWN, 10 * size * (size - 1)))
+    left = generator.integers(0, size, wanted)
+    right = generator.integers(0, size - 1, wanted)
     right += right >= left
     return left, right
 
