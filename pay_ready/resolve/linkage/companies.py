@@ -46,7 +46,7 @@ EMAIL = Comparison(
 _WINDOW = 4
 _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
 # By how much two companies of one name are fewer than one: where its records have one domain, and where names are all there is.
-_ONE_DOMAIN, _NOTHING_ELSE = 0.02, 0.06
+_ONE_DOMAIN, _NOTHING_ELSE = 0.02, 0.03
 _USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
@@ -222,7 +222,7 @@ def companies_of(
         domains=domains,
         domain_keys=key_numbers(pa.array(list(known), pa.string())),
         domain_shares=_as_identifier(domain_names, all_domains),
-        name_shares=_as_name(name_domains, all_names, is_all=not values and not any(filled for _, filled in optional)),
+        name_shares=_as_name(name_domains, all_names, is_all=not (values or len(known) or len(phones.values) or len(emails.column.values))),
         all_domains=all_domains,
         emails=emails,
         email_shares=counted.shares("email", emails.column, _USUAL_CONTACT),
