@@ -9,8 +9,7 @@ from typing import cast, get_args
 
 from pay_ready.model.resolution import Criterion, EntityRules, EntityType, Refresh, ResolutionConfig
 from pay_ready.pipeline.mapping.toml_tables import Place, flag, load_toml, load_words, table, text, texts
-from pay_ready.resolve.linkage.companies import CompanyCaps
-from pay_ready.resolve.linkage.people_blocks import Caps
+from pay_ready.resolve.linkage.caps import Caps, CompanyCaps
 from pay_ready.resolve.survivorship import COMPANY_FIELDS, PERSON_FIELDS
 
 _OVERRIDES = ("name_threshold", "company_threshold", "email_validation")

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import CappedBlock, EntityType, PairDecision, ResolutionConfig
-from pay_ready.resolve.linkage.companies import CompanyCaps
+from pay_ready.resolve.linkage.caps import Caps, CompanyCaps
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.learning import Records, probability
 from pay_ready.resolve.linkage.link import Linkage, link
 from pay_ready.resolve.linkage.model import ResolutionModel, drift_of
 from pay_ready.resolve.linkage.parts import scored_of
-from pay_ready.resolve.linkage.people_blocks import Caps
 from pay_ready.resolve.linkage.tables import Knowledge, records_of
 from pay_ready.resolve.staged import in_id_order, record_id_bytes, staged_kinds, uuids
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
+from pay_ready.resolve.linkage.caps import CompanyCaps
 from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_numbers, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.counts import Counts
@@ -48,15 +49,6 @@ _NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
 # By how much two companies of one name are fewer than one: where its records have one domain, and where names are all there is.
 _ONE_DOMAIN, _NOTHING_ELSE = 0.02, 0.03
 _USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompanyCaps:
-    """Records of the largest block of which every pair is compared."""
-
-    name: int = 30
-    contact: int = 40
-    word: int = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.blocks import BlockRule
+from pay_ready.resolve.linkage.caps import Caps
 from pay_ready.resolve.linkage.columns import (
     Column,
     Ids,
@@ -30,7 +31,7 @@ from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison
 from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Names, compare_names, name_frequencies, names_of
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
-from pay_ready.resolve.linkage.people_blocks import Caps, person_rules
+from pay_ready.resolve.linkage.people_blocks import person_rules
 from pay_ready.resolve.linkage.values import Values
 from pay_ready.resolve.linkage.words import RELATIONS, Relation
 

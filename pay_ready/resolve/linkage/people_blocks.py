@@ -1,12 +1,12 @@
 """Which person records are worth comparing: keys of addresses, numbers and names, and how large a block may be."""
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
+from pay_ready.resolve.linkage.caps import Caps
 from pay_ready.resolve.linkage.columns import Keys, key_numbers, key_of
 from pay_ready.resolve.linkage.texts import TextValues
 from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postcodes, Values
@@ -14,25 +14,7 @@ from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postc
 if TYPE_CHECKING:
     from pay_ready.resolve.linkage.people import People
 
-_WEAK_PAIRS, _LEAST_WEAK = 3_000_000, 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
-    """Records of the largest block that is compared, by the kind of its key."""
-
-    contact: int = 200  # an address or a number
-    user: int = 15
-    phone: int = 60
-    name: int = 25  # a name that more have needs a second field in common, and then another rule finds the pair
-    place_and_name: int = 80
-    place_and_given: int = 20
-    value: int = 40  # a date, a postcode, an identifier by itself
-    weak: int = 60  # a key that says little by itself
-
-    def at_size(self, records: int) -> "Caps":
-        """Weak keys are worth their pairs as long as these are few beside the records' number."""
-        return replace(self, weak=min(self.weak, _WEAK_PAIRS // max(records, 1)))
+_LEAST_WEAK = 5
 
 
 def person_rules(people: "People") -> list[BlockRule]:

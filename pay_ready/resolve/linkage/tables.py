@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pay_ready.resolve.linkage.caps import Caps, CompanyCaps
 from pay_ready.resolve.linkage.columns import Column, Ids, Rows, column_of, first_of, key_of
-from pay_ready.resolve.linkage.companies import Companies, CompanyCaps, companies_of
+from pay_ready.resolve.linkage.companies import Companies, companies_of
 from pay_ready.resolve.linkage.contact import domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.mapping import ColumnKind, EntityKind, Kind
 from pay_ready.resolve.linkage.organisations import organisation_names
 from pay_ready.resolve.linkage.people import People, people_of
-from pay_ready.resolve.linkage.people_blocks import Caps
 from pay_ready.resolve.linkage.texts import addresses_of, texts_of
 from pay_ready.resolve.linkage.values import Values, category_from, category_of, cleaned_column, dates_of, identifiers_of, postcodes_of
 
