@@ -81,8 +81,10 @@ def print_resolve(report: "ResolveReport") -> None:
     else:
         links = f"{report.interactions_linked} links to interactions opened, {report.interactions_unlinked} closed"
         say(f"published as run {report.run_no} ({report.kind}); {links}")
-    if report.reasons:
-        say(f"models {'trained' if report.kind == 'refresh' or report.run_no == 1 else 'to be trained'} anew: {'; '.join(report.reasons)}")
+    if report.trained_because and report.run_no is not None:
+        say(f"models trained anew: {'; '.join(report.trained_because)}")
+    if report.drift:
+        say(f"models out of date: {'; '.join(report.drift)}")
     for block in report.capped_blocks:
         lost = f"{block.pairs:,} pairs not compared by it"
         say(f"left out as too large: {block.blocks} blocks of {block.entity_type} rule {block.rule}, {lost}")

@@ -111,7 +111,8 @@ class ResolveReport:
 
     run_no: int | None
     kind: RunKind
-    reasons: tuple[str, ...]  # why the models were trained, of a refresh; else why they should be
+    trained_because: tuple[str, ...]  # why this run trained the models; empty when it used those there were
+    drift: tuple[str, ...]  # why the models that it used should be trained anew
     refreshed: "ResolveReport | None"  # the refresh that followed by itself
     people: TypeFigures
     companies: TypeFigures

@@ -101,7 +101,7 @@ def read_and_resolve(
     resolved: dict[EntityType, Resolved] = {}
     for entity_type in ENTITY_TYPES:
         table, used = staged[entity_type], None if reasons else models[entity_type]
-        resolution = resolve(entity_type, table, config, decisions[entity_type], model=used, scorer=scorer)
+        resolution = resolve(entity_type, table, config, decisions[entity_type], model=used, scorer=scorer, progress=progress)
         resolved[entity_type] = Resolved(staged=table, resolution=resolution)
         told(entity_type, table.num_rows)
     spans = dict(zip(("read", "companies", "people"), _differences(times), strict=True))
@@ -150,7 +150,8 @@ def _report(published: Published, reading: Reading, seconds: Mapping[str, float]
     return ResolveReport(
         run_no=published.run_no,
         kind=reading.kind,
-        reasons=reading.reasons or reading.drift,
+        trained_because=reading.reasons,
+        drift=reading.drift,
         refreshed=None,
         people=published.figures["person"],
         companies=published.figures["company"],

@@ -68,7 +68,6 @@ def resolve(
     *,
     model: ResolutionModel | None = None,
     scorer: Scorer | None = None,
-    clock: Callable[[], float] = lambda: 0.0,
     progress: Progress = no_progress,
 ) -> Resolution:
     """Resolve staged records (`staged.PERSON_COLUMNS`, `staged.COMPANY_COLUMNS`).
@@ -80,7 +79,6 @@ def resolve(
         decisions: What holds of pairs; one about a record that is not there says nothing now.
         model: A trained model; None trains one on these records.
         scorer: Scores the pairs elsewhere, where there is a model; None scores them here.
-        clock: CPU seconds so far, for the report alone.
         progress: Told of each phase that is done.
     """
     ordered = in_id_order(staged)
@@ -89,15 +87,14 @@ def resolve(
     records, _ = records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)
     must, cannot = _positions(ids, decisions)
     rules = config.rules(entity_type)
-    elsewhere = [scorer(ordered, model, rules.review_millibits)] if scorer and model else []
+    elsewhere = scored_of(scorer(ordered, model, rules.review_millibits), ordered, records, model) if scorer and model else None
     linkage = link(
         records,
-        scored=scored_of(elsewhere, ordered, records, model) if elsewhere and model else None,
+        scored=elsewhere,
         model=model.learnt if model else None,
         threshold_millibits=model.threshold_millibits if model else rules.threshold_millibits,
         must_link=must,
         cannot_link=cannot,
-        clock=clock,
         progress=progress,
     )
     used = model or trained_model(entity_type, records, counts, linkage, config.settings_hash)

@@ -45,7 +45,7 @@ def test_a_model_is_trained_once_and_used_again(database: Database, scratch: Scr
     """The first load trains; a later increment uses what was trained, and stores no other."""
     people = people_of(150)
     stage(scratch.admin_url, tenant, Staged(people=people[:-9]))
-    assert resolve(database, tenant).reasons == ("the first load",)
+    assert resolve(database, tenant).trained_because == ("the first load",)
     before = rows(scratch.admin_url, tenant, MODELS)
     stage(scratch.admin_url, tenant, Staged(people=people))
     report = resolve(database, tenant)
@@ -64,7 +64,7 @@ def test_changed_settings_train_anew_by_a_run_of_their_own(database: Database, s
     stage(scratch.admin_url, tenant, Staged(people=people_of(60)))
     resolve(database, tenant)
     report = resolve(database, tenant, config(name_threshold=97))
-    assert (report.kind, report.reasons) == ("refresh", ("the settings changed",))
+    assert (report.kind, report.trained_because) == ("refresh", ("the settings changed",))
     assert [row[:2] for row in rows(scratch.admin_url, tenant, RUNS)] == [(1, "resolve"), (2, "refresh")]
     assert resolve(database, tenant, config(name_threshold=97)).run_no is None
 
@@ -79,12 +79,12 @@ def test_drift_trains_anew_after_the_increment(database: Database, scratch: Scra
     by_hand = replace(config(), refresh="by_hand")
     kept = resolve(database, tenant, by_hand)
     assert (kept.kind, kept.refreshed) == ("resolve", None)
-    assert any("trained on 100" in each for each in kept.reasons)
+    assert any("trained on 100" in each for each in kept.drift)
     report = resolve(database, tenant)
     assert report.run_no is None
     assert report.refreshed is not None
     assert (report.refreshed.kind, report.refreshed.run_no) == ("refresh", 3)
-    assert any("trained on 100" in each for each in report.refreshed.reasons)
+    assert any("trained on 100" in each for each in report.refreshed.trained_because)
     assert resolve(database, tenant).refreshed is None
 
 

@@ -4,7 +4,6 @@ A block lies in one part whole, so that its cap holds there as it does in one pr
 other depends on the two alone. So the edges of all parts, each pair once, are those of one run, to the millibit.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,9 +93,9 @@ def _rows_of(rule: BlockRule) -> Rows:
     return np.arange(len(rule.keys)) if rule.rows is None else rule.rows
 
 
-def scored_of(edges: Iterable[pa.Table], staged: pa.Table, records: Records, model: ResolutionModel) -> Scored:
+def scored_of(edges: pa.Table, staged: pa.Table, records: Records, model: ResolutionModel) -> Scored:
     """The edges of all parts as the pairs of `records`, each once; `staged` in the order of ids."""
-    table = pa.concat_tables(list(edges)).combine_chunks() if edges else edge_schema(model).empty_table()
+    table = edges.combine_chunks()
     ids = record_id_bytes(staged)
     left, right = (pc.index_in(table.column(name), value_set=ids).to_numpy().astype(np.int64) for name in ("left_id", "right_id"))
     codes, first = np.unique(left * max(records.size, 1) + right, return_index=True)
