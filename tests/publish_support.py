@@ -112,6 +112,42 @@ def stage(admin_url: str, tenant: TenantId, staged: Staged) -> None:
             _add_call(admin, tenant, call, {row.key: row for row in staged.people})
 
 
+def restage(admin_url: str, tenant: TenantId, before: Staged, after: Staged) -> None:
+    """Write only what differs, as staging does; a call is a row of its own with its people."""
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        for call in [each for each in before.calls if each not in after.calls]:
+            record = stable_id("call", str(tenant), call.source, call.key)
+            for table in ("interaction_participants", "interaction_records"):
+                admin.execute(f"delete from pay_ready.{table} where tenant_id = %s and record_id = %s", (tenant, record))  # type: ignore[arg-type]
+        for table, old, new, id_of in (
+            ("company_records", before.companies, after.companies, company_id),
+            ("person_records", before.people, after.people, person_id),
+        ):
+            kept = {(each.source, each.key) for each in new} if table == "company_records" else set()
+            for row in [each for each in old if each not in new and (each.source, each.key) not in kept]:
+                admin.execute(
+                    f"delete from pay_ready.{table} where tenant_id = %s and record_id = %s",  # type: ignore[arg-type]
+                    (tenant, id_of(tenant, row.source, row.key)),
+                )
+        known = {(each.source, each.key) for each in before.companies}
+        for company in [each for each in after.companies if each not in before.companies]:
+            if (company.source, company.key) not in known:
+                _add_company(admin, tenant, company)
+                continue
+            # A company that has employees is never deleted.
+            admin.execute(
+                "update pay_ready.company_records set (name, domain, phone, city, content_hash) = (%s, %s, %s, %s, %s)"
+                " where tenant_id = %s and record_id = %s",
+                (company.name, company.domain, company.phone, company.city, _hash(company), tenant,
+                 company_id(tenant, company.source, company.key)),
+            )  # fmt: skip
+        for person in [each for each in after.people if each not in before.people]:
+            _add_person(admin, tenant, person)
+        for call in [each for each in after.calls if each not in before.calls]:
+            _add_call(admin, tenant, call, {row.key: row for row in after.people})
+
+
 def _hash(row: object) -> bytes:
     return hashlib.sha256(repr([(each.name, getattr(row, each.name)) for each in fields(row)]).encode()).digest()  # type: ignore[arg-type]
 

@@ -20,6 +20,8 @@ _VERSION_COLUMNS = (
 )  # fmt: skip
 _CHANGE_COLUMNS = ("change_seq", "change", "entity_type", "entity_id", "other_entity_id", "before_hash", "after_hash")
 
+_TABLES = ("tables", "version_table", "redirect_table", "entity_table", "change_table", "scope_table")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPlan:
@@ -57,26 +59,48 @@ class InteractionChanges:
     closing: int
 
 
-def load_plan(tx: TenantTransaction, plan: PublishPlan) -> InteractionChanges:
-    """Put the plan into temporary tables and find the links of interactions that follow from it; nothing of ours is written."""
-    for name in ("make_tables", "make_version_table", "make_redirect_table", "make_entity_table", "make_change_table"):
-        tx.execute(f"publish.{name}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """What changed, by which interactions are found whose people and companies may be others."""
+
+    interactions: frozenset[UUID]
+    people: frozenset[UUID]  # records
+    companies: frozenset[UUID]
+
+
+def load_plan(tx: TenantTransaction, plan: PublishPlan, touched: Touched | None) -> InteractionChanges:
+    """Put the plan into temporary tables and find the links of interactions that follow from it; nothing of ours is written.
+
+    Args:
+        tx: The transaction.
+        plan: What differs.
+        touched: What changed beside the plan; None looks at every interaction.
+    """
+    for name in _TABLES:
+        tx.execute(f"publish.make_{name}")
     _copy_assignments(tx, plan)
     _copy_versions(tx, plan)
     _copy_redirects(tx, plan)
     tx.execute("publish.analyze_tables")
+    if touched is None:
+        tx.execute("publish.scope_all_interactions")
+    else:
+        tx.execute("publish.scope_named_interactions", {"interaction_ids": list(touched.interactions)})
+        records = {"people": list(touched.people), "companies": list(touched.companies)}
+        tx.execute("publish.scope_touched_interactions", records)
+    tx.execute("publish.analyze_scope")
     tx.execute("publish.want_interactions")
     counted = tx.rows("publish.count_interaction_changes")[0]
     return InteractionChanges(counted.opening, counted.closing)
 
 
-def open_run(tx: TenantTransaction, header: RunHeader, report: PublishReport) -> int:
+def open_run(tx: TenantTransaction, header: RunHeader, report: PublishReport, state_digest: bytes) -> int:
     """Issue the run's number and write its row; the number stays locked until the commit."""
     run_no = tenants.next_number(tx, "run_no")
     tx.execute("publish.add_run", {
         "run_no": run_no, "run_id": header.run_id, "kind": header.kind, "actor": header.actor, "config_hash": header.config_hash,
         "person_model_id": header.person_model_id, "company_model_id": header.company_model_id,
-        "report": Jsonb(report.model_dump(mode="json")),
+        "report": Jsonb(report.model_dump(mode="json")), "state_digest": state_digest,
     })  # fmt: skip
     return run_no
 

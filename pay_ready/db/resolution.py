@@ -1,12 +1,13 @@
 """Rows of resolution as they stand: what is staged, what was decided, what is published, and what the models said of pairs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from pay_ready.db.tenancy import Database, TenantTransaction
@@ -32,6 +33,62 @@ class PublishedState:
     def entity_of(self, entity_type: EntityType) -> dict[UUID, UUID]:
         """The published entity of every record of the type."""
         return {record: entity for record, (entity, _) in self.assignments[entity_type].items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The published version, and how often blocks and edges were written: more often than versions, as readers do not see them."""
+
+    run_no: int = 0  # 0 before the first run
+    resolution_no: int = 0
+    state_digest: bytes | None = None  # None where blocks and edges were never written for it
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """What changed since it was resolved, and the numbers under which that waits."""
+
+    runs: tuple[tuple[int, int], ...] = ()  # of consecutive numbers: first and last
+    objects: Mapping[str, frozenset[UUID]] = field(default_factory=dict)  # by kind; nothing where only the numbers were asked for
+
+
+def standing(tx: TenantTransaction) -> Standing:
+    """The published version."""
+    row = tx.row("resolution.standing")
+    if row is None:
+        return Standing(resolution_no=int(tx.value("resolution.resolution_no")))
+    digest = None if row.state_digest is None else bytes(row.state_digest)
+    return Standing(run_no=row.run_no, resolution_no=row.resolution_no, state_digest=digest, report=row.report)
+
+
+def queued(tx: TenantTransaction) -> Queue:
+    """What waits."""
+    objects: dict[str, set[UUID]] = {"person": set(), "company": set(), "interaction": set()}
+    numbers: list[int] = []
+    for row in tx.rows("resolution.queued"):
+        objects[row.kind].add(row.object_id)
+        numbers.append(row.queue_no)
+    return Queue(runs=_runs_of(np.array(numbers, dtype=np.int64)), objects={kind: frozenset(ids) for kind, ids in objects.items()})
+
+
+def queued_numbers(tx: TenantTransaction) -> Queue:
+    """What waits, as numbers alone: for who reads everything anyway."""
+    return Queue(runs=_runs_of(tx.copy_out("resolution.queue_numbers", {}, np.dtype([("number", "<i8")]))["number"]))
+
+
+def drop_queued(tx: TenantTransaction, queue: Queue) -> None:
+    """Forget what is done. What came meanwhile has other numbers, and stays."""
+    if queue.runs:
+        tx.execute("resolution.drop_queued", {"firsts": [first for first, _ in queue.runs], "lasts": [last for _, last in queue.runs]})
+
+
+def _runs_of(numbers: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    if not len(numbers):
+        return ()
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    firsts = numbers[np.concatenate(([0], breaks + 1))].tolist()
+    return tuple(zip(firsts, numbers[np.append(breaks, len(numbers) - 1)].tolist(), strict=True))
 
 
 def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: Sequence[UUID] | None = None) -> pa.Table:
@@ -64,21 +121,62 @@ def published_state(tx: TenantTransaction) -> PublishedState:
     assignments: dict[EntityType, dict[UUID, tuple[UUID, float]]] = {"company": {}, "person": {}}
     for row in tx.rows("resolution.current_assignments"):
         assignments[row.entity_type][row.record_id] = (row.entity_id, round(row.confidence, 4))
+    return PublishedState(
+        run_no=current_run_no(tx),
+        assignments=assignments,
+        versions={row.entity_id: bytes(row.content_hash) for row in tx.rows("resolution.current_versions")},
+        redirects={row.entity_id: row.target_entity_id for row in tx.rows("resolution.current_redirects")},
+        known=_known(tx.rows("resolution.known_entities")),
+    )
+
+
+def published_part(tx: TenantTransaction, records: Mapping[EntityType, str], run_no: int) -> PublishedState:
+    """What readers see of some records (by type, the text of a uuid[]) and of all who are published with one of them.
+
+    Ids are known as far as `ids.identify` wants them; redirects are those of known ids.
+    """
+    assignments: dict[EntityType, dict[UUID, tuple[UUID, float]]] = {"company": {}, "person": {}}
     known: dict[EntityType, dict[UUID, KnownEntity]] = {"company": {}, "person": {}}
-    for row in tx.rows("resolution.known_entities"):
+    for entity_type, ids in records.items():
+        asked = {"record_ids": ids, "entity_type": entity_type}
+        for row in tx.rows("resolution.assignments_of", asked):
+            assignments[entity_type][row.record_id] = (row.entity_id, round(row.confidence, 4))
+        ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", asked)} | {each for each, _ in assignments[entity_type].values()}
+        known[entity_type] = _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever)}))[entity_type]
+    # An id that one of them had once may live elsewhere now: that is no part of this.
+    live = {entity for rows in assignments.values() for entity, _ in rows.values()}
+    versions = tx.rows("resolution.versions_of", {"entity_ids": list(live)})
+    redirects = tx.rows("resolution.redirects_of", {"entity_ids": [entity for each in known.values() for entity in each]})
+    return PublishedState(
+        run_no=run_no,
+        assignments=assignments,
+        versions={row.entity_id: bytes(row.content_hash) for row in versions},
+        redirects={row.entity_id: row.target_entity_id for row in redirects},
+        known=known,
+    )
+
+
+def _known(rows: Iterable[Any]) -> dict[EntityType, dict[UUID, KnownEntity]]:
+    known: dict[EntityType, dict[UUID, KnownEntity]] = {"company": {}, "person": {}}
+    for row in rows:
         known[row.entity_type][row.entity_id] = KnownEntity(
             entity_id=row.entity_id,
             anchor_record_id=row.anchor_record_id,
             minted_run_no=row.minted_run_no,
             retired_run_no=row.retired_run_no,
         )
-    return PublishedState(
-        run_no=current_run_no(tx),
-        assignments=assignments,
-        versions={row.entity_id: bytes(row.content_hash) for row in tx.rows("resolution.current_versions")},
-        redirects={row.entity_id: row.target_entity_id for row in tx.rows("resolution.current_redirects")},
-        known=known,
-    )
+    return known
+
+
+def entities_of(tx: TenantTransaction, entity_type: EntityType, record_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The published entities of records."""
+    found = tx.rows("resolution.entities_of", {"entity_type": entity_type, "record_ids": list(record_ids)})
+    return {row.record_id: row.entity_id for row in found}
+
+
+def employees(tx: TenantTransaction, company_records: Iterable[UUID]) -> set[UUID]:
+    """People's records that name one of these company records."""
+    return {row.record_id for row in tx.rows("resolution.employees", {"record_ids": list(company_records)})}
 
 
 def current_models(tx: TenantTransaction) -> dict[EntityType, tuple[UUID, ResolutionModel]]:
@@ -120,24 +218,37 @@ def add_model(tx: TenantTransaction, model: ResolutionModel) -> UUID:
     return model_id
 
 
-def put_edges(tx: TenantTransaction, edges: Mapping[EntityType, tuple[UUID, pa.Table]]) -> int:
-    """Keep what the models (by entity type: model id, edges) say of all pairs; the number of edges that are new or changed."""
+def make_edge_table(tx: TenantTransaction) -> None:
+    """The temporary table through which edges come."""
     tx.execute("resolution.make_edge_table")
+
+
+def put_edges(tx: TenantTransaction, edges: Mapping[EntityType, tuple[UUID, Sequence[str], pa.Table]], *, are_all: bool) -> int:
+    """Keep what models say of pairs; the number of edges that are new or changed.
+
+    Args:
+        tx: The transaction.
+        edges: By entity type the model's id, its comparisons in the order of their names, and the edges.
+        are_all: Whether these are all edges of the models, so that others are to be forgotten.
+    """
+    tx.execute("resolution.empty_edge_table")
     with tx.copy_into("publish_edges", _EDGE_COLUMNS) as copy:
-        for entity_type, (model_id, table) in edges.items():
-            for row in _edge_values(entity_type, model_id, table):
+        for entity_type, (model_id, comparisons, table) in edges.items():
+            for row in _edge_values(entity_type, model_id, comparisons, table):
                 copy.write_row(row)
     tx.execute("resolution.analyze_edge_table")
-    tx.execute("resolution.drop_edges", {"model_ids": [model_id for model_id, _ in edges.values()]})
+    if are_all:
+        tx.execute("resolution.drop_edges", {"model_ids": [model_id for model_id, _, _ in edges.values()]})
     return tx.execute("resolution.put_edges")
 
 
-def _edge_values(entity_type: EntityType, model_id: UUID, table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    levels = [name for name in table.column_names if name.startswith("level_")]
+def _edge_values(entity_type: EntityType, model_id: UUID, comparisons: Sequence[str], table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """One byte for each comparison of the model, by name; those that the records have no values for say nothing, as null does."""
     for batch in table.to_batches(max_chunksize=50_000):
-        codes = np.zeros((batch.num_rows, len(levels)), dtype=np.uint8)
-        for position, name in enumerate(levels):
-            codes[:, position] = batch.column(name).indices.to_numpy(zero_copy_only=False)
+        codes = np.zeros((batch.num_rows, len(comparisons)), dtype=np.uint8)
+        for position, name in enumerate(comparisons):
+            if f"level_{name}" in table.column_names:
+                codes[:, position] = batch.column(f"level_{name}").indices.to_numpy(zero_copy_only=False)
         columns = ("left_id", "right_id", "left_hash", "right_hash", "match_weight_millibits")
         rows = zip(*(batch.column(name).to_pylist() for name in columns), codes, strict=True)
         for left, right, left_hash, right_hash, weight, reached in rows:

@@ -22,12 +22,15 @@ from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries
 from pay_ready.errors import DeniedError, IsolationError, NotFoundError
 
 if TYPE_CHECKING:  # heavy
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 from pay_ready.model.ids import TenantId
 
 Work = Literal["people", "batch"]
 Params = Mapping[str, object]
 
+_COPIED_AT_ONCE = 100_000  # rows
 _current_tenant: ContextVar[TenantId | None] = ContextVar("current_tenant", default=None)
 
 _BEGIN = (
@@ -107,13 +110,59 @@ class TenantTransaction:
             while rows := cursor.fetchmany(page):
                 yield rows
 
+    def copy_out(self, name: str, params: Params, fields: "np.dtype[np.void]") -> "NDArray[np.void]":
+        """The rows of a statement of bigint and uuid columns, none of them null, as numpy: millions a second.
+
+        Args:
+            name: The statement.
+            params: Its parameters.
+            fields: By column "<i8" for a bigint, "S16" for a uuid.
+        """
+        import numpy as np  # heavy, for a reader of many rows alone
+
+        literals = {key: sql.Literal(value).as_string() for key, value in self._bound(params).items()}
+        statement = f"copy ({self._query(name).sql % literals}) to stdout (format binary)"
+        with translating(), self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            data = b"".join(bytes(part) for part in copy)
+        # A header of 19 bytes, a count of columns before each row, a length before each value, two bytes at the end.
+        layout: list[tuple[str, str]] = [("columns", ">i2")]
+        for field in fields.names or ():
+            layout += [(f"length_{field}", ">i4"), (field, ">i8" if fields[field].kind == "i" else "S16")]
+        rows = np.frombuffer(data, dtype=layout, count=(len(data) - 21) // np.dtype(layout).itemsize, offset=19)
+        found = np.empty(len(rows), dtype=fields)
+        for field in fields.names or ():
+            found[field] = rows[field]
+        return found
+
+    def copy_numbers(self, table: str, rows: "NDArray[np.void]") -> None:
+        """COPY rows as `copy_out` gives them into a temporary table whose columns carry the names of the fields."""
+        import numpy as np
+
+        names = rows.dtype.names or ()
+        layout: list[tuple[str, str]] = [("columns", ">i2")]
+        for field in names:
+            layout += [(f"length_{field}", ">i4"), (field, ">i8" if rows.dtype[field].kind == "i" else "S16")]
+        told = np.empty(len(rows), dtype=layout)
+        told["columns"] = len(names)
+        for field in names:
+            told[f"length_{field}"] = rows.dtype[field].itemsize
+            told[field] = rows[field]
+        with self.copy_into(table, names, binary_types=()) as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+            for start in range(0, len(told), _COPIED_AT_ONCE):
+                copy.write(told[start : start + _COPIED_AT_ONCE].tobytes())
+            copy.write(b"\xff\xff")
+
     @contextmanager
-    def copy_into(self, table: str, columns: Sequence[str], *, binary_types: Sequence[str] = ()) -> Iterator[psycopg.Copy]:
-        """COPY into a temporary table of this transaction (row security refuses COPY into ours)."""
+    def copy_into(self, table: str, columns: Sequence[str], *, binary_types: Sequence[str] | None = None) -> Iterator[psycopg.Copy]:
+        """COPY into a temporary table of this transaction (row security refuses COPY into ours).
+
+        With types of the columns in binary; with none of them named, the bytes are the caller's.
+        """
         target = sql.SQL("copy {} ({}) from stdin").format(
             sql.Identifier("pg_temp", table), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
-        statement = target + sql.SQL(" (format binary)") if binary_types else target
+        statement = target + sql.SQL(" (format binary)") if binary_types is not None else target
         with translating(), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             if binary_types:
                 copy.set_types(list(binary_types))

@@ -111,6 +111,8 @@ class ResolveReport:
 
     run_no: int | None
     kind: RunKind
+    reads: Literal["all", "changed"]  # every record, or what changed and whom it touches
+    changed_records: int | None  # that came, changed or went; None where every record was read
     trained_because: tuple[str, ...]  # why this run trained the models; empty when it used those there were
     drift: tuple[str, ...]  # why the models that it used should be trained anew
     refreshed: "ResolveReport | None"  # the refresh that followed by itself

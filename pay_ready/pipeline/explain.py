@@ -197,7 +197,7 @@ def explain_pair(database: Database, tenant: TenantId, config: ResolutionConfig,
     verdict: Verdict = "match" if total >= threshold else "review" if total >= threshold - review else "no match"
     told = [each for each in decided if {each.left_id, each.right_id} == set(entities)]
     rules = (
-        candidates_of(rows.records.rules(), rows.records.size, with_copies=False).by_rule
+        candidates_of(rows.records.rules(), rows.records.size).by_rule
         if rows.records.size == 2
         else _rules_of(rows, one, other)
     )

@@ -87,8 +87,8 @@ def preview(
     reading = read_and_resolve(database, tenant, config, refresh=refresh, progress=progress)
     with database.tenant_transaction(tenant, work="batch") as tx:
         state = db_resolution.published_state(tx)
-        if state.run_no != reading.base_run_no:
-            raise RetryLaterError("another run published meanwhile", "run it again", base_run_no=reading.base_run_no, run_no=state.run_no)
+        if state.run_no != reading.base.run_no:
+            raise RetryLaterError("another run published meanwhile", "run it again", base_run_no=reading.base.run_no, run_no=state.run_no)
         plan = plan_publish(tenant, {each: reading.resolved[each] for each in ENTITY_TYPES}, config, state)
         said = db_resolution.latest_report(tx)
         shown = _shown(plan.changes, examples)
@@ -98,7 +98,7 @@ def preview(
         for each in ENTITY_TYPES
     }
     return Preview(
-        base_run_no=reading.base_run_no,
+        base_run_no=reading.base.run_no,
         kind=reading.kind,
         reasons=reading.reasons,
         people=figures["person"],

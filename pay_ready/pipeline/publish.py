@@ -5,17 +5,18 @@ run that changes nothing takes no number and writes no version; edges are facts,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import pyarrow as pa
 
+from pay_ready.db import blocks as db_blocks
 from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import tenants
-from pay_ready.db.publish import InteractionChanges, PublishPlan, RunHeader
-from pay_ready.db.resolution import PublishedState
+from pay_ready.db.publish import InteractionChanges, PublishPlan, RunHeader, Touched
+from pay_ready.db.resolution import PublishedState, Queue
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import RetryLaterError
 from pay_ready.failpoints import failpoint
@@ -30,8 +31,16 @@ from pay_ready.model.resolution import (
     RunKind,
     TypeFigures,
 )
-from pay_ready.resolve.changes import StateRows, entity_changes, state_digest
-from pay_ready.resolve.engine import Resolution
+from pay_ready.resolve.changes import (
+    StateRows,
+    assignment_line,
+    entity_changes,
+    moved_digest,
+    redirect_line,
+    state_digest,
+    version_line,
+)
+from pay_ready.resolve.engine import Resolution, id_bytes
 from pay_ready.resolve.golden import EntityVersion, company_sources, entity_version, person_sources
 from pay_ready.resolve.ids import Identities, identify
 from pay_ready.resolve.survivorship import SourceRecord
@@ -58,6 +67,15 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What a run started from."""
+
+    run_no: int = 0
+    resolution_no: int = 0
+    queue: Queue = field(default_factory=Queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
     """What a publish did; `run_no` is None when nothing changed."""
 
@@ -72,66 +90,124 @@ def publish(
     resolved: Mapping[EntityType, Resolved],
     config: ResolutionConfig,
     *,
-    base_run_no: int,
+    base: Base,
     kind: RunKind = "resolve",
     reasons: Sequence[str] = (),
     actor: str,
     run_id: RunId,
 ) -> Published:
-    """Make the resolution the tenant's published state.
+    """Make the resolution of all records the tenant's published state.
 
     Args:
         database: The store.
         tenant: Owner of everything here.
-        resolved: By entity type, both of them.
+        resolved: By entity type, both of them, with blocks.
         config: What it was resolved with.
-        base_run_no: The published version before the staged rows were read.
+        base: What was published, and what waited, before the staged rows were read.
         kind: A refresh trains the models anew, and is a run of its own even if no record moves.
         reasons: Why they were trained.
         actor: Who runs it.
         run_id: The run in logs; a run publishes once.
 
     Raises:
-        RetryLaterError: Another run published since `base_run_no`; resolve again.
+        RetryLaterError: Another run published since; resolve again.
     """
     with database.tenant_transaction(tenant, work="batch") as tx:
         db_resolution.lock_publish(tx)
         failpoint("publish.locked")
+        standing = db_resolution.standing(tx)
+        if (standing.run_no, standing.resolution_no) != (base.run_no, base.resolution_no):
+            raise RetryLaterError("another run published meanwhile", "run it again", base_run_no=base.run_no, run_no=standing.run_no)
         state = db_resolution.published_state(tx)
-        if state.run_no != base_run_no:
-            raise RetryLaterError("another run published meanwhile", "run it again", base_run_no=base_run_no, run_no=state.run_no)
         plan = plan_publish(tenant, resolved, config, state)
-        interactions = db_publish.load_plan(tx, plan)
-        failpoint("publish.planned")
         before = {each: model_id for each, (model_id, _) in db_resolution.current_models(tx).items()}
         models = _write_edges(tx, resolved)
-        failpoint("publish.edges_written")
+        _write_blocks(tx, resolved)
+        db_resolution.drop_queued(tx, base.queue)
         figures = {each: _figures(each, resolved[each].resolution, plan) for each in ENTITY_TYPES}
-        is_trained = bool(state.run_no) and models != before
-        if not is_trained and plan.is_empty and not interactions.opening and not interactions.closing:
-            return Published(run_no=None, figures=figures, interactions=interactions)
-        header = RunHeader(
-            run_id=run_id,
-            kind=kind,
-            actor=actor,
-            config_hash=config.config_hash,
-            person_model_id=models["person"],
-            company_model_id=models["company"],
+        header = header_of(kind, actor, run_id, config, models)
+        published = write_version(
+            tx,
+            Version(plan=plan, state=state, digest=standing.state_digest or published_digest(state), touched=None, figures=figures),
+            header,
+            lambda interactions: report_of(resolved, figures, interactions, reasons),
+            is_new=bool(state.run_no) and models != before,
         )
-        run_no = db_publish.open_run(tx, header, _report(resolved, figures, interactions, reasons))
-        failpoint("publish.run_opened")
-        _write(tx, plan, state, run_no, header)
         failpoint("publish.before_commit")
     failpoint("publish.after_commit")
-    return Published(run_no=run_no, figures=figures, interactions=interactions)
+    return published
 
 
-def plan_publish(tenant: TenantId, resolved: Mapping[EntityType, Resolved], config: ResolutionConfig, state: PublishedState) -> PublishPlan:
-    """What differs between the published state and the resolution. Companies first: people name their entities."""
-    company_ids = _identities(tenant, "company", resolved["company"].resolution, state)
-    person_ids = _identities(tenant, "person", resolved["person"].resolution, state)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A version to be published."""
+
+    plan: PublishPlan
+    state: PublishedState  # what it replaces, or the part of that which it may touch
+    digest: bytes  # of the whole state that it replaces
+    touched: Touched | None
+    figures: Mapping[EntityType, TypeFigures]
+
+
+def write_version(
+    tx: TenantTransaction,
+    version: Version,
+    header: RunHeader,
+    report: Callable[[InteractionChanges], PublishReport],
+    *,
+    is_new: bool = False,
+) -> Published:
+    """Write what differs, under the publish lock; edges and blocks are written already, and count as a step of their own.
+
+    Args:
+        tx: The transaction.
+        version: What differs.
+        header: The run.
+        report: What it says of itself, once the links of interactions are known.
+        is_new: Whether it takes a number even if nothing differs.
+    """
+    tenants.next_number(tx, "resolution_no")
+    failpoint("publish.edges_written")
+    plan = version.plan
+    interactions = db_publish.load_plan(tx, plan, version.touched)
+    failpoint("publish.planned")
+    if not is_new and plan.is_empty and not interactions.opening and not interactions.closing:
+        return Published(run_no=None, figures=version.figures, interactions=interactions)
+    after = moved_digest(version.digest, closed_lines(plan, version.state), opened_lines(plan))
+    run_no = db_publish.open_run(tx, header, report(interactions), after)
+    failpoint("publish.run_opened")
+    _write(tx, version, run_no, header, after)
+    return Published(run_no=run_no, figures=version.figures, interactions=interactions)
+
+
+def header_of(kind: RunKind, actor: str, run_id: RunId, config: ResolutionConfig, models: Mapping[EntityType, UUID]) -> RunHeader:
+    """The run, by the models it used."""
+    return RunHeader(
+        run_id=run_id, kind=kind, actor=actor, config_hash=config.config_hash, person_model_id=models["person"],
+        company_model_id=models["company"],
+    )  # fmt: skip
+
+
+def plan_publish(
+    tenant: TenantId,
+    resolved: Mapping[EntityType, Resolved],
+    config: ResolutionConfig,
+    state: PublishedState,
+    company_of: Mapping[UUID, UUID] | None = None,
+) -> PublishPlan:
+    """What differs between the published state and the resolution, or the touched parts of both. Companies first: people name them.
+
+    Args:
+        tenant: Owner of everything here.
+        resolved: By entity type, both of them.
+        config: What it was resolved with.
+        state: What is published.
+        company_of: The entities of company records that are not among those resolved here.
+    """
+    company_ids = identities(tenant, "company", resolved["company"].resolution, state)
+    person_ids = identities(tenant, "person", resolved["person"].resolution, state)
     companies = _versions("company", company_ids, company_sources(resolved["company"].staged, config), config)
-    sources = person_sources(resolved["person"].staged, config, company_ids.entity_of)
+    sources = person_sources(resolved["person"].staged, config, {**(company_of or {}), **company_ids.entity_of})
     people = _versions("person", person_ids, sources, config)
     after = {entity: version.content_hash for entity, version in (companies | people).items()}
     changes = [
@@ -159,7 +235,27 @@ def published_digest(state: PublishedState) -> bytes:
     return state_digest(StateRows(assignments=assignments, versions=state.versions, redirects=state.redirects))
 
 
-def _identities(tenant: TenantId, entity_type: EntityType, resolution: Resolution, state: PublishedState) -> Identities:
+def closed_lines(plan: PublishPlan, state: PublishedState) -> Iterator[str]:
+    """The canonical lines of what a plan closes."""
+    for entity_type, record, _, _ in plan.assignments:
+        if row := state.assignments[entity_type].get(record):
+            yield assignment_line(entity_type, record, *row)
+    yield from (version_line(entity, state.versions[entity]) for entity in plan.versions if entity in state.versions)
+    gone = plan.closed_redirects | plan.redirects.keys()
+    yield from (redirect_line(entity, state.redirects[entity]) for entity in gone if entity in state.redirects)
+
+
+def opened_lines(plan: PublishPlan) -> Iterator[str]:
+    """The canonical lines of what a plan opens."""
+    for entity_type, record, entity, confidence in plan.assignments:
+        if entity is not None and confidence is not None:
+            yield assignment_line(entity_type, record, entity, confidence)
+    yield from (version_line(entity, version.content_hash) for entity, version in plan.versions.items() if version is not None)
+    yield from (redirect_line(entity, target) for entity, target in plan.redirects.items())
+
+
+def identities(tenant: TenantId, entity_type: EntityType, resolution: Resolution, state: PublishedState) -> Identities:
+    """Who gets which id."""
     current, known = state.entity_of(entity_type), state.known[entity_type]
     return identify(tenant, entity_type, resolution.clusters(), current, known, state.redirects)
 
@@ -192,11 +288,10 @@ def _assignments(
         yield entity_type, record, None, None
 
 
-def _write(tx: TenantTransaction, plan: PublishPlan, state: PublishedState, run_no: int, header: RunHeader) -> None:
-    before = published_digest(state)
-    if state.run_no:
-        db_publish.add_checkpoint(tx, before_run_no=state.run_no, run_no=run_no, digest=before)
-    db_publish.write_entities(tx, plan, run_no)
+def _write(tx: TenantTransaction, version: Version, run_no: int, header: RunHeader, digest: bytes) -> None:
+    if version.state.run_no:
+        db_publish.add_checkpoint(tx, before_run_no=version.state.run_no, run_no=run_no, digest=version.digest)
+    db_publish.write_entities(tx, version.plan, run_no)
     db_publish.write_assignments(tx, run_no)
     failpoint("publish.assignments_written")
     db_publish.write_versions(tx, run_no)
@@ -210,17 +305,29 @@ def _write(tx: TenantTransaction, plan: PublishPlan, state: PublishedState, run_
         subject_kind="run",
         subject_id=str(run_no),
         run_id=header.run_id,
-        before_hash=before,
-        after_hash=published_digest(db_resolution.published_state(tx)),
+        before_hash=version.digest,
+        after_hash=digest,
     )
-    db_publish.write_changes(tx, plan.changes, run_no)
+    db_publish.write_changes(tx, version.plan.changes, run_no)
 
 
 def _write_edges(tx: TenantTransaction, resolved: Mapping[EntityType, Resolved]) -> dict[EntityType, UUID]:
     """Keep the models and the edges they weighed; the model of each entity type."""
-    models = {entity_type: db_resolution.add_model(tx, resolved[entity_type].resolution.model) for entity_type in ENTITY_TYPES}
-    db_resolution.put_edges(tx, {each: (models[each], resolved[each].resolution.edges) for each in ENTITY_TYPES})
+    resolutions = {entity_type: resolved[entity_type].resolution for entity_type in ENTITY_TYPES}
+    models = {entity_type: db_resolution.add_model(tx, each.model) for entity_type, each in resolutions.items()}
+    edges = {each: (models[each], sorted(resolutions[each].model.levels), resolutions[each].edges) for each in ENTITY_TYPES}
+    db_resolution.make_edge_table(tx)
+    db_resolution.put_edges(tx, edges, are_all=True)
     return models
+
+
+def _write_blocks(tx: TenantTransaction, resolved: Mapping[EntityType, Resolved]) -> None:
+    """Keep what every record was compared by; what stands costs no write."""
+    db_blocks.make_tables(tx)
+    for entity_type in ENTITY_TYPES:
+        resolution = resolved[entity_type].resolution
+        if resolution.blocks is not None:
+            db_blocks.put_all(tx, entity_type, id_bytes(resolution.ids), resolution.blocks)
 
 
 def _figures(entity_type: EntityType, resolution: Resolution, plan: PublishPlan) -> TypeFigures:
@@ -241,12 +348,13 @@ def _of_type(entity_type: EntityType, changes: Iterable[EntityChange]) -> Iterat
     return (each for each in changes if each.entity_type == entity_type)
 
 
-def _report(
+def report_of(
     resolved: Mapping[EntityType, Resolved],
     figures: Mapping[EntityType, TypeFigures],
     interactions: InteractionChanges,
     reasons: Sequence[str],
 ) -> PublishReport:
+    """What a run says of itself."""
     capped = [block for each in ENTITY_TYPES for block in resolved[each].resolution.capped]
     return PublishReport(
         people=_stored(figures["person"]),

@@ -1,6 +1,6 @@
 """From an Arrow table of one tenant's records of one entity type to edges and clusters. Every order of the rows gives the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import CappedBlock, EntityType, PairDecision, ResolutionConfig
 from pay_ready.resolve.linkage.caps import Caps, CompanyCaps
+from pay_ready.resolve.linkage.columns import Mask, Rows
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.grouping import Pair
-from pay_ready.resolve.linkage.learning import Records, probability
-from pay_ready.resolve.linkage.link import Linkage, link
+from pay_ready.resolve.linkage.learning import Records, Weighed, probability
+from pay_ready.resolve.linkage.link import Linkage, Reached, Scored, link, scored_pairs
 from pay_ready.resolve.linkage.model import ResolutionModel, drift_of
+from pay_ready.resolve.linkage.moves import Members, members_of
 from pay_ready.resolve.linkage.parts import scored_of
 from pay_ready.resolve.linkage.tables import Knowledge, records_of
 from pay_ready.resolve.staged import in_id_order, record_id_bytes, staged_kinds, uuids
 
+# Pairs of records as ids of 16 bytes, `left` < `right`, each once.
+IdPairs = NDArray[np.void]
 _NEVER = np.iinfo(np.int64).min
 # Staged records in the order of ids, a model, and how far below the threshold a pair is still kept -> scored pairs (`parts.edge_schema`).
 Scorer = Callable[[pa.Table, ResolutionModel, int], pa.Table]
@@ -41,6 +45,7 @@ class Resolution:
     labels: NDArray[np.int64]  # by record: position of the first record of its cluster
     confidences: NDArray[np.float64]  # by record: match probability of its strongest link in the cluster; 1 when alone or decided
     edges: pa.Table
+    blocks: Members | None  # every record with its blocks (`moves.MEMBER`), where they were asked for
     candidate_pairs: int
     capped: tuple[CappedBlock, ...]
     ignored_decisions: int
@@ -68,6 +73,8 @@ def resolve(
     *,
     model: ResolutionModel | None = None,
     scorer: Scorer | None = None,
+    pairs: IdPairs | None = None,
+    with_blocks: bool = False,
     progress: Progress = no_progress,
 ) -> Resolution:
     """Resolve staged records (`staged.PERSON_COLUMNS`, `staged.COMPANY_COLUMNS`).
@@ -79,6 +86,8 @@ def resolve(
         decisions: What holds of pairs; one about a record that is not there says nothing now.
         model: A trained model; None trains one on these records.
         scorer: Scores the pairs elsewhere, where there is a model; None scores them here.
+        pairs: The pairs to weigh, where they are known and there is a model; None finds those worth comparing.
+        with_blocks: Tell every record's blocks, too.
         progress: Told of each phase that is done.
     """
     ordered = in_id_order(staged)
@@ -87,7 +96,11 @@ def resolve(
     records, _ = records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)
     must, cannot = _positions(ids, decisions)
     rules = config.rules(entity_type)
-    elsewhere = scored_of(scorer(ordered, model, rules.review_millibits), ordered, records, model) if scorer and model else None
+    elsewhere: Scored | None = None
+    if model and pairs is not None:
+        elsewhere = scored_pairs(records, *_rows_of(ids, pairs), model.learnt)
+    elif model and scorer:
+        elsewhere = scored_of(scorer(ordered, model, rules.review_millibits), ordered, records, model)
     linkage = link(
         records,
         scored=elsewhere,
@@ -116,7 +129,8 @@ def resolve(
         ids=ids,
         labels=linkage.labels,
         confidences=_confidences(linkage, must),
-        edges=_edges(ordered, ids, records, linkage, rules.review_millibits),
+        edges=_edges(ordered, records, _Weighted.of(linkage), linkage.threshold_millibits - rules.review_millibits),
+        blocks=members_of(records.rules(), id_bytes(ids)) if with_blocks else None,
         candidate_pairs=len(linkage.left),
         capped=tuple(
             CappedBlock(entity_type=entity_type, rule=each.rule, blocks=each.blocks, records=each.records, pairs=each.pairs)
@@ -158,6 +172,19 @@ def trained_model(entity_type: EntityType, records: Records, counts: Counts, lin
     )
 
 
+def id_bytes(ids: pa.Array) -> NDArray[np.bytes_]:
+    """Ids of 16 bytes as numpy has them."""
+    return np.frombuffer(ids.buffers()[1], dtype="S16")[ids.offset : ids.offset + len(ids)] if len(ids) else np.empty(0, dtype="S16")
+
+
+def _rows_of(ids: pa.Array, pairs: IdPairs) -> tuple[Rows, Rows]:
+    """Pairs of ids that are there as rows, sorted."""
+    known = id_bytes(ids)
+    left, right = np.searchsorted(known, pairs["left"]), np.searchsorted(known, pairs["right"])
+    order = np.lexsort((right, left))
+    return left[order], right[order]
+
+
 def _positions(ids: pa.Array, decisions: Sequence[PairDecision]) -> tuple[list[Pair], list[Pair]]:
     """Must-links and cannot-links as rows, by pair."""
     if not decisions or not len(ids):
@@ -186,21 +213,49 @@ def _confidences(linkage: Linkage, must: Sequence[Pair]) -> NDArray[np.float64]:
     return confidences
 
 
-def _edges(staged: pa.Table, ids: pa.Array, records: Records, linkage: Linkage, review_millibits: int) -> pa.Table:
-    kept = linkage.weighed.total >= linkage.threshold_millibits - review_millibits
-    left, right = pa.array(linkage.left[kept]), pa.array(linkage.right[kept])
+def edges_of(
+    staged: pa.Table, records: Records, pairs: tuple[Rows, Rows], config: ResolutionConfig, model: ResolutionModel
+) -> pa.Table:
+    """The edges (`Resolution.edges`, none of them cut) among pairs of rows (left < right, sorted, each once) of staged records."""
+    scored = scored_pairs(records, *pairs, model.learnt)
+    is_match = scored.weighed.total >= model.threshold_millibits
+    weighted = _Weighted(*pairs, scored.reached, scored.weighed, is_match, np.zeros(len(is_match), dtype=np.bool_))
+    return _edges(staged, records, weighted, model.threshold_millibits - config.rules(model.entity_type).review_millibits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighted:
+    """Pairs with what is known of them, by pair."""
+
+    left: Rows
+    right: Rows
+    reached: Mapping[str, Reached]
+    weighed: Weighed
+    is_match: Mask
+    is_cut: Mask
+
+    @classmethod
+    def of(cls, linkage: Linkage) -> "_Weighted":
+        return cls(linkage.left, linkage.right, linkage.compared, linkage.weighed, linkage.is_match, linkage.is_cut)
+
+
+def _edges(staged: pa.Table, records: Records, pairs: _Weighted, least_millibits: int) -> pa.Table:
+    weighed = pairs.weighed
+    kept = weighed.total >= least_millibits
+    left, right = pa.array(pairs.left[kept]), pa.array(pairs.right[kept])
+    ids = record_id_bytes(staged)
     columns: dict[str, pa.Array] = {"left_id": ids.take(left), "right_id": ids.take(right)}
     if "content_hash" in staged.column_names:
         hashes = staged.column("content_hash").combine_chunks()
         columns |= {"left_hash": hashes.take(left), "right_hash": hashes.take(right)}
     columns |= {
-        "match_weight_millibits": pa.array(linkage.weighed.total[kept], pa.int32()),
-        "is_match": pa.array(linkage.is_match[kept], pa.bool_()),
-        "is_cut": pa.array(linkage.is_cut[kept], pa.bool_()),
+        "match_weight_millibits": pa.array(weighed.total[kept], pa.int32()),
+        "is_match": pa.array(pairs.is_match[kept], pa.bool_()),
+        "is_cut": pa.array(pairs.is_cut[kept], pa.bool_()),
     }
     for each in records.comparisons:
-        if each.name in linkage.weighed.by_comparison:
-            levels = pa.array(linkage.compared[each.name].levels[kept], pa.int8())
+        if each.name in weighed.by_comparison:
+            levels = pa.array(pairs.reached[each.name].levels[kept], pa.int8())
             columns[f"level_{each.name}"] = pa.DictionaryArray.from_arrays(levels, pa.array(each.levels))
-            columns[f"millibits_{each.name}"] = pa.array(linkage.weighed.by_comparison[each.name][kept], pa.int32())
+            columns[f"millibits_{each.name}"] = pa.array(weighed.by_comparison[each.name][kept], pa.int32())
     return pa.table(columns)

@@ -58,8 +58,76 @@ create temporary table publish_changes (
 -- scope: session
 analyze pg_temp.publish_assignments, pg_temp.publish_versions;
 
+-- name: make_scope_table
+-- scope: session
+create temporary table publish_scope (
+    interaction_id uuid primary key
+) on commit drop;
+
+-- name: scope_all_interactions
+-- Every interaction that is there, or that is linked to somebody.
+insert into pg_temp.publish_scope (interaction_id)
+select interaction_id
+from pay_ready.interaction_records
+where tenant_id = %(tenant_id)s
+  and is_primary
+union
+select interaction_id
+from pay_ready.interaction_entities
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null;
+
+-- name: scope_named_interactions
+-- params: interaction_ids uuid[]
+insert into pg_temp.publish_scope (interaction_id)
+select unnest(%(interaction_ids)s::uuid[])
+where %(tenant_id)s is not null
+on conflict do nothing;
+
+-- name: scope_touched_interactions
+-- Those of records that were assigned anew, or that changed: as somebody who takes part, as what it is about, as an employer.
+-- params: people uuid[], companies uuid[]
+insert into pg_temp.publish_scope (interaction_id)
+with people as materialized (
+    select record_id from pg_temp.publish_assignments where entity_type = 'person'
+    union
+    select unnest(%(people)s::uuid[])
+),
+companies as materialized (
+    select record_id from pg_temp.publish_assignments where entity_type = 'company'
+    union
+    select unnest(%(companies)s::uuid[])
+),
+employed as materialized (
+    select record_id from people
+    union
+    select employees.record_id
+    from companies
+    join pay_ready.person_records as employees
+        on employees.tenant_id = %(tenant_id)s and employees.company_record_id = companies.record_id
+)
+select participants.interaction_id
+from employed
+join pay_ready.interaction_participants as participants
+    on participants.tenant_id = %(tenant_id)s and participants.person_record_id = employed.record_id
+union
+select participants.interaction_id
+from companies
+join pay_ready.interaction_participants as participants
+    on participants.tenant_id = %(tenant_id)s and participants.company_record_id = companies.record_id
+union
+select participants.interaction_id
+from companies
+join pay_ready.interaction_participants as participants
+    on participants.tenant_id = %(tenant_id)s and participants.person_company_record_id = companies.record_id
+on conflict do nothing;
+
+-- name: analyze_scope
+-- scope: session
+analyze pg_temp.publish_scope;
+
 -- name: want_interactions
--- Which people and companies each interaction is with, once the new assignments hold: its participants, the companies it is
+-- Which people and companies each interaction in scope is with, once the new assignments hold: its participants, the companies it is
 -- about, and the employers of participants who are not the tenant's own. First comes whoever is external, then by position.
 create temporary table publish_interactions on commit drop as
 with appearances as (
@@ -71,7 +139,9 @@ with appearances as (
         participants.person_record_id,
         participants.company_record_id,
         coalesce(participants.person_company_record_id, people.company_record_id) as employer_record_id
-    from pay_ready.interaction_records as records
+    from pg_temp.publish_scope as scope
+    join pay_ready.interaction_records as records
+        on records.tenant_id = %(tenant_id)s and records.interaction_id = scope.interaction_id
     join pay_ready.interaction_participants as participants
         on participants.tenant_id = records.tenant_id and participants.record_id = records.record_id
     left join pay_ready.person_records as people
@@ -133,10 +203,10 @@ select
     count(*) filter (where links.interaction_id is not null) as closing
 from pg_temp.publish_interactions as wanted
 full join (
-    select interaction_id, entity_id, entity_type, is_primary, occurred_at
-    from pay_ready.interaction_entities
-    where tenant_id = %(tenant_id)s
-      and closed_run_no is null
+    select links.interaction_id, links.entity_id, links.entity_type, links.is_primary, links.occurred_at
+    from pg_temp.publish_scope as scope
+    join pay_ready.interaction_entities as links
+        on links.tenant_id = %(tenant_id)s and links.interaction_id = scope.interaction_id and links.closed_run_no is null
 ) as links
     on links.interaction_id = wanted.interaction_id
     and links.entity_id = wanted.entity_id
@@ -146,10 +216,14 @@ where wanted.interaction_id is null
    or links.interaction_id is null;
 
 -- name: add_run
--- params: run_no bigint, run_id uuid, kind text, actor text, config_hash bytea, person_model_id uuid, company_model_id uuid, report jsonb
-insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, person_model_id, company_model_id, report)
+-- params: run_no bigint, run_id uuid, kind text, actor text, config_hash bytea, person_model_id uuid, company_model_id uuid, report jsonb,
+-- state_digest bytea
+insert into pay_ready.resolution_runs (
+    tenant_id, run_no, run_id, kind, actor, config_hash, person_model_id, company_model_id, report, state_digest
+)
 values (
-    %(tenant_id)s, %(run_no)s, %(run_id)s, %(kind)s, %(actor)s, %(config_hash)s, %(person_model_id)s, %(company_model_id)s, %(report)s
+    %(tenant_id)s, %(run_no)s, %(run_id)s, %(kind)s, %(actor)s, %(config_hash)s, %(person_model_id)s, %(company_model_id)s, %(report)s,
+    %(state_digest)s
 );
 
 -- name: add_checkpoint
@@ -214,7 +288,9 @@ where opens;
 -- name: close_interactions
 update pay_ready.interaction_entities as links
 set closed_run_no = %(run_no)s
+from pg_temp.publish_scope as scope
 where links.tenant_id = %(tenant_id)s
+  and links.interaction_id = scope.interaction_id
   and links.closed_run_no is null
   and not exists (
       select from pg_temp.publish_interactions as wanted

@@ -120,6 +120,145 @@ left join lateral (
 ) as anchors on true
 where entities.tenant_id = %(tenant_id)s;
 
+-- name: standing
+-- The published version with what it said of itself, and how often blocks and edges were written; no row before the first version.
+select
+    runs.run_no,
+    runs.report,
+    runs.state_digest,
+    coalesce(counters.value, 0) as resolution_no
+from pay_ready.resolution_runs as runs
+left join pay_ready.tenant_counters as counters
+    on counters.tenant_id = runs.tenant_id and counters.counter = 'resolution_no'
+where runs.tenant_id = %(tenant_id)s
+order by runs.run_no desc
+limit 1;
+
+-- name: resolution_no
+-- How often blocks and edges were written.
+select coalesce(max(value), 0)
+from pay_ready.tenant_counters
+where tenant_id = %(tenant_id)s
+  and counter = 'resolution_no';
+
+-- name: assignments_of
+-- The current assignments of records, and of all who are in an entity with one of them.
+-- params: record_ids uuid[]
+select assignments.entity_type, assignments.record_id, assignments.entity_id, assignments.confidence
+from pay_ready.assignments as assignments
+where assignments.tenant_id = %(tenant_id)s
+  and assignments.closed_run_no is null
+  and assignments.entity_id in (
+      select own.entity_id
+      from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+      join pay_ready.assignments as own
+          on own.tenant_id = %(tenant_id)s and own.entity_type = %(entity_type)s and own.record_id = asked.record_id
+      where own.closed_run_no is null
+  );
+
+-- name: entities_of
+-- The current entities of records of a type.
+-- params: record_ids uuid[], entity_type text
+select own.record_id, own.entity_id
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+join pay_ready.assignments as own
+    on own.tenant_id = %(tenant_id)s and own.entity_type = %(entity_type)s and own.record_id = asked.record_id
+where own.closed_run_no is null;
+
+-- name: ids_ever_of
+-- Every id that records ever had, or that was minted for one of them, or for such an id.
+-- params: record_ids uuid[], entity_type text
+with recursive told as (
+    select held.entity_id
+    from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+    join pay_ready.assignments as held
+        on held.tenant_id = %(tenant_id)s and held.entity_type = %(entity_type)s and held.record_id = asked.record_id
+    union
+    select minted.entity_id
+    from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+    join pay_ready.entities as minted
+        on minted.tenant_id = %(tenant_id)s and minted.entity_type = %(entity_type)s and minted.anchor_record_id = asked.record_id
+    union
+    select minted.entity_id
+    from told
+    join pay_ready.entities as minted
+        on minted.tenant_id = %(tenant_id)s and minted.entity_type = %(entity_type)s and minted.anchor_record_id = told.entity_id
+)
+select entity_id from told;
+
+-- name: versions_of
+-- params: entity_ids uuid[]
+select versions.entity_id, versions.content_hash
+from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+join pay_ready.entity_versions as versions
+    on versions.tenant_id = %(tenant_id)s and versions.entity_id = asked.entity_id
+where versions.closed_run_no is null;
+
+-- name: redirects_of
+-- params: entity_ids uuid[]
+select redirects.entity_id, redirects.target_entity_id
+from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+join pay_ready.entity_redirects as redirects
+    on redirects.tenant_id = %(tenant_id)s and redirects.entity_id = asked.entity_id
+where redirects.closed_run_no is null;
+
+-- name: known_entities_of
+-- `known_entities` of some ids.
+-- params: entity_ids uuid[]
+select
+    entities.entity_id,
+    entities.entity_type,
+    coalesce(anchors.record_id, entities.anchor_record_id) as anchor_record_id,
+    entities.minted_run_no,
+    lives.retired_run_no
+from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+join pay_ready.entities as entities on entities.tenant_id = %(tenant_id)s and entities.entity_id = asked.entity_id
+join lateral (
+    select case when bool_or(versions.closed_run_no is null) then null else max(versions.closed_run_no) end as retired_run_no
+    from pay_ready.entity_versions as versions
+    where versions.tenant_id = %(tenant_id)s
+      and versions.entity_id = asked.entity_id
+) as lives on true
+left join lateral (
+    select held.record_id
+    from pay_ready.assignments as held
+    where held.tenant_id = %(tenant_id)s
+      and held.entity_id = asked.entity_id
+      and (held.closed_run_no = lives.retired_run_no or (held.closed_run_no is null and lives.retired_run_no is null))
+    order by (held.record_id = entities.anchor_record_id) desc, held.record_id
+    limit 1
+) as anchors on true;
+
+-- name: queued
+-- What changed since it was resolved.
+select queue_no, kind, object_id
+from pay_ready.resolution_queue
+where tenant_id = %(tenant_id)s
+order by queue_no;
+
+-- name: queue_numbers
+-- What waits now, as numbers alone.
+select queue_no
+from pay_ready.resolution_queue
+where tenant_id = %(tenant_id)s
+order by queue_no;
+
+-- name: drop_queued
+-- Runs of numbers, both ends included.
+-- params: firsts bigint[], lasts bigint[]
+delete from pay_ready.resolution_queue as queue
+using unnest(%(firsts)s::bigint[], %(lasts)s::bigint[]) as done (first_no, last_no)
+where queue.tenant_id = %(tenant_id)s
+  and queue.queue_no between done.first_no and done.last_no;
+
+-- name: employees
+-- People's records that name one of these company records.
+-- params: record_ids uuid[]
+select people.record_id
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+join pay_ready.person_records as people
+    on people.tenant_id = %(tenant_id)s and people.company_record_id = asked.record_id;
+
 -- name: current_models
 -- The models of the published version, by entity type.
 select models.entity_type, models.model_id, models.parameters
@@ -169,6 +308,10 @@ create temporary table publish_edges (
     match_weight_millibits integer not null,
     levels bytea not null
 ) on commit drop;
+
+-- name: empty_edge_table
+-- scope: session
+truncate pg_temp.publish_edges;
 
 -- name: analyze_edge_table
 -- scope: session

@@ -13,7 +13,7 @@ from pay_ready.db.tenancy import Database
 from pay_ready.errors import RetryLaterError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.resolution import EntityType
-from pay_ready.pipeline.publish import Resolved, publish
+from pay_ready.pipeline.publish import Base, Resolved, publish
 from pay_ready.resolve.engine import resolve as resolved_by_engine
 from tests.conftest import Scratch
 from tests.publish_support import (
@@ -293,7 +293,7 @@ def test_a_run_that_read_before_another_published_is_refused(database: Database,
         "person": Resolved(staged=people, resolution=resolved_by_engine("person", people, settings)),
     }
     with pytest.raises(RetryLaterError, match="another run published"):
-        publish(database, tenant, resolved, settings, base_run_no=0, actor="tests", run_id=RunId(new_id()))
+        publish(database, tenant, resolved, settings, base=Base(), actor="tests", run_id=RunId(new_id()))
     assert history(scratch.admin_url, tenant) == before
 
 

@@ -7,13 +7,14 @@ Whether a block is hot depends on its present size alone, so that increments and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.columns import Keys, Rows, distinct, key_of
 
-_KEY_BITS = 38  # leaves room for 33 million rows; of more rows keys are cut further
+KEY_BITS = 38  # of a key that are told apart: with them 33 million rows fit beside a key in one number
 _CODES_AT_ONCE = 40_000_000
 _KEYS_OF_A_COPY = 2
 
@@ -55,13 +56,12 @@ class Candidates:
     by_rule: dict[str, int]  # pairs of each rule, before those of several rules are counted once
 
 
-def candidates_of(rules: Sequence[BlockRule], records: int, *, with_copies: bool = True) -> Candidates:
-    """The pairs of all rules together, and of copies, unless their rule is among these."""
+def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
+    """The pairs of all rules together (`with_copies`)."""
     codes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
     hot: list[HotBlocks] = []
     by_rule: dict[str, int] = {}
-    copies = copies_rule(rules) if with_copies else None
-    for rule in (*rules, *([copies] if copies else ())):
+    for rule in rules:
         rows, starts, sizes = _blocks(rule)
         large = sizes > rule.cap
         if large.any():
@@ -84,29 +84,58 @@ def candidates_of(rules: Sequence[BlockRule], records: int, *, with_copies: bool
 
 def copies_rule(rules: Sequence[BlockRule]) -> BlockRule | None:
     """Each record with the next that has the same key by every rule, and at least two of them: they are compared above every cap."""
-    kept = [rule.keys + 1 for rule in rules if rule.rows is None and not rule.extra]
+    kept = [rule for rule in rules if rule.rows is None and not rule.extra]
     if len(kept) < _KEYS_OF_A_COPY:
         return None
-    known = np.add.reduce([each > 0 for each in kept], dtype=np.int64)
-    return BlockRule(name="copies", keys=np.where(known >= _KEYS_OF_A_COPY, key_of(*kept), -1), cap=1, window=1, extra=True)
+    # A sum: a rule by which no record here has a key leaves no trace.
+    held = [np.where(rule.keys >= 0, key_of(rule.keys, np.full(len(rule.keys), name_number(rule.name))), 0) for rule in kept]
+    known = np.add.reduce([rule.keys >= 0 for rule in kept], dtype=np.int64)
+    together = np.add.reduce([each.view(np.uint64) for each in held]) >> np.uint64(1)
+    keys = np.where(known >= _KEYS_OF_A_COPY, together.astype(np.int64), -1)
+    return BlockRule(name="copies", keys=keys, cap=1, window=1, extra=True)
+
+
+def with_copies(rules: Sequence[BlockRule]) -> list[BlockRule]:
+    """The rules and that of copies, where there is one."""
+    copies = copies_rule(rules)
+    return [*rules, *([copies] if copies else [])]
+
+
+def name_number(name: str) -> int:
+    """A number of 25 bits for the name of a rule, the same everywhere."""
+    return crc32(name.encode()) & ((1 << (63 - KEY_BITS)) - 1)
+
+
+def cut(keys: Keys) -> Keys:
+    """Keys (>= 0) as far as they are told apart. Two that fall together cost a few comparisons more, the same ones every time."""
+    return keys & ((1 << KEY_BITS) - 1)
+
+
+def held_by(rule: BlockRule) -> tuple[Rows, Keys]:
+    """The rows that have a key by a rule, and their keys, cut."""
+    held = np.flatnonzero(rule.keys >= 0)
+    return held if rule.rows is None else rule.rows[held], cut(rule.keys[held])
 
 
 def _blocks(rule: BlockRule) -> tuple[Rows, Rows, Rows]:
     """Rows grouped by key, each row once per key, ascending; start and size of every block."""
-    held = np.flatnonzero(rule.keys >= 0)
-    rows = held if rule.rows is None else rule.rows[held]
+    rows, keys = held_by(rule)
     if not len(rows):
         return rows, rows, rows
-    # Key and row in one number: sorting numbers is many times faster than sorting positions. Keys are cut, and two that fall together
-    # cost a few comparisons more: the same ones every time, however many records there are.
-    bits = max(int(rows.max()).bit_length(), 63 - _KEY_BITS)
-    packed = (rule.keys[held] & ((1 << (63 - bits)) - 1)) << bits | rows
-    packed.sort()
+    bits = 63 - KEY_BITS
+    if int(rows.max()).bit_length() <= bits:
+        # Key and row in one number: sorting numbers is many times faster than sorting positions.
+        packed = keys << bits | rows
+        packed.sort()
+        rows, keys = packed & ((1 << bits) - 1), packed >> bits
+    else:
+        order = np.lexsort((rows, keys))
+        rows, keys = rows[order], keys[order]
     if rule.rows is not None:
-        packed = packed[np.concatenate(([True], packed[1:] != packed[:-1]))]
-    keys = packed >> bits
+        once = np.concatenate(([True], (keys[1:] != keys[:-1]) | (rows[1:] != rows[:-1])))
+        rows, keys = rows[once], keys[once]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    return packed & ((1 << bits) - 1), starts, np.diff(np.append(starts, len(keys)))
+    return rows, starts, np.diff(np.append(starts, len(keys)))
 
 
 def _pairs_within(rows: Rows, starts: Rows, sizes: Rows, records: int) -> NDArray[np.int64]:

@@ -203,6 +203,9 @@ def companies_of(
     )
     cores = names.core.values
     name_domains, all_names = counted.of("name.domains", cores, _different(names.core.ids, domains, len(cores)), usual=0, total=len(cores))
+    # Whether anything but names is known of any record: of some records alone nobody could tell, so a model has it.
+    is_more = bool(values or len(known) or len(phones.values) or len(emails.column.values))
+    more, _ = counted.of("name.more", pa.array(["any"]), np.array([int(is_more)]), usual=1, total=size)
     optional = (
         (DOMAIN, bool(len(owners.records))), (PHONE, bool(len(phones.values))), (EMAIL, compare_email and bool(len(emails.column.values))),
     )  # fmt: skip
@@ -214,7 +217,7 @@ def companies_of(
         domains=domains,
         domain_keys=key_numbers(pa.array(list(known), pa.string())),
         domain_shares=_as_identifier(domain_names, all_domains),
-        name_shares=_as_name(name_domains, all_names, is_all=not (values or len(known) or len(phones.values) or len(emails.column.values))),
+        name_shares=_as_name(name_domains, all_names, is_all=not more[0]),
         all_domains=all_domains,
         emails=emails,
         email_shares=counted.shares("email", emails.column, _USUAL_CONTACT),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
-from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_of, pairs_inside
+from pay_ready.resolve.linkage.blocks import Candidates, HotBlocks, candidates_of, pairs_inside, with_copies
 from pay_ready.resolve.linkage.certainty import Evidence, joins_of, predicted_precision, predicted_recall
 from pay_ready.resolve.linkage.columns import Mask, Rows
 from pay_ready.resolve.linkage.evidence import Compared, Levels
@@ -132,7 +132,7 @@ def link(
 
 def score(records: Records, *, model: LearntModel | None, laps: "Laps") -> Scored:
     """Find the pairs worth comparing, and weigh them under a model; None trains one on them."""
-    candidates = candidates_of(records.rules(), records.size)
+    candidates = candidates_of(with_copies(records.rules()), records.size)
     left, right = candidates.left, candidates.right
     laps.lap("block")
     compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
@@ -141,6 +141,12 @@ def score(records: Records, *, model: LearntModel | None, laps: "Laps") -> Score
     laps.lap("learn")
     reached, weighed = _weighed_in_parts(records, left, right, trained, compared)
     return Scored(candidates=candidates, reached=reached, weighed=weighed, model=trained)
+
+
+def scored_pairs(records: Records, left: Rows, right: Rows, model: LearntModel) -> Scored:
+    """Weigh pairs (left < right, sorted, each once) that were found elsewhere."""
+    reached, weighed = _weighed_in_parts(records, left, right, model)
+    return Scored(candidates=Candidates(left=left, right=right, hot=(), by_rule={}), reached=reached, weighed=weighed, model=model)
 
 
 class Laps:

@@ -125,11 +125,17 @@ def drift_of(
     reasons = []
     if settings_hash != model.settings_hash:
         reasons.append("the settings changed")
-    few, many = sorted((records, model.trained_records))
-    if many >= growth * max(few, 1) and many - few >= _LEAST_GROWN:
-        reasons.append(f"{records:,} records, trained on {model.trained_records:,}")
+    reasons.extend(growth_of(model, records=records, growth=growth))
     if unknown := [each.name for each in comparisons if model.levels.get(each.name) != each.levels]:
         reasons.append(f"not known to it: {', '.join(sorted(unknown))}")
     if predicted_precision < model.predicted_precision - _SPOILT:
         reasons.append(f"predicted precision {predicted_precision:.3f}, was {model.predicted_precision:.3f}")
     return tuple(reasons)
+
+
+def growth_of(model: ResolutionModel, *, records: int, growth: float) -> tuple[str, ...]:
+    """Whether there are so many more or fewer records than a model was trained on that it should be trained anew."""
+    few, many = sorted((records, model.trained_records))
+    if many >= growth * max(few, 1) and many - few >= _LEAST_GROWN:
+        return (f"{records:,} records, trained on {model.trained_records:,}",)
+    return ()

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pay_ready.resolve.linkage.blocks import BlockRule, Candidates, candidates_of, copies_rule
-from pay_ready.resolve.linkage.columns import Keys, Rows, distinct, key_of
+from pay_ready.resolve.linkage.blocks import Candidates, candidates_of, cut, held_by, with_copies
+from pay_ready.resolve.linkage.columns import Keys, distinct, key_of
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records, Weighed, weigh
 from pay_ready.resolve.linkage.link import Reached, Scored
@@ -30,12 +30,12 @@ class Part:
 
     def holds(self, keys: Keys) -> Keys:
         """The keys that are in this part, -1 in place of the others."""
-        return np.where((keys >= 0) & (_part_of(keys, self.of) == self.number), keys, -1)
+        return np.where((keys >= 0) & (_part_of(cut(np.maximum(keys, 0)), self.of) == self.number), keys, -1)
 
 
 def _part_of(keys: Keys, parts: int) -> Keys:
-    """By key the part that it is in."""
-    return key_of(np.maximum(keys, 0)) % parts
+    """By key, cut, the part that it is in."""
+    return key_of(keys) % parts
 
 
 def edge_schema(model: ResolutionModel) -> pa.Schema:
@@ -50,9 +50,9 @@ def with_parts(staged: pa.Table, knowledge: Knowledge, model: ResolutionModel, p
     """Each record once for every part that one of its keys is in, with the part's number in a column `part` (int32)."""
     records, _ = records_of(staged, staged_kinds(model.entity_type), model.entity_type, knowledge, Counts(model.counts))
     held: list[Keys] = []
-    for rule in _all_rules(records):
-        rows = _rows_of(rule)[rule.keys >= 0]
-        held.append(rows * parts + _part_of(rule.keys[rule.keys >= 0], parts))
+    for rule in with_copies(records.rules()):
+        rows, keys = held_by(rule)
+        held.append(rows * parts + _part_of(keys, parts))
     codes = distinct(np.concatenate(held)) if held else np.empty(0, dtype=np.int64)
     return staged.take(pa.array(codes // parts)).append_column("part", pa.array(codes % parts, pa.int32()))
 
@@ -69,8 +69,8 @@ def score_part(staged: pa.Table, knowledge: Knowledge, model: ResolutionModel, p
     """
     ordered = in_id_order(staged)
     records, _ = records_of(ordered, staged_kinds(model.entity_type), model.entity_type, knowledge, Counts(model.counts))
-    rules = [replace(rule, keys=part.holds(rule.keys)) for rule in _all_rules(records)]
-    found = candidates_of(rules, records.size, with_copies=False)
+    rules = [replace(rule, keys=part.holds(rule.keys)) for rule in with_copies(records.rules())]
+    found = candidates_of(rules, records.size)
     compared = records.compare(found.left, found.right)
     weighed = weigh(records, found.left, found.right, compared, model.learnt)
     kept = np.flatnonzero(weighed.total >= least_millibits)
@@ -81,16 +81,6 @@ def score_part(staged: pa.Table, knowledge: Knowledge, model: ResolutionModel, p
         columns.append(pa.array(compared[name].levels[kept] if is_there else np.zeros(len(kept)), pa.int8()))
         columns.append(pa.array(weighed.by_comparison[name][kept] if is_there else np.zeros(len(kept)), pa.int32()))
     return pa.Table.from_arrays(columns, schema=edge_schema(model))
-
-
-def _all_rules(records: Records) -> list[BlockRule]:
-    rules = records.rules()
-    copies = copies_rule(rules)
-    return [*rules, *([copies] if copies else [])]
-
-
-def _rows_of(rule: BlockRule) -> Rows:
-    return np.arange(len(rule.keys)) if rule.rows is None else rule.rows
 
 
 def scored_of(edges: pa.Table, staged: pa.Table, records: Records, model: ResolutionModel) -> Scored:

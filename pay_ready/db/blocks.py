@@ -1,0 +1,183 @@
+"""Blocks as rows: what each record was compared by, who else is there, and the edges of records that moved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.model.resolution import EntityType
+from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
+
+Ids = NDArray[np.bytes_]  # of 16 bytes
+Numbers = NDArray[np.int64]
+_STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
+_PAIR = np.dtype([("left", "S16"), ("right", "S16")])
+_ID = np.dtype([("record", "S16")])
+
+
+def ids_of(uuids: "list[UUID] | set[UUID]") -> Ids:
+    """Ids as 16 bytes each, ascending, each once."""
+    return np.unique(np.array([each.bytes for each in uuids], dtype="S16"))
+
+
+def uuids_of(ids: Ids) -> list[UUID]:
+    """The ids as UUIDs."""
+    return [UUID(hex=each) for each in _hex(ids)]
+
+
+def uuid_list(ids: Ids) -> str:
+    """The ids as the text of a uuid[]: many times faster than one object each."""
+    return "{" + ",".join(_hex(ids)) + "}"
+
+
+def _hex(ids: Ids) -> list[str]:
+    digits = np.ascontiguousarray(ids, dtype="S16").tobytes().hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
+
+
+def members(tx: TenantTransaction, records: Ids) -> Members:
+    """What these records were compared by; nothing of those that were never resolved."""
+    return _members(tx.rows("blocks.blocks_of", {"record_ids": uuid_list(records)}))
+
+
+def _members(rows: list[Any]) -> Members:
+    stored = np.frombuffer(b"".join(row.blocks for row in rows), dtype=_STORED)
+    held = [len(row.blocks) // _STORED.itemsize for row in rows]
+    ids = np.array([row.record_id.bytes for row in rows], dtype="S16")
+    found = np.empty(len(stored), dtype=MEMBER)
+    found["block"], found["place"], found["record"] = stored["block"], stored["place"], np.repeat(ids, held)
+    return found
+
+
+def put_all(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: Members) -> None:
+    """Make the blocks of all records of a type these (by record, ascending); what stands is not written."""
+    stood = {row.record_id.bytes: bytes(row.blocks) for row in tx.rows("blocks.all_blocks", {"entity_type": entity_type})}
+    ends = np.searchsorted(new["record"], records, side="right")
+    starts = np.searchsorted(new["record"], records, side="left")
+    changed = np.ones(len(records), dtype=np.bool_)
+    gone: list[bytes] = []
+    if stood:
+        told = _packed(new).tobytes()
+        keys = [each.ljust(16, b"\0") for each in records.tolist()]
+        for row, (record, start, end) in enumerate(zip(keys, starts.tolist(), ends.tolist(), strict=True)):
+            changed[row] = stood.pop(record, None) != (told[start * _STORED.itemsize : end * _STORED.itemsize] or None)
+        gone = list(stood)
+    moved = np.union1d(records[changed], np.array(gone, dtype="S16")) if gone else records[changed]
+    drop_members(tx, members(tx, moved))
+    add_members(tx, entity_type, moved, new[np.repeat(changed, ends - starts)])
+
+
+def make_tables(tx: TenantTransaction) -> None:
+    """The temporary tables of this transaction."""
+    tx.execute("blocks.make_member_table")
+    tx.execute("blocks.make_record_table")
+
+
+def drop_members(tx: TenantTransaction, old: Members) -> None:
+    """Take records out of their blocks."""
+    if len(old):
+        _load(tx, old)
+        tx.execute("blocks.drop_members")
+
+
+def add_members(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: Members) -> None:
+    """Put records into their blocks.
+
+    Args:
+        tx: The transaction.
+        entity_type: What the records are about.
+        records: All of them, ascending; those without a block are gone, or have nothing to be compared by.
+        new: Their blocks, by record.
+    """
+    ends = np.searchsorted(new["record"], records, side="right").tolist()
+    starts = np.searchsorted(new["record"], records, side="left").tolist()
+    flat, size = _packed(new).tobytes(), _STORED.itemsize
+    tx.execute("blocks.empty_record_table")
+    with tx.copy_into("moved_records", ("record_id", "entity_type", "blocks")) as copy:
+        for record, start, end in zip(_hex(records), starts, ends, strict=True):
+            copy.write_row((record, entity_type, flat[start * size : end * size] or None))
+    tx.execute("blocks.drop_record_blocks")
+    tx.execute("blocks.put_record_blocks")
+    if len(new):
+        _load(tx, new)
+        tx.execute("blocks.add_members")
+
+
+def _packed(rows: Members) -> NDArray[np.void]:
+    stored = np.empty(len(rows), dtype=_STORED)
+    stored["block"], stored["place"] = rows["block"], rows["place"]
+    return stored
+
+
+def _load(tx: TenantTransaction, rows: Members) -> None:
+    tx.execute("blocks.empty_member_table")
+    tx.copy_numbers("moved_members", rows)
+    tx.execute("blocks.analyze_member_table")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRows:
+    """Who is in blocks now (`moves.Standing`)."""
+
+    tx: TenantTransaction
+
+    def others(self, blocks: Numbers, limits: Numbers) -> Members:
+        """The members of blocks, of each as many as its limit says."""
+        return self.tx.copy_out("blocks.others", {"blocks": blocks.tolist(), "limits": limits.tolist()}, MEMBER)
+
+    def near(self, asked: Members, windows: Numbers) -> Members:
+        """The nearest members on both sides of places, as many as each window says."""
+        if not len(asked):
+            return np.empty(0, dtype=NEAR)
+        params = {
+            "blocks": asked["block"].tolist(), "places": asked["place"].tolist(), "record_ids": uuid_list(asked["record"]),
+            "windows": windows.tolist(),
+        }  # fmt: skip
+        return self.tx.copy_out("blocks.near", params, NEAR)
+
+    def sizes(self, blocks: Numbers, limits: Numbers) -> Numbers:
+        """How many members blocks have, counted up to a limit each."""
+        return self._counted("blocks.sizes", {"blocks": blocks.tolist(), "limits": limits.tolist()}, len(blocks))
+
+    def between(self, first: Members, last: Members, windows: Numbers) -> Numbers:
+        """How many members lie between two places of a block, counted up to a window each."""
+        params = {
+            "blocks": first["block"].tolist(), "windows": windows.tolist(),
+            "first_places": first["place"].tolist(), "first_ids": uuid_list(first["record"]),
+            "last_places": last["place"].tolist(), "last_ids": uuid_list(last["record"]),
+        }  # fmt: skip
+        return self._counted("blocks.between", params, len(first))
+
+    def _counted(self, name: str, params: Mapping[str, object], asked: int) -> Numbers:
+        rows = self.tx.rows(name, params) if asked else []
+        return np.array([row.members for row in rows], dtype=np.int64)
+
+
+def drop_edges_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> Ids:
+    """Forget what a model said of records; the other records of those of its pairs that matched."""
+    found = tx.rows("blocks.drop_edges_of", {**scope, "record_ids": uuid_list(records)})
+    return ids_of([row.other_id for row in found])
+
+
+def edges_among(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
+    """Pairs (`left`, `right`) of these records of which a model keeps an edge."""
+    return tx.copy_out("blocks.edges_among", {**scope, "record_ids": uuid_list(records)}, _PAIR)
+
+
+def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, right: Ids) -> None:
+    """Forget what a model said of pairs."""
+    tx.execute("blocks.drop_pairs", {**scope, "left_ids": uuid_list(left), "right_ids": uuid_list(right)})
+
+
+def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
+    """The matches (`left`, `right`) of a model with one of these records."""
+    return np.unique(tx.copy_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, _PAIR))
+
+
+def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> Ids:
+    """Everybody who is published together with one of these records."""
+    return np.unique(tx.copy_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, _ID)["record"])

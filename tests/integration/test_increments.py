@@ -1,0 +1,139 @@
+"""Increments: what changed alone is read, and what is published is what a run over everything publishes, to the last row."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from pay_ready.db import resolution as db_resolution
+from pay_ready.db.tenancy import Database
+from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.pipeline.publish import published_digest
+from pay_ready.pipeline.resolve import Reads, resolve_tenant
+from tests.conftest import Scratch
+from tests.integration.test_models import people_of
+from tests.publish_support import (
+    SOURCES,
+    CallRow,
+    CompanyRow,
+    PersonRow,
+    Staged,
+    company_id,
+    config,
+    person_id,
+    published,
+    restage,
+    rows,
+    stage,
+)
+
+_FACTS = (
+    "select entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels from pay_ready.edges",
+    "select record_id, entity_type, encode(blocks, 'hex') from pay_ready.record_blocks",
+    "select block, place, record_id from pay_ready.block_members",
+)
+_QUEUE = "select count(*) from pay_ready.resolution_queue where tenant_id = %(tenant)s"
+_WORDS = ("Acme", "Borealis", "Cobalt", "Delta", "Ember", "Fjord")
+
+
+def run(database: Database, tenant: TenantId, reads: Reads, settings: ResolutionConfig | None = None) -> ResolveReport:
+    """Resolve; never trained anew by itself."""
+    by_hand = replace(settings or config(), refresh="by_hand")
+    return resolve_tenant(database, tenant, by_hand, actor="tests", run_id=RunId(new_id()), reads=reads)
+
+
+def facts(admin_url: str, tenant: TenantId) -> list[list[str]]:
+    """Edges and blocks."""
+    return [sorted(map(str, rows(admin_url, tenant, f"{each} where tenant_id = %(tenant)s"))) for each in _FACTS]
+
+
+def check_against_everything(database: Database, admin_url: str, tenant: TenantId) -> None:
+    """What stands is what a run over everything with the same models makes: it publishes nothing, and changes no edge and no block."""
+    state, stood = published(admin_url, tenant), facts(admin_url, tenant)
+    with database.tenant_transaction(tenant) as tx:
+        whole = db_resolution.published_state(tx)
+        standing = db_resolution.standing(tx)
+        assert standing.state_digest == published_digest(whole)
+    report = run(database, tenant, "all")
+    for then, now in zip(facts(admin_url, tenant), stood, strict=True):
+        assert (set(then) - set(now), set(now) - set(then)) == (set(), set())
+    found = published(admin_url, tenant)
+    assert (sorted(set(found) - set(state)), sorted(set(state) - set(found))) == ([], [])
+    assert report.run_no is None
+    assert report.people.records == len(whole.assignments["person"]) == standing.report["people"]["records"]
+    assert report.people.entities == standing.report["people"]["entities"]
+    assert report.companies.entities == standing.report["companies"]["entities"]
+    assert rows(admin_url, tenant, _QUEUE) == [(0,)]
+
+
+def world(seed: int, size: int) -> Staged:
+    """People with slips and gaps, companies under several names, calls between them."""
+    chosen = random.Random(seed)
+    companies = [
+        CompanyRow(
+            source=source, key=f"c{number}", name=f"{word} {ending}".strip(),
+            domain=f"{word.lower()}.example" if chosen.random() < 0.7 else None, city=chosen.choice(["Oslo", "Rome", None]),
+        )
+        for number, (word, source, ending) in enumerate(
+            (word, source, ending) for word in _WORDS for source in SOURCES[:2] for ending in ("Inc", "Group Ltd")
+        )
+    ]  # fmt: skip
+    people = [
+        replace(
+            person,
+            company=chosen.choice([each.key for each in companies if each.source == person.source] or [None])  # type: ignore[arg-type]
+            if chosen.random() < 0.5
+            else None,
+            side=chosen.choice(["internal", "external", "unknown"]),
+        )
+        for person in people_of(size, seed)
+    ]
+    calls = [
+        CallRow(source=people[at].source, key=f"call{at}", people=[people[at].key], companies=_of_source(companies, people[at].source)[:1])
+        for at in range(0, len(people), 7)
+    ]
+    return Staged(companies=companies, people=people, calls=calls)
+
+
+def _of_source(companies: Sequence[CompanyRow], source: str) -> list[str]:
+    return [each.key for each in companies if each.source == source]
+
+
+def changed(chosen: random.Random, before: Staged, spare: list[PersonRow]) -> Staged:
+    """Some records come, some change, some go, of each kind; whoever is in a call stays."""
+    people, companies, calls = list(before.people), list(before.companies), list(before.calls)
+    called = {(call.source, key) for call in calls for key in call.people}
+    for at in chosen.sample(range(len(people)), 6):
+        other = chosen.choice(people)
+        people[at] = replace(people[at], full_name=chosen.choice([other.full_name, people[at].full_name]), email=other.email)
+    for at in chosen.sample(range(len(companies)), 3):
+        companies[at] = replace(companies[at], name=chosen.choice(companies).name, domain=chosen.choice(companies).domain)
+    gone = set(chosen.sample([each.key for each in people if (each.source, each.key) not in called], 4))
+    people = [each for each in people if each.key not in gone] + [spare.pop() for _ in range(5)]
+    calls = calls[1:] + [CallRow(source=people[0].source, key=f"new{chosen.random()}", people=[people[0].key])]
+    return Staged(people=people, companies=companies, calls=calls)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_increments_publish_what_a_run_over_everything_does(seed: int, database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """Six increments of records that come, change and go; each is checked against everything, of all kinds of rows."""
+    chosen = random.Random(seed)
+    whole = world(seed, 90)
+    spare = list(whole.people[-40:])
+    called = {key for call in whole.calls for key in call.people}
+    spare = [each for each in spare if each.key not in called]
+    staged = replace(whole, people=[each for each in whole.people if each not in spare])
+    stage(scratch.admin_url, tenant, staged)
+    assert run(database, tenant, "auto").reads == "all"
+    moved = 0
+    for _ in range(5):
+        after = changed(chosen, staged, spare)
+        restage(scratch.admin_url, tenant, staged, after)
+        staged = after
+        report = run(database, tenant, "changed")
+        assert report.reads == "changed"
+        moved += report.run_no is not None
+        check_against_everything(database, scratch.admin_url, tenant)
+    assert moved >= 4
