@@ -61,11 +61,11 @@ class InteractionChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touched:
-    """What changed, by which interactions are found whose people and companies may be others."""
+    """What changed, by which interactions are found whose people and companies may be others; each the text of a uuid[]."""
 
-    interactions: frozenset[UUID]
-    people: frozenset[UUID]  # records
-    companies: frozenset[UUID]
+    interactions: str
+    people: str  # records
+    companies: str
 
 
 def load_plan(tx: TenantTransaction, plan: PublishPlan, touched: Touched | None) -> InteractionChanges:
@@ -85,8 +85,8 @@ def load_plan(tx: TenantTransaction, plan: PublishPlan, touched: Touched | None)
     if touched is None:
         tx.execute("publish.scope_all_interactions")
     else:
-        tx.execute("publish.scope_named_interactions", {"interaction_ids": list(touched.interactions)})
-        records = {"people": list(touched.people), "companies": list(touched.companies)}
+        tx.execute("publish.scope_named_interactions", {"interaction_ids": touched.interactions})
+        records = {"people": touched.people, "companies": touched.companies}
         tx.execute("publish.scope_touched_interactions", records)
     tx.execute("publish.analyze_scope")
     tx.execute("publish.want_interactions")

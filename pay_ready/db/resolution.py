@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +17,8 @@ from pay_ready.resolve.linkage.counts import CountTable
 from pay_ready.resolve.linkage.model import ResolutionModel, model_from, parameters_of
 
 _MODEL_VERSION = 2
+_KINDS = ("company", "person", "interaction")
+_CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
 _EDGE_COLUMNS = ("entity_type", "left_id", "right_id", "model_id", "left_hash", "right_hash", "match_weight_millibits", "levels")
 
 
@@ -47,10 +49,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """What changed since it was resolved, and the numbers under which that waits."""
+    """What changed since it was resolved."""
 
-    runs: tuple[tuple[int, int], ...] = ()  # of consecutive numbers: first and last
-    objects: Mapping[str, frozenset[UUID]] = field(default_factory=dict)  # by kind; nothing where only the numbers were asked for
+    changes: NDArray[np.void] = field(default_factory=lambda: np.empty(0, dtype=_CHANGE))
+
+    def of(self, kind: EntityType | Literal["interaction"]) -> NDArray[np.bytes_]:
+        """The records or interactions of a kind, as 16 bytes each, ascending, each once."""
+        return np.unique(self.changes["object_id"][self.changes["kind"] == _KINDS.index(kind)])
 
 
 def standing(tx: TenantTransaction) -> Standing:
@@ -64,31 +69,16 @@ def standing(tx: TenantTransaction) -> Standing:
 
 def queued(tx: TenantTransaction) -> Queue:
     """What waits."""
-    objects: dict[str, set[UUID]] = {"person": set(), "company": set(), "interaction": set()}
-    numbers: list[int] = []
-    for row in tx.rows("resolution.queued"):
-        objects[row.kind].add(row.object_id)
-        numbers.append(row.queue_no)
-    return Queue(runs=_runs_of(np.array(numbers, dtype=np.int64)), objects={kind: frozenset(ids) for kind, ids in objects.items()})
-
-
-def queued_numbers(tx: TenantTransaction) -> Queue:
-    """What waits, as numbers alone: for who reads everything anyway."""
-    return Queue(runs=_runs_of(tx.copy_out("resolution.queue_numbers", {}, np.dtype([("number", "<i8")]))["number"]))
+    return Queue(changes=tx.copy_out("resolution.queued", {}, _CHANGE))
 
 
 def drop_queued(tx: TenantTransaction, queue: Queue) -> None:
-    """Forget what is done. What came meanwhile has other numbers, and stays."""
-    if queue.runs:
-        tx.execute("resolution.drop_queued", {"firsts": [first for first, _ in queue.runs], "lasts": [last for _, last in queue.runs]})
-
-
-def _runs_of(numbers: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    if not len(numbers):
-        return ()
-    breaks = np.flatnonzero(np.diff(numbers) != 1)
-    firsts = numbers[np.concatenate(([0], breaks + 1))].tolist()
-    return tuple(zip(firsts, numbers[np.append(breaks, len(numbers) - 1)].tolist(), strict=True))
+    """Forget what is done. What came meanwhile is another change, and stays."""
+    if len(queue.changes):
+        tx.execute("resolution.make_done_table")
+        tx.copy_numbers("publish_done", queue.changes[["object_id", "change_id"]])
+        tx.execute("resolution.analyze_done_table")
+        tx.execute("resolution.drop_queued")
 
 
 def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: Sequence[UUID] | None = None) -> pa.Table:

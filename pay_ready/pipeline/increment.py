@@ -61,7 +61,7 @@ class Basis:
 def is_small(queue: Queue, standing: Standing) -> bool:
     """Whether so few records changed that an increment costs less than a run over everything."""
     counts = [int(standing.report[name]["records"]) for name in ("people", "companies")]
-    return len(queue.objects["person"]) + len(queue.objects["company"]) <= _LARGEST_SHARE * sum(counts)
+    return len(queue.of("person")) + len(queue.of("company")) <= _LARGEST_SHARE * sum(counts)
 
 
 def publish_changes(
@@ -90,7 +90,7 @@ def publish_changes(
     laps = _Laps(clock, progress)
     db_blocks.make_tables(tx)
     db_resolution.make_edge_table(tx)
-    changed = {each: ids_of(set(basis.queue.objects[each])) for each in ENTITY_TYPES}
+    changed = {each: basis.queue.of(each) for each in ENTITY_TYPES}
     scope = {each: _Scope(tx=tx, database=database, entity_type=each, config=config, model=basis.models[each]) for each in ENTITY_TYPES}
     companies = _resolved(scope["company"], changed["company"], (), basis.decisions["company"])
     laps.lap("companies", len(changed["company"]))
@@ -115,9 +115,9 @@ def publish_changes(
             state=state,
             digest=basis.standing.state_digest or b"",
             touched=Touched(
-                interactions=basis.queue.objects["interaction"],
-                people=basis.queue.objects["person"],
-                companies=basis.queue.objects["company"],
+                interactions=uuid_list(basis.queue.of("interaction")),
+                people=uuid_list(changed["person"]),
+                companies=uuid_list(changed["company"]),
             ),
             figures=figures,
         ),

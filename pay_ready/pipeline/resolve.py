@@ -153,7 +153,7 @@ def read_and_resolve(
 
     with database.tenant_transaction(tenant, work="batch") as tx:
         standing = db_resolution.standing(tx)
-        base = Base(run_no=standing.run_no, resolution_no=standing.resolution_no, queue=db_resolution.queued_numbers(tx))
+        base = Base(run_no=standing.run_no, resolution_no=standing.resolution_no, queue=db_resolution.queued(tx))
         decisions = db_resolution.decisions(tx)
         models = {each: model for each, (_, model) in db_resolution.current_models(tx).items()}
     reasons = _reasons_to_train(base.run_no, models, config, refresh=refresh)

@@ -5,35 +5,51 @@ set role pay_ready_owner;
 
 create table if not exists pay_ready.resolution_queue (
     tenant_id uuid not null,
-    queue_no bigint generated always as identity,
-    kind text not null check (kind in ('person', 'company', 'interaction')),
     object_id uuid not null,
-    primary key (tenant_id, queue_no)
+    change_id uuid not null default gen_random_uuid(),
+    kind text not null check (kind in ('person', 'company', 'interaction')),
+    primary key (tenant_id, object_id, change_id)
 );
 call pay_ready.protect_table('resolution_queue', 'select, insert, delete');
 call pay_ready.describe_table('resolution_queue', 'Records and interactions that changed since they were resolved, as often as they did; written by triggers.', $$
-    queue_no  internal Counts up.
-    kind      internal person, company or interaction.
     object_id internal The record, or the interaction.
+    change_id internal Tells one change from the next: who took the first in leaves the second.
+    kind      internal person, company or interaction.
 $$);
 
 -- Statement triggers, so that nobody who writes can forget it: staging, replay, erasure, a decision.
-create or replace function pay_ready.queue_new_records() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_new_records()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
-    insert into pay_ready.resolution_queue (tenant_id, kind, object_id) select tenant_id, tg_argv[0], record_id from new_rows;
+    insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
+    select tenant_id, tg_argv[0], record_id from new_rows;
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_new_records() from public;
 
-create or replace function pay_ready.queue_old_records() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_old_records()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
-    insert into pay_ready.resolution_queue (tenant_id, kind, object_id) select tenant_id, tg_argv[0], record_id from old_rows;
+    insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
+    select tenant_id, tg_argv[0], record_id from old_rows;
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_old_records() from public;
 
 -- A person's record has the name and the domain of its company's record where it has none of its own.
-create or replace function pay_ready.queue_employees() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_employees()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
     insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
     select people.tenant_id, 'person', people.record_id
@@ -45,15 +61,26 @@ begin
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_employees() from public;
 
-create or replace function pay_ready.queue_new_interactions() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_new_interactions()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
-    insert into pay_ready.resolution_queue (tenant_id, kind, object_id) select distinct tenant_id, 'interaction', interaction_id from new_rows;
+    insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
+    select distinct tenant_id, 'interaction', interaction_id from new_rows;
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_new_interactions() from public;
 
-create or replace function pay_ready.queue_moved_interactions() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_moved_interactions()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
     insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
     select tenant_id, 'interaction', interaction_id from new_rows
@@ -62,15 +89,26 @@ begin
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_moved_interactions() from public;
 
-create or replace function pay_ready.queue_old_interactions() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_old_interactions()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
-    insert into pay_ready.resolution_queue (tenant_id, kind, object_id) select distinct tenant_id, 'interaction', interaction_id from old_rows;
+    insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
+    select distinct tenant_id, 'interaction', interaction_id from old_rows;
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_old_interactions() from public;
 
-create or replace function pay_ready.queue_decided() returns trigger language plpgsql as $$
+create or replace function pay_ready.queue_decided()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
 begin
     insert into pay_ready.resolution_queue (tenant_id, kind, object_id)
     select tenant_id, entity_type, left_id from new_rows
@@ -79,6 +117,7 @@ begin
     return null;
 end
 $$;
+revoke all on function pay_ready.queue_decided() from public;
 
 do $$
 declare

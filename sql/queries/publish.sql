@@ -140,8 +140,7 @@ with appearances as (
         participants.company_record_id,
         coalesce(participants.person_company_record_id, people.company_record_id) as employer_record_id
     from pg_temp.publish_scope as scope
-    join pay_ready.interaction_records as records
-        on records.tenant_id = %(tenant_id)s and records.interaction_id = scope.interaction_id
+    join pay_ready.interaction_records as records on records.interaction_id = scope.interaction_id
     join pay_ready.interaction_participants as participants
         on participants.tenant_id = records.tenant_id and participants.record_id = records.record_id
     left join pay_ready.person_records as people

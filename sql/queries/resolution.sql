@@ -230,26 +230,28 @@ left join lateral (
 ) as anchors on true;
 
 -- name: queued
--- What changed since it was resolved.
-select queue_no, kind, object_id
+-- What changed since it was resolved: 0 for companies, 1 for people, 2 for interactions.
+select object_id, change_id, array_position(array['company', 'person', 'interaction'], kind)::bigint - 1 as kind
 from pay_ready.resolution_queue
-where tenant_id = %(tenant_id)s
-order by queue_no;
+where tenant_id = %(tenant_id)s;
 
--- name: queue_numbers
--- What waits now, as numbers alone.
-select queue_no
-from pay_ready.resolution_queue
-where tenant_id = %(tenant_id)s
-order by queue_no;
+-- name: make_done_table
+-- scope: session
+create temporary table publish_done (
+    object_id uuid not null,
+    change_id uuid not null
+) on commit drop;
+
+-- name: analyze_done_table
+-- scope: session
+analyze pg_temp.publish_done;
 
 -- name: drop_queued
--- Runs of numbers, both ends included.
--- params: firsts bigint[], lasts bigint[]
 delete from pay_ready.resolution_queue as queue
-using unnest(%(firsts)s::bigint[], %(lasts)s::bigint[]) as done (first_no, last_no)
+using pg_temp.publish_done as done
 where queue.tenant_id = %(tenant_id)s
-  and queue.queue_no between done.first_no and done.last_no;
+  and queue.object_id = done.object_id
+  and queue.change_id = done.change_id;
 
 -- name: employees
 -- People's records that name one of these company records.

@@ -20,9 +20,7 @@ from tests.publish_support import (
     CompanyRow,
     PersonRow,
     Staged,
-    company_id,
     config,
-    person_id,
     published,
     restage,
     rows,
@@ -112,7 +110,7 @@ def changed(chosen: random.Random, before: Staged, spare: list[PersonRow]) -> St
         companies[at] = replace(companies[at], name=chosen.choice(companies).name, domain=chosen.choice(companies).domain)
     gone = set(chosen.sample([each.key for each in people if (each.source, each.key) not in called], 4))
     people = [each for each in people if each.key not in gone] + [spare.pop() for _ in range(5)]
-    calls = calls[1:] + [CallRow(source=people[0].source, key=f"new{chosen.random()}", people=[people[0].key])]
+    calls = [*calls[1:], CallRow(source=people[0].source, key=f"new{chosen.random()}", people=[people[0].key])]
     return Staged(people=people, companies=companies, calls=calls)
 
 

@@ -85,8 +85,8 @@ def test_on_conflict_meets_own_keys_alone(route: Route, filled: Filled) -> None:
 def test_an_unknown_tenant_owns_nothing(route: Route, filled: Filled) -> None:
     """A tenant that was never made cannot be given rows: every table hangs on `tenants` by foreign keys.
 
-    blocking_keys alone does not: millions of rows rebuilt from records, where a key check per row would cost more than
-    the rows; row security binds it all the same.
+    Blocks and the queue of resolution alone do not: millions of rows made from records, where a key check per row would cost more
+    than the rows; row security binds them all the same.
     """
     nobody = UUID(int=4711)
     findings = []
@@ -100,7 +100,7 @@ def test_an_unknown_tenant_owns_nothing(route: Route, filled: Filled) -> None:
                 findings.append(table.name)
             except pg.ForeignKeyViolation:
                 pass
-    assert findings == ["blocking_keys", "tenants"]
+    assert findings == ["block_members", "record_blocks", "resolution_queue", "tenants"]
 
 
 def test_partitions_are_closed_by_name(attacker: Attacker, filled: Filled) -> None:

@@ -102,7 +102,10 @@ def _check(before: dict[bytes, tuple[int, ...]], after: dict[bytes, tuple[int, .
     return blocks.told
 
 
-@given(st.lists(RECORDS, max_size=24), st.lists(RECORDS, max_size=8), st.lists(st.integers(0, 23), max_size=8), st.randoms(use_true_random=False))
+@given(
+    st.lists(RECORDS, max_size=24), st.lists(RECORDS, max_size=8), st.lists(st.integers(0, 23), max_size=8),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
 def test_what_moves_is_what_all_pairs_before_and_after_differ_in(
     stood: list[tuple[int, ...]], come: list[tuple[int, ...]], going: list[int], order: random.Random
 ) -> None:
