@@ -10,7 +10,7 @@ import psycopg
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId, new_id, stable_id
-from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.resources import resource_path
@@ -86,9 +86,9 @@ def company_id(tenant: TenantId, source: str, key: str) -> UUID:
     return stable_id("company", str(tenant), source, key)
 
 
-def resolve(database: Database, tenant: TenantId, settings: ResolutionConfig | None = None) -> ResolveReport:
+def resolve(database: Database, tenant: TenantId, settings: ResolutionConfig | None = None, reads: Reads = "auto") -> ResolveReport:
     """Resolve and publish what is staged."""
-    return resolve_tenant(database, tenant, settings or config(), actor="tests", run_id=RunId(new_id()))
+    return resolve_tenant(database, tenant, settings or config(), actor="tests", run_id=RunId(new_id()), reads=reads)
 
 
 def stage(admin_url: str, tenant: TenantId, staged: Staged) -> None:

@@ -12,7 +12,7 @@ from pay_ready.errors import UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+    from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
     from pay_ready.pipeline.preview import Preview, TypePreview
 
 
@@ -20,6 +20,9 @@ def resolve(
     tenant: TenantOption,
     accept_shrink: ShrinkOption = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Train the models anew, as a run of its own.")] = False,
+    read_all: Annotated[
+        bool, typer.Option("--all", help="Read every record, where what changed alone would do; the outcome is the same.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing: compare with what is published.")] = False,
     config: Annotated[Path | None, typer.Option(help="With --dry-run: a file like config/resolution/default.toml to try.")] = None,
     spark: Annotated[str, typer.Option(metavar="MASTER", help="Score the pairs on Spark: local[2], spark://host:7077, …")] = "",
@@ -47,7 +50,8 @@ def resolve(
             found = preview(work.database, work.tenant, tried, refresh=refresh, examples=examples, progress=progress)
             print_json("resolve_preview", found) if as_json else _print_preview(found)
             return
-        report = resolve_step(work, RunId(new_id()), refresh=refresh, spark=spark or None, progress=progress)
+        reads: Reads = "all" if read_all else "auto"
+        report = resolve_step(work, RunId(new_id()), refresh=refresh, reads=reads, spark=spark or None, progress=progress)
     if as_json:
         print_json("resolve", report)
     else:
@@ -76,6 +80,8 @@ def print_resolve(report: "ResolveReport") -> None:
         for name, each in (("people", report.people), ("companies", report.companies))
     ]  # fmt: skip
     print_table(("", "records", "pairs compared", "links", "entities", *changes, "predicted precision", "threshold (bits)"), rows)
+    if report.changed_records is not None:
+        say(f"read what changed alone: {report.changed_records:,} records that came, changed or went, and whom they touch")
     if report.run_no is None:
         say("nothing changed: nothing was published")
     else:

@@ -1,6 +1,7 @@
 """Blocks as rows: what each record was compared by, who else is there, and the edges of records that moved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -69,6 +70,14 @@ def put_all(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: M
     moved = np.union1d(records[changed], np.array(gone, dtype="S16")) if gone else records[changed]
     drop_members(tx, members(tx, moved))
     add_members(tx, entity_type, moved, new[np.repeat(changed, ends - starts)])
+
+
+@contextmanager
+def by_index(tx: TenantTransaction) -> Iterator[None]:
+    """Statements that look up by key, whatever the planner knows of tables that were filled a moment ago."""
+    tx.row("blocks.prefer_indexes", {"setting": "off"})
+    yield
+    tx.row("blocks.prefer_indexes", {"setting": "on"})
 
 
 def make_tables(tx: TenantTransaction) -> None:

@@ -14,6 +14,7 @@ Criterion = Literal["valid", "source_order", "recent", "frequent", "longest"]
 ChangeKind = Literal["created", "merged", "split", "changed", "retired"]
 Refresh = Literal["on_drift", "by_hand"]
 RunKind = Literal["resolve", "refresh"]
+Reads = Literal["auto", "changed", "all"]  # what a run reads: what changed, every record, or what costs less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from pay_ready.db.volume import StreamSize
 from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
-from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource, RemarkingTables, run_platform_job
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.findings import RunFindings
@@ -292,6 +292,7 @@ def resolve_step(
     *,
     doubts: Doubts | None = None,
     refresh: bool = False,
+    reads: Reads = "auto",
     spark: str | None = None,
     progress: Progress = no_progress,
 ) -> ResolveReport:
@@ -302,6 +303,7 @@ def resolve_step(
     Args:
         doubts: Refreshes that the brake did not believe.
         refresh: Train the models anew, as a run of its own.
+        reads: What changed alone, every record, or what costs less.
         spark: Score the pairs there (a Spark master), where models need not be trained; None scores them in this process.
 
     Raises:
@@ -322,8 +324,9 @@ def resolve_step(
     resolve = _retried(options, resolve_tenant)
     with _recorded(work, run_id, "resolve", "") as done:
         report = resolve(
-            work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, scorer=scorer, progress=progress
-        )
+            work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, reads=reads, scorer=scorer,
+            progress=progress,
+        )  # fmt: skip
         insist(_keep_figures)(work, sizes)
         done(report.people.records + report.companies.records, "complete")
         return report

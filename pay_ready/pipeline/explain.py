@@ -196,11 +196,7 @@ def explain_pair(database: Database, tenant: TenantId, config: ResolutionConfig,
     review = config.rules(entity_type).review_millibits
     verdict: Verdict = "match" if total >= threshold else "review" if total >= threshold - review else "no match"
     told = [each for each in decided if {each.left_id, each.right_id} == set(entities)]
-    rules = (
-        candidates_of(rows.records.rules(), rows.records.size).by_rule
-        if rows.records.size == 2
-        else _rules_of(rows, one, other)
-    )
+    rules = candidates_of(rows.records.rules(), rows.records.size).by_rule if rows.records.size == 2 else _rules_of(rows, one, other)
     path = (
         _path(database, tenant, models, config, entity_type, entities, rows.ids[one], rows.ids[other])
         if together and verdict != "match"

@@ -92,18 +92,20 @@ def publish_changes(
     db_resolution.make_edge_table(tx)
     changed = {each: basis.queue.of(each) for each in ENTITY_TYPES}
     scope = {each: _Scope(tx=tx, database=database, entity_type=each, config=config, model=basis.models[each]) for each in ENTITY_TYPES}
-    companies = _resolved(scope["company"], changed["company"], (), basis.decisions["company"])
-    laps.lap("companies", len(changed["company"]))
-    company_state = db_resolution.published_part(tx, {"company": companies.asked}, basis.standing.run_no)
-    company_ids = identities(tx.tenant, "company", companies.resolved.resolution, company_state)
-    before = company_state.entity_of("company")
-    renamed = [record for record, entity in company_ids.entity_of.items() if before.get(record) != entity]
-    employees = db_resolution.employees(tx, renamed) if renamed else set()
-    people = _resolved(scope["person"], changed["person"], employees, basis.decisions["person"])
-    laps.lap("people", len(changed["person"]))
-    state = _together(company_state, db_resolution.published_part(tx, {"person": people.asked}, basis.standing.run_no))
+    with db_blocks.by_index(tx):
+        companies = _resolved(scope["company"], changed["company"], (), basis.decisions["company"])
+        laps.lap("companies", len(changed["company"]))
+        company_state = db_resolution.published_part(tx, {"company": companies.asked}, basis.standing.run_no)
+        company_ids = identities(tx.tenant, "company", companies.resolved.resolution, company_state)
+        before = company_state.entity_of("company")
+        renamed = [record for record, entity in company_ids.entity_of.items() if before.get(record) != entity]
+        employees = db_resolution.employees(tx, renamed) if renamed else set()
+        people = _resolved(scope["person"], changed["person"], employees, basis.decisions["person"])
+        laps.lap("people", len(changed["person"]))
+        state = _together(company_state, db_resolution.published_part(tx, {"person": people.asked}, basis.standing.run_no))
+        employers = _employers(tx, people.resolved.staged, company_ids.entity_of)
     resolved: Mapping[EntityType, Resolved] = {"company": companies.resolved, "person": people.resolved}
-    plan = plan_publish(tx.tenant, resolved, config, state, _employers(tx, people.resolved.staged, company_ids.entity_of))
+    plan = plan_publish(tx.tenant, resolved, config, state, employers)
     db_resolution.drop_queued(tx, basis.queue)
     parts: Mapping[EntityType, _Part] = {"company": companies, "person": people}
     figures = {each: _figures(each, parts[each], plan, state, basis.standing) for each in ENTITY_TYPES}
@@ -128,8 +130,7 @@ def publish_changes(
     drift = [
         f"{each}: {reason}"
         for each in ENTITY_TYPES
-        for reason in growth_of(basis.models[each][1], records=figures[each].records, growth=config.refresh_growth)
-        + parts[each].unknown
+        for reason in growth_of(basis.models[each][1], records=figures[each].records, growth=config.refresh_growth) + parts[each].unknown
     ]
     return Increment(
         published=published,

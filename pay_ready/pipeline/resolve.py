@@ -15,12 +15,11 @@ from pay_ready.db.tenancy import Database
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
-from pay_ready.model.resolution import ENTITY_TYPES, EntityType, ResolutionConfig, ResolveReport, RunKind
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType, Reads, ResolutionConfig, ResolveReport, RunKind
 from pay_ready.pipeline.increment import Basis, is_small, publish_changes
 from pay_ready.pipeline.publish import Base, Published, Resolved, publish
 from pay_ready.resolve.engine import Resolution, Scorer, resolve
 
-Reads = Literal["auto", "changed", "all"]
 _SETTINGS, _FIRST, _BY_HAND = "the settings changed", "the first load", "asked for"
 
 

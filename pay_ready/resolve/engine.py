@@ -213,9 +213,7 @@ def _confidences(linkage: Linkage, must: Sequence[Pair]) -> NDArray[np.float64]:
     return confidences
 
 
-def edges_of(
-    staged: pa.Table, records: Records, pairs: tuple[Rows, Rows], config: ResolutionConfig, model: ResolutionModel
-) -> pa.Table:
+def edges_of(staged: pa.Table, records: Records, pairs: tuple[Rows, Rows], config: ResolutionConfig, model: ResolutionModel) -> pa.Table:
     """The edges (`Resolution.edges`, none of them cut) among pairs of rows (left < right, sorted, each once) of staged records."""
     scored = scored_pairs(records, *pairs, model.learnt)
     is_match = scored.weighed.total >= model.threshold_millibits

@@ -1,5 +1,14 @@
 -- Blocks as rows: what each record was compared by, and who else is there; and the edges that an increment touches.
 
+-- name: prefer_indexes
+-- Everything here is looked up by key. A planner that has no statistics yet of a table that was just filled would read it whole.
+-- params: setting text
+select
+    set_config('enable_hashjoin', %(setting)s, true) as hash_joins,
+    set_config('enable_mergejoin', %(setting)s, true) as merge_joins,
+    set_config('enable_seqscan', %(setting)s, true) as scans
+where %(tenant_id)s is not null;
+
 -- name: blocks_of
 -- params: record_ids uuid[]
 select kept.record_id, kept.blocks

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import psycopg
 import pytest
@@ -16,8 +17,8 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, TransientError
 from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed, parse_failpoints
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline import publish
-from pay_ready.resources import resource_path
+from pay_ready.model.resolution import Reads
+from pay_ready.pipeline import increment, publish
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
 
@@ -56,7 +57,7 @@ def undisturbed(server: Server, template: str) -> Iterator[Undisturbed]:
     with cloned(server, template) as scratch:
         database, tenant = begun(scratch)
         old = published(scratch.admin_url, tenant)
-        resolve(database, tenant)
+        resolve(database, tenant, reads="all")
         yield Undisturbed(old=old, new=published(scratch.admin_url, tenant), history=history(scratch.admin_url, tenant))
         database.close()
 
@@ -72,36 +73,40 @@ def begun(scratch: Scratch) -> tuple[Database, TenantId]:
     return database, tenant
 
 
-def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mode: str) -> None:
+def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mode: str, reads: Reads) -> None:
     """Run until the point and fail there."""
     if mode == "raise":
         with armed(point, "raise"), pytest.raises(FailpointError):
-            resolve(database, tenant)
+            resolve(database, tenant, reads=reads)
         return
     environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "tests.faults.resolve_client", scratch.app_url, str(tenant)]
+    command = [sys.executable, "-m", "tests.faults.resolve_client", scratch.app_url, str(tenant), reads]
     ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
-@pytest.mark.parametrize("mode", ["raise", "kill"])
-@pytest.mark.parametrize("point", publish.FAILPOINTS)
-def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str) -> None:
-    """Whatever point fails, readers see one whole version; the next run ends as an undisturbed one."""
+@pytest.mark.parametrize(
+    ("point", "mode", "reads"),
+    [(point, mode, "all") for point in publish.FAILPOINTS for mode in ("raise", "kill")]
+    + [(point, "kill", "changed") for point in (*publish.FAILPOINTS, *increment.FAILPOINTS)],
+)
+def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str, reads: Reads) -> None:
+    """Whatever point fails, of a run over everything or of an increment, readers see one whole version; the next ends as if undisturbed."""
     database, tenant = begun(scratch)
-    stop(database, scratch, tenant, point, mode)
+    stop(database, scratch, tenant, point, mode, reads)
     committed = point == "publish.after_commit"
     assert published(scratch.admin_url, tenant) == (undisturbed.new if committed else undisturbed.old)
-    report = resolve(database, tenant)
+    report = resolve(database, tenant, reads=reads)
     assert report.run_no == (None if committed else 2)
     assert history(scratch.admin_url, tenant) == undisturbed.history
     database.close()
 
 
-def test_every_failpoint_of_publish_is_listed() -> None:
-    """The list that the crash test goes through is the list of points in the code."""
-    source = resource_path("pipeline", "publish.py").read_text("utf-8")
-    assert tuple(re.findall(r'failpoint\("([^"]+)"\)', source)) == tuple(sorted(publish.FAILPOINTS, key=source.rindex))
+@pytest.mark.parametrize("module", [publish, increment])
+def test_every_failpoint_is_listed(module: ModuleType) -> None:
+    """The lists that the crash test goes through are the points in the code."""
+    source = Path(str(module.__file__)).read_text("utf-8")
+    assert tuple(re.findall(r'failpoint\("([^"]+)"\)', source)) == tuple(sorted(module.FAILPOINTS, key=source.rindex))
 
 
 @pytest.mark.parametrize("point", ["publish.planned", "publish.before_commit"])

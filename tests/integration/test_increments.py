@@ -9,9 +9,9 @@ import pytest
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.model.resolution import ResolutionConfig, ResolveReport
+from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline.publish import published_digest
-from pay_ready.pipeline.resolve import Reads, resolve_tenant
+from pay_ready.pipeline.resolve import resolve_tenant
 from tests.conftest import Scratch
 from tests.integration.test_models import people_of
 from tests.publish_support import (

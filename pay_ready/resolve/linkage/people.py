@@ -33,7 +33,7 @@ from pay_ready.resolve.linkage.names import ComparedNames, NameFrequencies, Name
 from pay_ready.resolve.linkage.organisations import OrganisationNames, Owners, organisation_names, owners_of, similar_organisations
 from pay_ready.resolve.linkage.people_blocks import person_rules
 from pay_ready.resolve.linkage.values import Values
-from pay_ready.resolve.linkage.words import RELATIONS, Relation
+from pay_ready.resolve.linkage.words import RELATIONS, Relation, groups_of
 
 GIVEN = Comparison(
     name="given", levels=RELATIONS, matches=(0.0, 0.01, 0.02, 0.08, 0.02, 0.06, 0.13, 0.68),
@@ -363,7 +363,7 @@ def spelled_by_address(names: Names, emails: Emails, nicknames: Sequence[frozens
     given, family = names.given.copy(), names.family.copy()
     words, number_of = names.words.texts.to_pylist(), dict(names.words.number_of)
     said = users.values.take(pa.array(users.ids[wanting])).to_pylist()
-    forms = _forms_of(nicknames)
+    forms = groups_of(tuple(nicknames))
     new: list[str] = []
 
     def number(word: str) -> int:
@@ -380,15 +380,6 @@ def spelled_by_address(names: Names, emails: Emails, nicknames: Sequence[frozens
         if family[row] >= 0:
             if first[0] == own[0] and last[:3] == words[family[row]][:3]:
                 given[row] = number(first)
-        elif first == own or forms.get(first, frozenset()) & forms.get(own, frozenset()):
+        elif first == own or not set(forms.get(first, ())).isdisjoint(forms.get(own, ())):
             family[row] = number(last)
     return replace(names, words=names.words.extended(new, nicknames, counts), given=given, family=family)
-
-
-def _forms_of(nicknames: Sequence[frozenset[str]]) -> Mapping[str, frozenset[int]]:
-    """By given name the groups that it is in."""
-    found: dict[str, set[int]] = {}
-    for group, members in enumerate(nicknames):
-        for word in members:
-            found.setdefault(word, set()).add(group)
-    return {word: frozenset(groups) for word, groups in found.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -72,14 +73,10 @@ def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[fro
 def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
     number_of = {text: number for number, text in enumerate(texts.to_pylist())}
     groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
-    filled: dict[int, int] = {}
-    for group, members in enumerate(nicknames):
-        for word in sorted(members):
-            number = number_of.get(word)
-            position = filled.get(number, 0) if number is not None else _GROUPS_A_WORD
-            if number is not None and position < _GROUPS_A_WORD:
-                groups[number, position] = group
-                filled[number] = position + 1
+    known_forms = groups_of(tuple(nicknames))
+    for word in number_of.keys() & known_forms.keys():
+        told = known_forms[word][:_GROUPS_A_WORD]
+        groups[number_of[word], : len(told)] = told
     keys = key_numbers(texts)
     group_keys = key_of(groups[:, 0].astype(np.int32))
     canonical = np.where(groups[:, 0] >= 0, group_keys, keys)
@@ -90,6 +87,16 @@ def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Seque
     common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
     known = common | (groups[:, 0] >= 0)
     return Words(texts, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, keys, canonical, heads)
+
+
+@cache
+def groups_of(nicknames: tuple[frozenset[str], ...]) -> Mapping[str, tuple[int, ...]]:
+    """By given name the groups of its forms, ascending."""
+    found: dict[str, list[int]] = {}
+    for group, members in enumerate(nicknames):
+        for word in members:
+            found.setdefault(word, []).append(group)
+    return {word: tuple(groups) for word, groups in found.items()}
 
 
 def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
