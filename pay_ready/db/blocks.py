@@ -4,40 +4,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pay_ready.db.id_arrays import Ids, hex_of, ids_of, uuid_list
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.resolution import EntityType
 from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
 
-Ids = NDArray[np.bytes_]  # of 16 bytes
 Numbers = NDArray[np.int64]
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
 _PAIR = np.dtype([("left", "S16"), ("right", "S16")])
 _ID = np.dtype([("record", "S16")])
-
-
-def ids_of(uuids: "list[UUID] | set[UUID]") -> Ids:
-    """Ids as 16 bytes each, ascending, each once."""
-    return np.unique(np.array([each.bytes for each in uuids], dtype="S16"))
-
-
-def uuids_of(ids: Ids) -> list[UUID]:
-    """The ids as UUIDs."""
-    return [UUID(hex=each) for each in _hex(ids)]
-
-
-def uuid_list(ids: Ids) -> str:
-    """The ids as the text of a uuid[]: many times faster than one object each."""
-    return "{" + ",".join(_hex(ids)) + "}"
-
-
-def _hex(ids: Ids) -> list[str]:
-    digits = np.ascontiguousarray(ids, dtype="S16").tobytes().hex()
-    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def members(tx: TenantTransaction, records: Ids) -> Members:
@@ -107,7 +86,7 @@ def add_members(tx: TenantTransaction, entity_type: EntityType, records: Ids, ne
     flat, size = _packed(new).tobytes(), _STORED.itemsize
     tx.execute("blocks.empty_record_table")
     with tx.copy_into("moved_records", ("record_id", "entity_type", "blocks")) as copy:
-        for record, start, end in zip(_hex(records), starts, ends, strict=True):
+        for record, start, end in zip(hex_of(records), starts, ends, strict=True):
             copy.write_row((record, entity_type, flat[start * size : end * size] or None))
     tx.execute("blocks.drop_record_blocks")
     tx.execute("blocks.put_record_blocks")

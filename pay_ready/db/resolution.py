@@ -81,10 +81,18 @@ def drop_queued(tx: TenantTransaction, queue: Queue) -> None:
         tx.execute("resolution.drop_queued")
 
 
-def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: Sequence[UUID] | None = None) -> pa.Table:
-    """The staged records of a type, all of them or those named, as Arrow (sql/queries/resolution.sql: staged_people, staged_companies)."""
+def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: str | None = None) -> pa.Table:
+    """The staged records of a type, all of them or those named (the text of a uuid[]), as Arrow (sql/queries/resolution.sql)."""
     name = "resolution.staged_people" if entity_type == "person" else "resolution.staged_companies"
-    return database.tenant_arrow(tenant, name, {"record_ids": None if record_ids is None else list(record_ids)})
+    if record_ids is None:
+        return database.tenant_arrow(tenant, name)
+    return database.tenant_arrow(tenant, f"{name}_named", {"record_ids": record_ids})
+
+
+def read_compared(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: str) -> pa.Table:
+    """What staged records are compared by, without what only golden records need."""
+    name = "resolution.compared_people_named" if entity_type == "person" else "resolution.compared_companies_named"
+    return database.tenant_arrow(tenant, name, {"record_ids": record_ids})
 
 
 def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:
@@ -131,11 +139,22 @@ def published_part(tx: TenantTransaction, records: Mapping[EntityType, str], run
         asked = {"record_ids": ids, "entity_type": entity_type}
         for row in tx.rows("resolution.assignments_of", asked):
             assignments[entity_type][row.record_id] = (row.entity_id, round(row.confidence, 4))
-        ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", asked)} | {each for each, _ in assignments[entity_type].values()}
-        known[entity_type] = _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever)}))[entity_type]
+        live: dict[UUID, list[UUID]] = {}
+        for record, (entity, _) in assignments[entity_type].items():
+            live.setdefault(entity, []).append(record)
+        for row in tx.rows("resolution.live_entities_of", {"entity_ids": list(live)}):
+            held = live[row.entity_id]
+            known[entity_type][row.entity_id] = KnownEntity(
+                entity_id=row.entity_id,
+                anchor_record_id=row.anchor_record_id if row.anchor_record_id in held else min(held),
+                minted_run_no=row.minted_run_no,
+                retired_run_no=None,
+            )
+        ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", asked)} - live.keys()
+        known[entity_type] |= _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever)}))[entity_type]
     # An id that one of them had once may live elsewhere now: that is no part of this.
-    live = {entity for rows in assignments.values() for entity, _ in rows.values()}
-    versions = tx.rows("resolution.versions_of", {"entity_ids": list(live)})
+    held_now = {entity for rows in assignments.values() for entity, _ in rows.values()}
+    versions = tx.rows("resolution.versions_of", {"entity_ids": list(held_now)})
     redirects = tx.rows("resolution.redirects_of", {"entity_ids": [entity for each in known.values() for entity in each]})
     return PublishedState(
         run_no=run_no,

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from pay_ready.db import resolution as db_resolution
+from pay_ready.db.id_arrays import ids_of, uuid_list
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId
@@ -290,7 +291,7 @@ def _weighed(
     if entity_type not in models or models[entity_type][1].settings_hash != config.settings_hash:
         raise ConflictError("the models in use are not of these settings", "train them: pay-ready resolve -t TENANT --refresh")
     model = models[entity_type][1]
-    staged = in_id_order(db_resolution.read_staged(database, tenant, entity_type, record_ids))
+    staged = in_id_order(db_resolution.read_staged(database, tenant, entity_type, uuid_list(ids_of(record_ids))))
     records, _ = records_of(staged, staged_kinds(entity_type), entity_type, knowledge_of(config), Counts(model.counts))
     return _Weighed(entity_type=entity_type, model=model, staged=staged, ids=record_ids_of(staged), records=records)
 

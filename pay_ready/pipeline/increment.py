@@ -6,34 +6,26 @@ shut out by growing or shrinking over its limit. Then everybody whom links, enti
 anew, and published as a part: no record beside these is read.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import BlockRows, Ids, ids_of, uuid_list, uuids_of
+from pay_ready.db.id_arrays import uuid_list, uuids_of
 from pay_ready.db.publish import PublishPlan, Touched
 from pay_ready.db.resolution import PublishedState, Queue, Standing
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId
 from pay_ready.model.progress import Progress, ProgressEvent
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig, TypeFigures
 from pay_ready.pipeline.publish import Published, Resolved, Version, header_of, identities, plan_publish, report_of, write_version
-from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, knowledge_of, resolve
-from pay_ready.resolve.linkage.counts import Counts
-from pay_ready.resolve.linkage.learning import Records
+from pay_ready.pipeline.touched import Part, Scope, resolved_part
+from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
-from pay_ready.resolve.linkage.moves import Bounds, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
-from pay_ready.resolve.linkage.tables import records_of
-from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
 
-FAILPOINTS = ("increment.moved",)
 _LARGEST_SHARE = 0.25  # of the records; when more have changed, reading all of them costs less
 
 
@@ -91,23 +83,27 @@ def publish_changes(
     db_blocks.make_tables(tx)
     db_resolution.make_edge_table(tx)
     changed = {each: basis.queue.of(each) for each in ENTITY_TYPES}
-    scope = {each: _Scope(tx=tx, database=database, entity_type=each, config=config, model=basis.models[each]) for each in ENTITY_TYPES}
+    scope = {each: Scope(tx=tx, database=database, entity_type=each, config=config, model=basis.models[each]) for each in ENTITY_TYPES}
     with db_blocks.by_index(tx):
-        companies = _resolved(scope["company"], changed["company"], (), basis.decisions["company"])
+        companies = resolved_part(scope["company"], changed["company"], (), basis.decisions["company"])
         laps.lap("companies", len(changed["company"]))
         company_state = db_resolution.published_part(tx, {"company": companies.asked}, basis.standing.run_no)
         company_ids = identities(tx.tenant, "company", companies.resolved.resolution, company_state)
         before = company_state.entity_of("company")
         renamed = [record for record, entity in company_ids.entity_of.items() if before.get(record) != entity]
         employees = db_resolution.employees(tx, renamed) if renamed else set()
-        people = _resolved(scope["person"], changed["person"], employees, basis.decisions["person"])
+        people = resolved_part(scope["person"], changed["person"], employees, basis.decisions["person"])
         laps.lap("people", len(changed["person"]))
         state = _together(company_state, db_resolution.published_part(tx, {"person": people.asked}, basis.standing.run_no))
         employers = _employers(tx, people.resolved.staged, company_ids.entity_of)
     resolved: Mapping[EntityType, Resolved] = {"company": companies.resolved, "person": people.resolved}
-    plan = plan_publish(tx.tenant, resolved, config, state, employers)
+    values: Mapping[EntityType, set[UUID]] = {
+        "company": set(uuids_of(changed["company"])),
+        "person": set(uuids_of(changed["person"])) | employees,
+    }
+    plan = plan_publish(tx.tenant, resolved, config, state, employers, values)
     db_resolution.drop_queued(tx, basis.queue)
-    parts: Mapping[EntityType, _Part] = {"company": companies, "person": people}
+    parts: Mapping[EntityType, Part] = {"company": companies, "person": people}
     figures = {each: _figures(each, parts[each], plan, state, basis.standing) for each in ENTITY_TYPES}
     models = {each: basis.models[each][0] for each in ENTITY_TYPES}
     published = write_version(
@@ -153,141 +149,6 @@ class _Laps:
         self._progress(ProgressEvent(step="resolve", subject=subject, done=done, total=done))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scope:
-    """Where the records of one type are, and what decides about them."""
-
-    tx: TenantTransaction
-    database: Database
-    entity_type: EntityType
-    config: ResolutionConfig
-    model: tuple[UUID, ResolutionModel]
-
-    @property
-    def learnt(self) -> ResolutionModel:
-        return self.model[1]
-
-    @property
-    def edges(self) -> Mapping[str, object]:
-        """Parameters of the statements about edges."""
-        return {"entity_type": self.entity_type, "model_id": self.model[0], "least": self.learnt.threshold_millibits}
-
-    def staged(self, ids: Ids) -> pa.Table:
-        """Staged records in the order of ids; those that are gone are not there."""
-        return in_id_order(db_resolution.read_staged(self.database, self.tx.tenant, self.entity_type, uuids_of(ids)))
-
-    def records(self, staged: pa.Table) -> Records:
-        """What is compared of staged records."""
-        counts = Counts(self.learnt.counts)
-        return records_of(staged, staged_kinds(self.entity_type), self.entity_type, knowledge_of(self.config), counts)[0]
-
-    def bounds(self) -> Bounds:
-        """The bounds of every rule of the type: those of a record that has a value of every kind."""
-        kinds = PERSON_KINDS if self.entity_type == "person" else COMPANY_KINDS
-        full = {column: ["Anna Bell" if "name" in column else "anna@bell.example" if column == "email" else "1"] for column in kinds}
-        return bounds_of(self.records(pa.table(full)).rules())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """The touched records of one type, resolved."""
-
-    resolved: Resolved
-    asked: str  # these and those that are gone, as the text of a uuid[]
-    compared: int  # pairs
-    linked: int  # edges written
-    unknown: tuple[str, ...]  # why the model does not fit the changed records
-
-
-def _resolved(scope: _Scope, changed: Ids, seeds: Iterable[UUID], decisions: Sequence[PairDecision]) -> _Part:
-    """Move the changed records, then cluster everybody whom they or the seeds touch."""
-    staged = scope.staged(changed)
-    records = scope.records(staged)
-    edges = _move(scope, changed, staged, records)
-    start = np.union1d(np.union1d(changed, edges.touched), ids_of(set(seeds)))
-    reached, links = _reached(scope, start, decisions)
-    part = scope.staged(reached)
-    there = id_bytes(record_id_bytes(part))
-    links = links[np.isin(links["left"], there) & np.isin(links["right"], there)]
-    resolution = resolve(scope.entity_type, part, scope.config, decisions, model=scope.learnt, pairs=links)
-    unknown = sorted(each.name for each in records.comparisons if scope.learnt.levels.get(each.name) != each.levels)
-    return _Part(
-        resolved=Resolved(staged=part, resolution=resolution),
-        asked=uuid_list(np.union1d(reached, changed)),
-        compared=edges.compared,
-        linked=edges.written,
-        unknown=(f"not known to it: {', '.join(unknown)}",) if unknown else (),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Edges:
-    touched: Ids  # records with a match that came or went
-    compared: int
-    written: int
-
-
-def _move(scope: _Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
-    """Take the changed records out of their old blocks and put them into their new ones, with the edges that follow."""
-    tx = scope.tx
-    new = members_of(records.rules(), id_bytes(record_id_bytes(staged)))
-    old = db_blocks.members(tx, changed)
-    db_blocks.drop_members(tx, old)
-    place = moved(old, new, scope.bounds())
-    moves = found_moves(place, BlockRows(tx))
-    parted = _parted(scope, place, moves)
-    partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
-    db_blocks.drop_pairs(tx, scope.edges, parted["left"], parted["right"])
-    edges = _weighed(scope, moves)
-    db_resolution.put_edges(tx, {scope.entity_type: (scope.model[0], sorted(scope.learnt.levels), edges)}, are_all=False)
-    db_blocks.add_members(tx, scope.entity_type, changed, new)
-    failpoint("increment.moved")
-    matches = edges.filter(edges.column("is_match"))
-    ends = [id_bytes(matches.column(side).combine_chunks()) for side in ("left_id", "right_id")]
-    touched = np.unique(np.concatenate((partners, parted["left"], parted["right"], *ends)))
-    return _Edges(touched=touched, compared=len(moves.gained), written=edges.num_rows)
-
-
-def _parted(scope: _Scope, place: Moved, moves: Moves) -> NDArray[np.void]:
-    """Pairs of others with an edge that share no block any more in which they would be compared."""
-    left, right = moves.sides(moves.doubtful)
-    among = np.unique(np.concatenate((left, right)))
-    found = db_blocks.edges_among(scope.tx, scope.edges, moves.ids[among])
-    codes = np.searchsorted(moves.ids, found["left"]) * max(len(moves.ids), 1) + np.searchsorted(moves.ids, found["right"])
-    pairs = found[np.isin(codes, moves.doubtful)]
-    held = db_blocks.members(scope.tx, np.union1d(pairs["left"], pairs["right"]))
-    return pairs[~is_compared(pairs, held, place, scope.bounds(), BlockRows(scope.tx))]
-
-
-def _weighed(scope: _Scope, moves: Moves) -> pa.Table:
-    """The edges among the pairs that are worth comparing now."""
-    left, right = moves.sides(moves.gained)
-    staged = scope.staged(moves.ids[np.unique(np.concatenate((left, right)))])
-    ids = id_bytes(record_id_bytes(staged))
-    rows = np.searchsorted(ids, moves.ids)
-    # A record that went since it was queued waits in the queue again.
-    there = np.isin(moves.ids, ids)
-    kept = there[left] & there[right]
-    return edges_of(staged, scope.records(staged), (rows[left[kept]], rows[right[kept]]), scope.config, scope.learnt)
-
-
-def _reached(scope: _Scope, start: Ids, decisions: Sequence[PairDecision]) -> tuple[Ids, NDArray[np.void]]:
-    """Everybody whom matches, entities and decisions connect with some records, and the matches among them."""
-    must = [each for each in decisions if each.verdict == "match"]
-    ends = [np.array([getattr(each, side).bytes for each in must], dtype="S16") for side in ("left_id", "right_id")]
-    reached = frontier = start
-    links: list[NDArray[np.void]] = []
-    while len(frontier):
-        found = db_blocks.links_of(scope.tx, scope.edges, frontier)
-        links.append(found)
-        mates = db_blocks.mates_of(scope.tx, scope.entity_type, frontier)
-        told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
-        beyond = np.unique(np.concatenate((found["left"], found["right"], mates, *told)))
-        frontier = beyond[~np.isin(beyond, reached)]
-        reached = np.union1d(reached, frontier)
-    return reached, np.unique(np.concatenate(links)) if links else np.empty(0, dtype=[("left", "S16"), ("right", "S16")])
-
-
 def _together(first: PublishedState, second: PublishedState) -> PublishedState:
     """The parts of two types as one."""
     return replace(
@@ -305,7 +166,7 @@ def _employers(tx: TenantTransaction, people: pa.Table, resolved: Mapping[UUID, 
     return db_resolution.entities_of(tx, "company", list(named - resolved.keys()))
 
 
-def _figures(entity_type: EntityType, part: _Part, plan: PublishPlan, state: PublishedState, standing: Standing) -> TypeFigures:
+def _figures(entity_type: EntityType, part: Part, plan: PublishPlan, state: PublishedState, standing: Standing) -> TypeFigures:
     """What a run over everything would count, from what the version before counted and what changes."""
     said = standing.report["people" if entity_type == "person" else "companies"]
     rows = [(record, entity) for kind, record, entity, _ in plan.assignments if kind == entity_type]

@@ -5,16 +5,18 @@ run that changes nothing takes no number and writes no version; edges are facts,
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import tenants
+from pay_ready.db.id_arrays import ids_of
 from pay_ready.db.publish import InteractionChanges, PublishPlan, RunHeader, Touched
 from pay_ready.db.resolution import PublishedState, Queue
 from pay_ready.db.tenancy import Database, TenantTransaction
@@ -43,6 +45,7 @@ from pay_ready.resolve.changes import (
 from pay_ready.resolve.engine import Resolution, id_bytes
 from pay_ready.resolve.golden import EntityVersion, company_sources, entity_version, person_sources
 from pay_ready.resolve.ids import Identities, identify
+from pay_ready.resolve.staged import record_id_bytes
 from pay_ready.resolve.survivorship import SourceRecord
 
 FAILPOINTS = (
@@ -194,6 +197,7 @@ def plan_publish(
     config: ResolutionConfig,
     state: PublishedState,
     company_of: Mapping[UUID, UUID] | None = None,
+    changed: Mapping[EntityType, Set[UUID]] | None = None,
 ) -> PublishPlan:
     """What differs between the published state and the resolution, or the touched parts of both. Companies first: people name them.
 
@@ -203,13 +207,21 @@ def plan_publish(
         config: What it was resolved with.
         state: What is published.
         company_of: The entities of company records that are not among those resolved here.
+        changed: Records whose values may be others than when they were published; None says that of all. Where nobody changed or
+            moved, the golden record stays as it is.
     """
     company_ids = identities(tenant, "company", resolved["company"].resolution, state)
     person_ids = identities(tenant, "person", resolved["person"].resolution, state)
-    companies = _versions("company", company_ids, company_sources(resolved["company"].staged, config), config)
-    sources = person_sources(resolved["person"].staged, config, {**(company_of or {}), **company_ids.entity_of})
-    people = _versions("person", person_ids, sources, config)
-    after = {entity: version.content_hash for entity, version in (companies | people).items()}
+    companies = _versions(
+        "company", company_ids, resolved["company"].staged, state, changed, config, lambda table: company_sources(table, config)
+    )
+    employers = {**(company_of or {}), **company_ids.entity_of}
+    people = _versions(
+        "person", person_ids, resolved["person"].staged, state, changed, config, lambda table: person_sources(table, config, employers)
+    )
+    members = company_ids.members.keys() | person_ids.members.keys()
+    kept = {entity: content_hash for entity, content_hash in state.versions.items() if entity in members}
+    after = kept | {entity: version.content_hash for entity, version in (companies | people).items()}
     changes = [
         *entity_changes("company", company_ids, state.entity_of("company"), state.versions, after),
         *entity_changes("person", person_ids, state.entity_of("person"), state.versions, after),
@@ -220,7 +232,7 @@ def plan_publish(
             *_assignments("company", company_ids, resolved["company"].resolution, state),
             *_assignments("person", person_ids, resolved["person"].resolution, state),
         ],
-        versions=_changed_versions(companies | people, state),
+        versions=_changed_versions(companies | people, members, state),
         redirects={each: target for each, target in redirects.items() if each not in state.redirects or state.redirects[each] != target},
         closed_redirects=frozenset(state.redirects.keys() - redirects.keys()),
         minted={entity: ("company", anchor) for entity, anchor in company_ids.minted.items()}
@@ -261,19 +273,40 @@ def identities(tenant: TenantId, entity_type: EntityType, resolution: Resolution
 
 
 def _versions(
-    entity_type: EntityType, identities: Identities, sources: Mapping[UUID, SourceRecord], config: ResolutionConfig
+    entity_type: EntityType,
+    identities: Identities,
+    staged: pa.Table,
+    state: PublishedState,
+    changed: Mapping[EntityType, Set[UUID]] | None,
+    config: ResolutionConfig,
+    sources_of: Callable[[pa.Table], Mapping[UUID, SourceRecord]],
 ) -> dict[UUID, EntityVersion]:
+    """The golden records of all entities, or of those where something changed."""
+    clusters = identities.members
+    if changed is not None:
+        current = state.entity_of(entity_type)
+        sizes = Counter(current.values())
+        moved = changed[entity_type]
+        clusters = {
+            entity: cluster
+            for entity, cluster in clusters.items()
+            if sizes[entity] != len(cluster) or any(current.get(record) != entity or record in moved for record in cluster)
+        }
+        wanted = ids_of(record for cluster in clusters.values() for record in cluster)
+        staged = staged.filter(pc.is_in(record_id_bytes(staged), pa.array(wanted.view("V16").tolist(), pa.binary(16))))
+    sources = sources_of(staged)
     return {
-        entity: entity_version(entity, entity_type, [sources[record] for record in cluster], config)
-        for entity, cluster in identities.members.items()
+        entity: entity_version(entity, entity_type, [sources[record] for record in cluster], config) for entity, cluster in clusters.items()
     }
 
 
-def _changed_versions(versions: Mapping[UUID, EntityVersion], state: PublishedState) -> dict[UUID, EntityVersion | None]:
+def _changed_versions(
+    versions: Mapping[UUID, EntityVersion], members: Set[UUID], state: PublishedState
+) -> dict[UUID, EntityVersion | None]:
     opened: dict[UUID, EntityVersion | None] = {
         entity: version for entity, version in versions.items() if state.versions.get(entity) != version.content_hash
     }
-    return opened | dict.fromkeys(state.versions.keys() - versions.keys())
+    return opened | dict.fromkeys(state.versions.keys() - members)
 
 
 def _assignments(

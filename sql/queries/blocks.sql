@@ -1,12 +1,15 @@
 -- Blocks as rows: what each record was compared by, and who else is there; and the edges that an increment touches.
 
 -- name: prefer_indexes
--- Everything here is looked up by key. A planner that has no statistics yet of a table that was just filled would read it whole.
+-- Everything here is looked up by key. A planner that has no statistics yet of a table that was just filled would read all of a
+-- tenant's rows, once or, from what it keeps of them, once a key.
 -- params: setting text
 select
     set_config('enable_hashjoin', %(setting)s, true) as hash_joins,
     set_config('enable_mergejoin', %(setting)s, true) as merge_joins,
-    set_config('enable_seqscan', %(setting)s, true) as scans
+    set_config('enable_material', %(setting)s, true) as kept_rows,
+    set_config('enable_seqscan', %(setting)s, true) as scans,
+    set_config('jit', %(setting)s, true) as compiled
 where %(tenant_id)s is not null;
 
 -- name: blocks_of

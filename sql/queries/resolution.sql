@@ -1,7 +1,5 @@
 -- name: staged_people
--- Person records with the company values of the record itself or of the company record it names, of live sources or not; all of
--- them, or those named.
--- params: record_ids uuid[] or null
+-- Person records with the company values of the record itself or of the company record it names, of live sources or not.
 select
     people.record_id,
     people.content_hash,
@@ -25,12 +23,78 @@ left join pay_ready.company_records as companies
     on companies.tenant_id = people.tenant_id
     and companies.source_id = people.source_id
     and companies.record_id = people.company_record_id
-where people.tenant_id = %(tenant_id)s
-  and (%(record_ids)s::uuid[] is null or people.record_id = any(%(record_ids)s::uuid[]));
+where people.tenant_id = %(tenant_id)s;
+
+-- name: staged_people_named
+-- `staged_people`, of some records: one look-up each, whatever the planner believes of the table.
+-- params: record_ids uuid[]
+select
+    people.record_id,
+    people.content_hash,
+    people.full_name,
+    people.first_name,
+    people.last_name,
+    coalesce(people.email_normalized, lower(people.email)) as email,
+    people.phone,
+    people.title,
+    people.city,
+    people.country,
+    people.company_record_id,
+    coalesce(people.company_name, companies.name) as company_name,
+    coalesce(people.company_domain, companies.domain) as company_domain,
+    people.source_updated_at,
+    sources.name as source_name,
+    sources.kind as source_kind
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join lateral (
+    select * from pay_ready.person_records where tenant_id = %(tenant_id)s and record_id = asked.record_id offset 0
+) as people
+join pay_ready.data_sources as sources on sources.tenant_id = %(tenant_id)s and sources.source_id = people.source_id
+left join lateral (
+    select name, domain
+    from pay_ready.company_records
+    where tenant_id = %(tenant_id)s
+      and record_id = people.company_record_id
+    offset 0
+) as companies on true;
+
+-- name: compared_people_named
+-- Of `staged_people_named` what records are compared by.
+-- params: record_ids uuid[]
+select
+    people.record_id,
+    people.content_hash,
+    people.full_name,
+    people.first_name,
+    people.last_name,
+    coalesce(people.email_normalized, lower(people.email)) as email,
+    people.phone,
+    people.title,
+    people.city,
+    coalesce(people.company_name, companies.name) as company_name,
+    coalesce(people.company_domain, companies.domain) as company_domain
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join lateral (
+    select * from pay_ready.person_records where tenant_id = %(tenant_id)s and record_id = asked.record_id offset 0
+) as people
+left join lateral (
+    select name, domain
+    from pay_ready.company_records
+    where tenant_id = %(tenant_id)s
+      and record_id = people.company_record_id
+    offset 0
+) as companies on true;
+
+-- name: compared_companies_named
+-- params: record_ids uuid[]
+select companies.record_id, companies.content_hash, companies.name, companies.domain, companies.phone, companies.city
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join lateral (
+    select * from pay_ready.company_records where tenant_id = %(tenant_id)s and record_id = asked.record_id offset 0
+) as companies;
 
 -- name: staged_companies
--- Company records; all of them, or those named.
--- params: record_ids uuid[] or null
+-- Company records.
 select
     companies.record_id,
     companies.content_hash,
@@ -45,8 +109,27 @@ select
     sources.kind as source_kind
 from pay_ready.company_records as companies
 join pay_ready.data_sources as sources on sources.tenant_id = companies.tenant_id and sources.source_id = companies.source_id
-where companies.tenant_id = %(tenant_id)s
-  and (%(record_ids)s::uuid[] is null or companies.record_id = any(%(record_ids)s::uuid[]));
+where companies.tenant_id = %(tenant_id)s;
+
+-- name: staged_companies_named
+-- params: record_ids uuid[]
+select
+    companies.record_id,
+    companies.content_hash,
+    companies.name,
+    companies.domain,
+    companies.phone,
+    companies.city,
+    companies.country,
+    companies.industry,
+    companies.source_updated_at,
+    sources.name as source_name,
+    sources.kind as source_kind
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join lateral (
+    select * from pay_ready.company_records where tenant_id = %(tenant_id)s and record_id = asked.record_id offset 0
+) as companies
+join pay_ready.data_sources as sources on sources.tenant_id = %(tenant_id)s and sources.source_id = companies.source_id;
 
 -- name: decisions
 -- What holds of each pair; a human's word goes before an agent's, and an unsure human lets the agent speak.
@@ -201,6 +284,13 @@ from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
 join pay_ready.entity_redirects as redirects
     on redirects.tenant_id = %(tenant_id)s and redirects.entity_id = asked.entity_id
 where redirects.closed_run_no is null;
+
+-- name: live_entities_of
+-- Ids that live, with the records that they were minted for.
+-- params: entity_ids uuid[]
+select entities.entity_id, entities.anchor_record_id, entities.minted_run_no
+from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+join pay_ready.entities as entities on entities.tenant_id = %(tenant_id)s and entities.entity_id = asked.entity_id;
 
 -- name: known_entities_of
 -- `known_entities` of some ids.

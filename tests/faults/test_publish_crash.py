@@ -18,7 +18,7 @@ from pay_ready.errors import ConfigError, TransientError
 from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed, parse_failpoints
 from pay_ready.model.ids import TenantId
 from pay_ready.model.resolution import Reads
-from pay_ready.pipeline import increment, publish
+from pay_ready.pipeline import publish, touched
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
 
@@ -88,7 +88,7 @@ def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mod
 @pytest.mark.parametrize(
     ("point", "mode", "reads"),
     [(point, mode, "all") for point in publish.FAILPOINTS for mode in ("raise", "kill")]
-    + [(point, "kill", "changed") for point in (*publish.FAILPOINTS, *increment.FAILPOINTS)],
+    + [(point, "kill", "changed") for point in (*publish.FAILPOINTS, *touched.FAILPOINTS)],
 )
 def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str, reads: Reads) -> None:
     """Whatever point fails, of a run over everything or of an increment, readers see one whole version; the next ends as if undisturbed."""
@@ -102,7 +102,7 @@ def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, poin
     database.close()
 
 
-@pytest.mark.parametrize("module", [publish, increment])
+@pytest.mark.parametrize("module", [publish, touched])
 def test_every_failpoint_is_listed(module: ModuleType) -> None:
     """The lists that the crash test goes through are the points in the code."""
     source = Path(str(module.__file__)).read_text("utf-8")

@@ -1,0 +1,169 @@
+"""Whom a change touches: pairs that come and go as records move between blocks, and everybody whom links, entities and decisions reach.
+
+No record beside these is read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pay_ready.db import blocks as db_blocks
+from pay_ready.db import resolution as db_resolution
+from pay_ready.db.blocks import BlockRows
+from pay_ready.db.id_arrays import Ids, ids_of, uuid_list
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.failpoints import failpoint
+from pay_ready.model.resolution import EntityType, PairDecision, ResolutionConfig
+from pay_ready.pipeline.publish import Resolved
+from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
+from pay_ready.resolve.linkage.counts import Counts
+from pay_ready.resolve.linkage.learning import Records
+from pay_ready.resolve.linkage.model import ResolutionModel
+from pay_ready.resolve.linkage.moves import Bounds, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.tables import records_of
+from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
+
+FAILPOINTS = ("touched.moved",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where the records of one type are, and what decides about them."""
+
+    tx: TenantTransaction
+    database: Database
+    entity_type: EntityType
+    config: ResolutionConfig
+    model: tuple[UUID, ResolutionModel]
+
+    @property
+    def learnt(self) -> ResolutionModel:
+        return self.model[1]
+
+    @property
+    def edges(self) -> Mapping[str, object]:
+        """Parameters of the statements about edges."""
+        return {"entity_type": self.entity_type, "model_id": self.model[0], "least": self.learnt.threshold_millibits}
+
+    def staged(self, ids: Ids) -> pa.Table:
+        """Staged records in the order of ids; those that are gone are not there."""
+        return in_id_order(db_resolution.read_staged(self.database, self.tx.tenant, self.entity_type, uuid_list(ids)))
+
+    def compared(self, ids: Ids) -> pa.Table:
+        """What staged records are compared by, in the order of ids."""
+        return in_id_order(db_resolution.read_compared(self.database, self.tx.tenant, self.entity_type, uuid_list(ids)))
+
+    def records(self, staged: pa.Table) -> Records:
+        """What is compared of staged records."""
+        counts = Counts(self.learnt.counts)
+        return records_of(staged, staged_kinds(self.entity_type), self.entity_type, knowledge_of(self.config), counts)[0]
+
+    def bounds(self) -> Bounds:
+        """The bounds of every rule of the type: those of a record that has a value of every kind."""
+        kinds = PERSON_KINDS if self.entity_type == "person" else COMPANY_KINDS
+        full = {column: ["Anna Bell" if "name" in column else "anna@bell.example" if column == "email" else "1"] for column in kinds}
+        return bounds_of(self.records(pa.table(full)).rules())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The touched records of one type, resolved."""
+
+    resolved: Resolved
+    asked: str  # these and those that are gone, as the text of a uuid[]
+    compared: int  # pairs
+    linked: int  # edges written
+    unknown: tuple[str, ...]  # why the model does not fit the changed records
+
+
+def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: Sequence[PairDecision]) -> Part:
+    """Move the changed records, then cluster everybody whom they or the seeds touch."""
+    staged = scope.compared(changed)
+    records = scope.records(staged)
+    edges = _move(scope, changed, staged, records)
+    start = np.union1d(np.union1d(changed, edges.touched), ids_of(set(seeds)))
+    touched, links = reached(scope, start, decisions)
+    part = scope.staged(touched)
+    there = id_bytes(record_id_bytes(part))
+    links = links[np.isin(links["left"], there) & np.isin(links["right"], there)]
+    resolution = resolve(scope.entity_type, part, scope.config, decisions, model=scope.learnt, pairs=links)
+    unknown = sorted(each.name for each in records.comparisons if scope.learnt.levels.get(each.name) != each.levels)
+    return Part(
+        resolved=Resolved(staged=part, resolution=resolution),
+        asked=uuid_list(np.union1d(touched, changed)),
+        compared=edges.compared,
+        linked=edges.written,
+        unknown=(f"not known to it: {', '.join(unknown)}",) if unknown else (),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edges:
+    touched: Ids  # records with a match that came or went
+    compared: int
+    written: int
+
+
+def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
+    """Take the changed records out of their old blocks and put them into their new ones, with the edges that follow."""
+    tx = scope.tx
+    new = members_of(records.rules(), id_bytes(record_id_bytes(staged)))
+    old = db_blocks.members(tx, changed)
+    db_blocks.drop_members(tx, old)
+    place = moved(old, new, scope.bounds())
+    moves = found_moves(place, BlockRows(tx))
+    lost = parted(scope, place, moves)
+    partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
+    db_blocks.drop_pairs(tx, scope.edges, lost["left"], lost["right"])
+    edges = _weighed(scope, moves)
+    db_resolution.put_edges(tx, {scope.entity_type: (scope.model[0], sorted(scope.learnt.levels), edges)}, are_all=False)
+    db_blocks.add_members(tx, scope.entity_type, changed, new)
+    failpoint("touched.moved")
+    matches = edges.filter(edges.column("is_match"))
+    ends = [id_bytes(matches.column(side).combine_chunks()) for side in ("left_id", "right_id")]
+    touched = np.unique(np.concatenate((partners, lost["left"], lost["right"], *ends)))
+    return _Edges(touched=touched, compared=len(moves.gained), written=edges.num_rows)
+
+
+def parted(scope: Scope, place: Moved, moves: Moves) -> NDArray[np.void]:
+    """Pairs of others with an edge that share no block any more in which they would be compared."""
+    left, right = moves.sides(moves.doubtful)
+    among = np.unique(np.concatenate((left, right)))
+    found = db_blocks.edges_among(scope.tx, scope.edges, moves.ids[among])
+    codes = np.searchsorted(moves.ids, found["left"]) * max(len(moves.ids), 1) + np.searchsorted(moves.ids, found["right"])
+    pairs = found[np.isin(codes, moves.doubtful)]
+    held = db_blocks.members(scope.tx, np.union1d(pairs["left"], pairs["right"]))
+    return pairs[~is_compared(pairs, held, place, scope.bounds(), BlockRows(scope.tx))]
+
+
+def _weighed(scope: Scope, moves: Moves) -> pa.Table:
+    """The edges among the pairs that are worth comparing now."""
+    left, right = moves.sides(moves.gained)
+    staged = scope.compared(moves.ids[np.unique(np.concatenate((left, right)))])
+    ids = id_bytes(record_id_bytes(staged))
+    rows = np.searchsorted(ids, moves.ids)
+    # A record that went since it was queued waits in the queue again.
+    there = np.isin(moves.ids, ids)
+    kept = there[left] & there[right]
+    return edges_of(staged, scope.records(staged), (rows[left[kept]], rows[right[kept]]), scope.config, scope.learnt)
+
+
+def reached(scope: Scope, start: Ids, decisions: Sequence[PairDecision]) -> tuple[Ids, NDArray[np.void]]:
+    """Everybody whom matches, entities and decisions connect with some records, and the matches among them."""
+    must = [each for each in decisions if each.verdict == "match"]
+    ends = [np.array([getattr(each, side).bytes for each in must], dtype="S16") for side in ("left_id", "right_id")]
+    everybody = frontier = start
+    links: list[NDArray[np.void]] = []
+    while len(frontier):
+        found = db_blocks.links_of(scope.tx, scope.edges, frontier)
+        links.append(found)
+        mates = db_blocks.mates_of(scope.tx, scope.entity_type, frontier)
+        told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
+        beyond = np.unique(np.concatenate((found["left"], found["right"], mates, *told)))
+        frontier = beyond[~np.isin(beyond, everybody)]
+        everybody = np.union1d(everybody, frontier)
+    return everybody, np.unique(np.concatenate(links)) if links else np.empty(0, dtype=[("left", "S16"), ("right", "S16")])
