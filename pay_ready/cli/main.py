@@ -11,6 +11,7 @@ from pay_ready.cli import (
     airbyte,
     backfill,
     connectors,
+    decide,
     demo,
     entities,
     evaluate,
@@ -49,6 +50,7 @@ app.command("companies")(entities.companies)
 app.command("timeline")(entities.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
+app.command("decide")(decide.decide)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")

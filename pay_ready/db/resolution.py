@@ -10,13 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
+from pay_ready.db.id_arrays import Ids, uuid_list
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.model.ids import TenantId, stable_id
 from pay_ready.model.resolution import EntityType, KnownEntity, ModelParameters, PairDecision
 from pay_ready.resolve.linkage.counts import CountTable
 from pay_ready.resolve.linkage.model import ResolutionModel, model_from, parameters_of
+from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS
 
 _MODEL_VERSION = 2
+_FEW_RECORDS = 500  # a connection of its own costs more than so many rows
 _KINDS = ("company", "person", "interaction")
 _CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
 _EDGE_COLUMNS = ("entity_type", "left_id", "right_id", "model_id", "left_hash", "right_hash", "match_weight_millibits", "levels")
@@ -89,10 +92,17 @@ def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, r
     return database.tenant_arrow(tenant, f"{name}_named", {"record_ids": record_ids})
 
 
-def read_compared(database: Database, tenant: TenantId, entity_type: EntityType, record_ids: str) -> pa.Table:
-    """What staged records are compared by, without what only golden records need."""
+def read_compared(database: Database, tx: TenantTransaction, entity_type: EntityType, record_ids: Ids) -> pa.Table:
+    """What staged records are compared by, without what only golden records need; few of them come by the open transaction."""
     name = "resolution.compared_people_named" if entity_type == "person" else "resolution.compared_companies_named"
-    return database.tenant_arrow(tenant, name, {"record_ids": record_ids})
+    params = {"record_ids": uuid_list(record_ids)}
+    if len(record_ids) > _FEW_RECORDS:
+        return database.tenant_arrow(tx.tenant, name, params)
+    rows = tx.rows(name, params)
+    columns = PERSON_COLUMNS if entity_type == "person" else COMPANY_COLUMNS
+    found = {column: pa.array([getattr(row, column) for row in rows], pa.string()) for column in columns if column != "record_id"}
+    ids = pa.array([row.record_id.bytes for row in rows], pa.binary(16))
+    return pa.table({"record_id": ids, "content_hash": pa.array([row.content_hash for row in rows], pa.binary()), **found})
 
 
 def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:

@@ -22,7 +22,7 @@ from pay_ready.model.ids import RunId
 from pay_ready.model.progress import Progress, ProgressEvent
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig, TypeFigures
 from pay_ready.pipeline.publish import Published, Resolved, Version, header_of, identities, plan_publish, report_of, write_version
-from pay_ready.pipeline.touched import Part, Scope, resolved_part
+from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
 
@@ -83,7 +83,13 @@ def publish_changes(
     db_blocks.make_tables(tx)
     db_resolution.make_edge_table(tx)
     changed = {each: basis.queue.of(each) for each in ENTITY_TYPES}
-    scope = {each: Scope(tx=tx, database=database, entity_type=each, config=config, model=basis.models[each]) for each in ENTITY_TYPES}
+    scope = {
+        each: Scope(
+            tx=tx, database=database, entity_type=each, config=config, model=basis.models[each],
+            bounds=all_bounds(each, config, basis.models[each][1]),
+        )
+        for each in ENTITY_TYPES
+    }  # fmt: skip
     with db_blocks.by_index(tx):
         companies = resolved_part(scope["company"], changed["company"], (), basis.decisions["company"])
         laps.lap("companies", len(changed["company"]))

@@ -39,6 +39,7 @@ class Scope:
     entity_type: EntityType
     config: ResolutionConfig
     model: tuple[UUID, ResolutionModel]
+    bounds: Bounds  # `all_bounds`
 
     @property
     def learnt(self) -> ResolutionModel:
@@ -55,18 +56,20 @@ class Scope:
 
     def compared(self, ids: Ids) -> pa.Table:
         """What staged records are compared by, in the order of ids."""
-        return in_id_order(db_resolution.read_compared(self.database, self.tx.tenant, self.entity_type, uuid_list(ids)))
+        return in_id_order(db_resolution.read_compared(self.database, self.tx, self.entity_type, ids))
 
     def records(self, staged: pa.Table) -> Records:
         """What is compared of staged records."""
         counts = Counts(self.learnt.counts)
         return records_of(staged, staged_kinds(self.entity_type), self.entity_type, knowledge_of(self.config), counts)[0]
 
-    def bounds(self) -> Bounds:
-        """The bounds of every rule of the type: those of a record that has a value of every kind."""
-        kinds = PERSON_KINDS if self.entity_type == "person" else COMPANY_KINDS
-        full = {column: ["Anna Bell" if "name" in column else "anna@bell.example" if column == "email" else "1"] for column in kinds}
-        return bounds_of(self.records(pa.table(full)).rules())
+
+def all_bounds(entity_type: EntityType, config: ResolutionConfig, model: ResolutionModel) -> Bounds:
+    """The bounds of every rule of a type: those of a record that has a value of every kind."""
+    kinds = PERSON_KINDS if entity_type == "person" else COMPANY_KINDS
+    full = {column: ["Anna Bell" if "name" in column else "anna@bell.example" if column == "email" else "1"] for column in kinds}
+    records, _ = records_of(pa.table(full), staged_kinds(entity_type), entity_type, knowledge_of(config), Counts(model.counts))
+    return bounds_of(records.rules())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
     new = members_of(records.rules(), id_bytes(record_id_bytes(staged)))
     old = db_blocks.members(tx, changed)
     db_blocks.drop_members(tx, old)
-    place = moved(old, new, scope.bounds())
+    place = moved(old, new, scope.bounds)
     moves = found_moves(place, BlockRows(tx))
     lost = parted(scope, place, moves)
     partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
@@ -131,13 +134,15 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
 
 def parted(scope: Scope, place: Moved, moves: Moves) -> NDArray[np.void]:
     """Pairs of others with an edge that share no block any more in which they would be compared."""
+    if not len(moves.doubtful):
+        return np.empty(0, dtype=[("left", "S16"), ("right", "S16")])
     left, right = moves.sides(moves.doubtful)
     among = np.unique(np.concatenate((left, right)))
     found = db_blocks.edges_among(scope.tx, scope.edges, moves.ids[among])
     codes = np.searchsorted(moves.ids, found["left"]) * max(len(moves.ids), 1) + np.searchsorted(moves.ids, found["right"])
     pairs = found[np.isin(codes, moves.doubtful)]
     held = db_blocks.members(scope.tx, np.union1d(pairs["left"], pairs["right"]))
-    return pairs[~is_compared(pairs, held, place, scope.bounds(), BlockRows(scope.tx))]
+    return pairs[~is_compared(pairs, held, place, scope.bounds, BlockRows(scope.tx))]
 
 
 def _weighed(scope: Scope, moves: Moves) -> pa.Table:

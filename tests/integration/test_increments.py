@@ -1,6 +1,7 @@
 """Increments: what changed alone is read, and what is published is what a run over everything publishes, to the last row."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,8 +9,10 @@ import pytest
 
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.tenancy import Database
+from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
+from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import published_digest
 from pay_ready.pipeline.resolve import resolve_tenant
 from tests.conftest import Scratch
@@ -21,6 +24,7 @@ from tests.publish_support import (
     PersonRow,
     Staged,
     config,
+    person_id,
     published,
     restage,
     rows,
@@ -135,3 +139,66 @@ def test_increments_publish_what_a_run_over_everything_does(seed: int, database:
         moved += report.run_no is not None
         check_against_everything(database, scratch.admin_url, tenant)
     assert moved >= 4
+
+
+def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """Records of every kind of fate, each alone: asked first, then staged and published, then taken away again."""
+    whole = world(4, 80)
+    spare = [each for each in whole.people[-60:] if each.key not in {key for call in whole.calls for key in call.people}][:18]
+    odd = [
+        PersonRow(source="slack", key="id:none", full_name="Zebedee Quimby", email="zebedee@quimby.example"),
+        PersonRow(source="slack", key="id:blank"),
+        replace(spare[0], key="id:bridge", email=whole.people[0].email),
+    ]
+    staged = replace(whole, people=[each for each in whole.people if each not in spare])
+    stage(scratch.admin_url, tenant, staged)
+    run(database, tenant, "all")
+    decider = Decider(database, tenant, config())
+    fates: Counter[bool] = Counter()
+    for person in (*spare, *odd):
+        record = person_id(tenant, person.source, person.key)
+        employer = next((each for each in staged.companies if (each.source, each.key) == (person.source, person.company)), None)
+        values = {
+            "full_name": person.full_name, "email": person.email, "phone": person.phone, "title": person.title, "city": person.city,
+            "company_name": employer.name if employer else None,
+            "company_domain": person.company_domain or (employer.domain if employer else None),
+        }  # fmt: skip
+        decided = decider.resolve_one("person", values, record)
+        restage(scratch.admin_url, tenant, staged, replace(staged, people=[*staged.people, person]))
+        run(database, tenant, "all")
+        assigned = _assigned(scratch.admin_url, tenant)
+        entity, confidence = assigned[record]
+        fates[decided.entity_id is None] += 1
+        assert set(decided.records) == {each for each, (of, _) in assigned.items() if of == entity} - {record}
+        assert decided.entity_id in (entity, None)
+        assert (decided.entity_id is None) == (entity not in before_of(scratch.admin_url, tenant))
+        assert decided.confidence == pytest.approx(confidence, abs=1e-4)
+        restage(scratch.admin_url, tenant, replace(staged, people=[*staged.people, person]), staged)
+        run(database, tenant, "all")
+    assert min(fates[True], fates[False]) >= 2
+
+
+def _assigned(admin_url: str, tenant: TenantId) -> dict[object, tuple[object, float]]:
+    query = (
+        "select record_id, entity_id, confidence from pay_ready.assignments"
+        " where tenant_id = %(tenant)s and closed_run_no is null and entity_type = 'person'"
+    )
+    return {record: (entity, float(str(confidence))) for record, entity, confidence in rows(admin_url, tenant, query)}
+
+
+def before_of(admin_url: str, tenant: TenantId) -> set[object]:
+    """Entities that lived in the version before the last."""
+    query = (
+        "select entity_id from pay_ready.entity_versions where tenant_id = %(tenant)s and opened_run_no <"
+        " (select max(run_no) from pay_ready.resolution_runs where tenant_id = %(tenant)s)"
+        " and coalesce(closed_run_no, 1000000) >= (select max(run_no) from pay_ready.resolution_runs where tenant_id = %(tenant)s)"
+    )
+    return {entity for (entity,) in rows(admin_url, tenant, query)}
+
+
+def test_a_field_that_there_is_not_is_refused(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """A typing error in a field is told with the fields there are; before the first run there is nothing to decide by."""
+    with pytest.raises(UsageError, match=r"no such field.*full_name"):
+        Decider(database, tenant, config()).resolve_one("person", {"fullname": "Anna"})
+    with pytest.raises(ConflictError, match="no version of these settings"):
+        Decider(database, tenant, config()).resolve_one("person", {"full_name": "Anna"})

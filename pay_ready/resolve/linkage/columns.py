@@ -16,6 +16,7 @@ Rows = NDArray[np.int64]
 Keys = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 BELIEVED_RECORDS = 1_000
+_FEW, _ALL_BITS = 12, (1 << 64) - 1
 Texts: TypeAlias = Any  # an Arrow array of strings, null where there is none; pyarrow has no types
 
 
@@ -153,6 +154,8 @@ def by_distinct_pair(left: Ids, right: Ids, size: int, grade: Callable[[Ids, Ids
 
 def hashes_of(texts: Texts) -> NDArray[np.uint64]:
     """A 64-bit hash of the UTF-8 bytes of each text (null is ""), the same on every machine: eight bytes at a time through splitmix64."""
+    if len(texts) <= _FEW:
+        return np.array([_hash_of((text or "").encode()) for text in texts.to_pylist()], dtype=np.uint64)
     flat = texts.fill_null("").cast(pa.large_binary())
     offsets = np.frombuffer(flat.buffers()[1], dtype=np.int64)[flat.offset : flat.offset + len(flat) + 1]
     data = np.zeros((int(offsets[-1]) if len(flat) else 0) + 8, dtype=np.uint8)
@@ -168,6 +171,21 @@ def hashes_of(texts: Texts) -> NDArray[np.uint64]:
         word = windows[starts[longer] + at] & (np.uint64(0xFFFFFFFFFFFFFFFF) >> (np.uint64(64) - left * np.uint64(8)))
         mixed[longer] = _mixed(mixed[longer] ^ word)
     return mixed
+
+
+def _hash_of(data: bytes) -> int:
+    """`hashes_of` of one text: for a handful numpy costs more than it saves."""
+    mixed = _mixed_one(len(data))
+    for at in range(0, len(data), 8):
+        mixed = _mixed_one(mixed ^ int.from_bytes(data[at : at + 8], "little"))
+    return mixed
+
+
+def _mixed_one(number: int) -> int:
+    mixed = (number + 0x9E3779B97F4A7C15) & _ALL_BITS
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _ALL_BITS
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _ALL_BITS
+    return mixed ^ (mixed >> 31)
 
 
 def key_numbers(texts: Texts) -> Keys:

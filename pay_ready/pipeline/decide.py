@@ -1,0 +1,163 @@
+"""One record at a time: whom it would belong to, decided against the published version without writing anything.
+
+The answer is that of a run with the record among the staged ones, under the models in use. Publishing is another matter: staged records
+wait in the queue, and the next increment publishes them together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+
+from pay_ready.db import resolution as db_resolution
+from pay_ready.db.blocks import BlockRows
+from pay_ready.db.id_arrays import Ids, uuid_list, uuids_of
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.errors import ConflictError, UsageError
+from pay_ready.model.ids import TenantId, new_id
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
+from pay_ready.pipeline.touched import Scope, all_bounds, parted, reached
+from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, resolve
+from pay_ready.resolve.ids import identify
+from pay_ready.resolve.linkage.model import ResolutionModel
+from pay_ready.resolve.linkage.moves import MEMBER, Bounds, found_moves, members_of, moved
+from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, in_id_order, record_id_bytes
+
+FIELDS: Mapping[EntityType, tuple[str, ...]] = {"person": PERSON_COLUMNS[1:], "company": COMPANY_COLUMNS[1:]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whom a record would belong to."""
+
+    entity_type: EntityType
+    entity_id: UUID | None  # None: an entity of its own, with a new id
+    confidence: float  # match probability of its strongest link; 1 when it stays alone
+    records: tuple[UUID, ...]  # those of the entity it would be in, itself left out
+    merges: tuple[UUID, ...]  # entities that it would bring together with that one
+    compared: int  # records it was compared with
+    run_no: int  # the version it was decided against
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What decides, kept for the version that it belongs to."""
+
+    run_no: int
+    models: Mapping[EntityType, tuple[UUID, ResolutionModel]]
+    bounds: Mapping[EntityType, Bounds]
+
+
+class Decider:
+    """Decides about single records of one tenant. It keeps the models of the published version; make one and use it for many."""
+
+    def __init__(self, database: Database, tenant: TenantId, config: ResolutionConfig) -> None:
+        self._database, self._tenant, self._config = database, tenant, config
+        self._known: _Known | None = None
+
+    def resolve_one(self, entity_type: EntityType, values: Mapping[str, str | None], record_id: UUID | None = None) -> Decision:
+        """Decide about one record that is not staged.
+
+        Args:
+            entity_type: What it is about.
+            values: Its values by field (`FIELDS`), as staging writes them: addresses in lower case, numbers in E.164.
+            record_id: The id that staging would give it; ties between records are broken by id.
+
+        Raises:
+            UsageError: A field that there is not.
+            ConflictError: Nothing is published yet, or with other settings.
+        """
+        if unknown := sorted(values.keys() - set(FIELDS[entity_type])):
+            raise UsageError("no such field", f"one of: {', '.join(FIELDS[entity_type])}", field=unknown[0], entity_type=entity_type)
+        with self._database.tenant_transaction(self._tenant) as tx:
+            known = self._current(tx)
+            decisions = db_resolution.decisions(tx)[entity_type]
+            scope = Scope(
+                tx=tx, database=self._database, entity_type=entity_type, config=self._config, model=known.models[entity_type],
+                bounds=known.bounds[entity_type],
+            )  # fmt: skip
+            return _decided(scope, _row(entity_type, record_id or new_id(), values), decisions, known.run_no)
+
+    def _current(self, tx: TenantTransaction) -> _Known:
+        standing = db_resolution.standing(tx)
+        if self._known is not None and self._known.run_no == standing.run_no:
+            return self._known
+        models = db_resolution.current_models(tx)
+        settings = self._config.settings_hash
+        if standing.state_digest is None or any(models[each][1].settings_hash != settings for each in ENTITY_TYPES):
+            raise ConflictError("no version of these settings is published", "publish one: pay-ready resolve -t TENANT --refresh")
+        bounds = {each: all_bounds(each, self._config, models[each][1]) for each in ENTITY_TYPES}
+        self._known = _Known(run_no=standing.run_no, models=models, bounds=bounds)
+        return self._known
+
+
+def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | None]) -> pa.Table:
+    columns = {field: pa.array([values.get(field)], pa.string()) for field in FIELDS[entity_type]}
+    content_hash = pa.array([bytes(32)], pa.binary())
+    return pa.table({"record_id": pa.array([record_id.bytes], pa.binary(16)), "content_hash": content_hash, **columns})
+
+
+def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no: int) -> Decision:
+    own = id_bytes(record_id_bytes(row))
+    new = members_of(scope.records(row).rules(), own)
+    place = moved(np.empty(0, dtype=MEMBER), new, scope.bounds)
+    moves = found_moves(place, BlockRows(scope.tx))
+    left, right = moves.sides(moves.gained)
+    partners = np.setdiff1d(moves.ids[np.unique(np.concatenate((left, right)))], own)
+    if not len(partners):
+        return _alone(scope, 0, run_no)
+    table = in_id_order(pa.concat_tables([scope.compared(partners), row]))
+    ids, records = id_bytes(record_id_bytes(table)), scope.records(table)
+    there = np.isin(moves.ids, ids)
+    held = there[left] & there[right]
+    at = np.searchsorted(ids, moves.ids)
+    edges = edges_of(table, records, (at[left[held]], at[right[held]]), scope.config, scope.learnt)
+    matches = edges.filter(edges.column("is_match"))
+    pairs = np.empty(matches.num_rows, dtype=[("left", "S16"), ("right", "S16")])
+    for side in ("left", "right"):
+        pairs[side] = id_bytes(matches.column(f"{side}_id").combine_chunks())
+    lost = parted(scope, place, moves)
+    start = np.setdiff1d(np.unique(np.concatenate((pairs["left"], pairs["right"], lost["left"], lost["right"]))), own)
+    if not len(start):
+        return _alone(scope, len(partners), run_no)
+    touched, links = reached(scope, start, decisions)
+    links = np.union1d(links[~np.isin(links, lost)], pairs)
+    if missing := not np.isin(touched, ids).all():
+        table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(touched, own)), row]))
+    resolution = resolve(
+        scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=None if missing else records
+    )
+    return _told(scope, resolution, own, touched, len(partners), run_no)
+
+
+def _alone(scope: Scope, compared: int, run_no: int) -> Decision:
+    return Decision(
+        entity_type=scope.entity_type, entity_id=None, confidence=1.0, records=(), merges=(), compared=compared, run_no=run_no
+    )  # fmt: skip
+
+
+def _told(scope: Scope, resolution: Resolution, own: Ids, touched: Ids, compared: int, run_no: int) -> Decision:
+    """Under which id the record's cluster would be published."""
+    row = int(np.searchsorted(id_bytes(resolution.ids), own)[0])
+    own_id = uuids_of(own)[0]
+    cluster = next(each for each in resolution.clusters() if own_id in each)
+    if len(cluster) == 1:
+        return _alone(scope, compared, run_no)
+    state = db_resolution.published_part(scope.tx, {scope.entity_type: uuid_list(touched)}, run_no)
+    among = set(uuids_of(touched)) | {own_id}
+    clusters = [each for each in resolution.clusters() if each[0] in among]
+    current = state.entity_of(scope.entity_type)
+    found = identify(scope.tx.tenant, scope.entity_type, clusters, current, state.known[scope.entity_type], state.redirects)
+    entity = found.entity_of[own_id]
+    others = {current[record] for record in cluster if record in current} - {entity}
+    return Decision(
+        entity_type=scope.entity_type,
+        entity_id=None if entity in found.minted else entity,
+        confidence=float(resolution.confidences[row]),
+        records=tuple(each for each in cluster if each != own_id),
+        merges=tuple(sorted(each for each in others if each not in found.members)),
+        compared=compared,
+        run_no=run_no,
+    )
