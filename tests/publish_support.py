@@ -1,7 +1,7 @@
 """Staged rows put straight into a tenant's staging tables, and a canonical dump of what is published of them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from uuid import UUID
@@ -146,6 +146,32 @@ def restage(admin_url: str, tenant: TenantId, before: Staged, after: Staged) -> 
             _add_person(admin, tenant, person)
         for call in [each for each in after.calls if each not in before.calls]:
             _add_call(admin, tenant, call, {row.key: row for row in after.people})
+
+
+def add_people(admin_url: str, tenant: TenantId, people: Iterable[PersonRow]) -> None:
+    """Stage many more people at once."""
+    columns = (
+        "tenant_id, record_id, source_id, record_reference, origin, full_name, email, email_normalized, phone, title, city, side,"
+        " attributes, content_hash"
+    )
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        with admin.cursor().copy(f"copy pay_ready.person_records ({columns}) from stdin") as copy:  # type: ignore[arg-type]
+            for row in people:
+                copy.write_row(
+                    (tenant, person_id(tenant, row.source, row.key), stable_id(str(tenant), row.source), row.key, "mentioned",
+                     row.full_name, row.email, row.email, row.phone, row.title, row.city, row.side, '{"schema_version": 1}', _hash(row))
+                )  # fmt: skip
+
+
+def take_people(admin_url: str, tenant: TenantId, people: Iterable[PersonRow]) -> None:
+    """Take many people out of what is staged."""
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        admin.execute(
+            "delete from pay_ready.person_records where tenant_id = %s and record_id = any(%s)",
+            (tenant, [person_id(tenant, each.source, each.key) for each in people]),
+        )
 
 
 def _hash(row: object) -> bytes:

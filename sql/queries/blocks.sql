@@ -235,14 +235,24 @@ where edges.match_weight_millibits >= %(least)s;
 -- Everybody who is in an entity with one of these records now.
 -- params: entity_type text, record_ids uuid[]
 select mates.record_id
-from pay_ready.assignments as mates
-where mates.tenant_id = %(tenant_id)s
-  and mates.entity_type = %(entity_type)s
-  and mates.closed_run_no is null
-  and mates.entity_id in (
-      select own.entity_id
-      from unnest(%(record_ids)s::uuid[]) as asked (record_id)
-      join pay_ready.assignments as own
-          on own.tenant_id = %(tenant_id)s and own.entity_type = %(entity_type)s and own.record_id = asked.record_id
-      where own.closed_run_no is null
-  );
+from (
+    select distinct own.entity_id
+    from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+    cross join lateral (
+        select entity_id
+        from pay_ready.assignments
+        where tenant_id = %(tenant_id)s
+          and entity_type = %(entity_type)s
+          and record_id = asked.record_id
+          and closed_run_no is null
+        offset 0
+    ) as own
+) as entities
+cross join lateral (
+    select record_id
+    from pay_ready.assignments
+    where tenant_id = %(tenant_id)s
+      and entity_id = entities.entity_id
+      and closed_run_no is null
+    offset 0
+) as mates;

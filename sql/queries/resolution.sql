@@ -225,19 +225,30 @@ where tenant_id = %(tenant_id)s
   and counter = 'resolution_no';
 
 -- name: assignments_of
--- The current assignments of records, and of all who are in an entity with one of them.
--- params: record_ids uuid[]
-select assignments.entity_type, assignments.record_id, assignments.entity_id, assignments.confidence
-from pay_ready.assignments as assignments
-where assignments.tenant_id = %(tenant_id)s
-  and assignments.closed_run_no is null
-  and assignments.entity_id in (
-      select own.entity_id
-      from unnest(%(record_ids)s::uuid[]) as asked (record_id)
-      join pay_ready.assignments as own
-          on own.tenant_id = %(tenant_id)s and own.entity_type = %(entity_type)s and own.record_id = asked.record_id
-      where own.closed_run_no is null
-  );
+-- The current assignments of records of a type, and of all who are in an entity with one of them.
+-- params: record_ids uuid[], entity_type text
+select entities.entity_id, mates.record_id, mates.confidence
+from (
+    select distinct own.entity_id
+    from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+    cross join lateral (
+        select entity_id
+        from pay_ready.assignments
+        where tenant_id = %(tenant_id)s
+          and entity_type = %(entity_type)s
+          and record_id = asked.record_id
+          and closed_run_no is null
+        offset 0
+    ) as own
+) as entities
+cross join lateral (
+    select record_id, confidence
+    from pay_ready.assignments
+    where tenant_id = %(tenant_id)s
+      and entity_id = entities.entity_id
+      and closed_run_no is null
+    offset 0
+) as mates;
 
 -- name: entities_of
 -- The current entities of records of a type.

@@ -1,5 +1,6 @@
 """Increments: what changed alone is read, and what is published is what a run over everything publishes, to the last row."""
 
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -16,19 +17,21 @@ from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import published_digest
 from pay_ready.pipeline.resolve import resolve_tenant
 from tests.conftest import Scratch
-from tests.integration.test_models import people_of
+from tests.integration.test_models import clusters, people_of
 from tests.publish_support import (
     SOURCES,
     CallRow,
     CompanyRow,
     PersonRow,
     Staged,
+    add_people,
     config,
     person_id,
     published,
     restage,
     rows,
     stage,
+    take_people,
 )
 
 _FACTS = (
@@ -202,3 +205,50 @@ def test_a_field_that_there_is_not_is_refused(database: Database, scratch: Scrat
         Decider(database, tenant, config()).resolve_one("person", {"fullname": "Anna"})
     with pytest.raises(ConflictError, match="no version of these settings"):
         Decider(database, tenant, config()).resolve_one("person", {"full_name": "Anna"})
+
+
+_ASTRAY = (
+    "select count(*) from pay_ready.entities as given join pay_ready.assignments as now on now.tenant_id = given.tenant_id and"
+    " now.record_id = given.anchor_record_id and now.closed_run_no is null left join pay_ready.entity_redirects as leads on"
+    " leads.tenant_id = given.tenant_id and leads.entity_id = given.entity_id and leads.closed_run_no is null"
+    " where given.tenant_id = %(tenant)s and now.entity_id <> coalesce(leads.target_entity_id, given.entity_id)"
+)
+
+
+def test_many_records_in_any_order_end_in_the_same_clusters(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """At one model: one load; a third of it and the rest; half of it taken away in five increments, and back, shuffled, in five more.
+
+    Each increment sends some records again as they were. Under PAY_READY_TEST_DEEP with 200,000 records.
+    """
+    deep = os.environ.get("PAY_READY_TEST_DEEP")
+    people = people_of(*((85_000, 9) if deep else (420, 9)))[: 200_000 if deep else 1_000]
+    chosen = random.Random(9)
+    admin_url = scratch.admin_url
+    stage(admin_url, tenant, Staged())
+    add_people(admin_url, tenant, people[: len(people) // 3])
+    run(database, tenant, "all")
+    add_people(admin_url, tenant, people[len(people) // 3 :])
+    run(database, tenant, "all")
+    at_once = clusters(admin_url, tenant)
+    going = chosen.sample(people, len(people) // 2)
+    parts = [going[start::5] for start in range(5)]
+    leaving = set(going)
+    staying = [each for each in people if each not in leaving]
+    for part in parts:
+        take_people(admin_url, tenant, part)
+        _send_again(admin_url, tenant, chosen.sample(staying, len(staying) // 50))
+        assert run(database, tenant, "changed").changed_records == len(part) + len(staying) // 50
+    assert clusters(admin_url, tenant) != at_once
+    chosen.shuffle(going)
+    for start in range(5):
+        add_people(admin_url, tenant, going[start::5])
+        _send_again(admin_url, tenant, chosen.sample(staying, len(staying) // 50))
+        run(database, tenant, "changed")
+    assert clusters(admin_url, tenant) == at_once
+    assert rows(admin_url, tenant, _ASTRAY) == [(0,)]
+    assert run(database, tenant, "all").run_no is None
+
+
+def _send_again(admin_url: str, tenant: TenantId, people: Sequence[PersonRow]) -> None:
+    take_people(admin_url, tenant, people)
+    add_people(admin_url, tenant, people)
