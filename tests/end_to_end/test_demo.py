@@ -118,6 +118,8 @@ def test_why_two_are_apart_and_how_one_came_to_be(demo: DemoRuns) -> None:
         (("explain", "00000000-0000-0000-0000-000000000001"), 4, "no such entity"),
         (("explain", "Grace Velasquez", "--plot", "why.svg"), 2, "a picture is of two"),
         (("resolve", "--dry-run", "--config", "x.toml"), 2, "x.toml"),
+        (("decide",), 2, "nothing to decide by"),
+        (("decide", "--entity", "company", "--title", "Boss"), 2, "a company is not recognised by that"),
     ],
 )
 def test_what_cannot_be_explained_says_why(demo: DemoRuns, words: tuple[str, ...], code: int, message: str) -> None:
@@ -125,6 +127,17 @@ def test_what_cannot_be_explained_says_why(demo: DemoRuns, words: tuple[str, ...
     told = demo.command(*words, "-t", "acme-robotics", code=code).stderr
     assert told.splitlines()[-1].startswith("error: ")
     assert message in told
+
+
+def test_a_record_is_decided_before_it_is_there(demo: DemoRuns) -> None:
+    """Who is known is found by name and address, in words and as JSON; nobody knows a stranger; nothing is written."""
+    known = ("decide", "--name", "Grace Velasquez", "--email", "G.Velasquez@harborlane.example", "-t", "acme-robotics")
+    entity = json.loads(demo.command("explain", "Grace Velasquez", "-t", "acme-robotics", "--json").stdout)["data"]
+    found = json.loads(demo.command(*known, "--json").stdout)["data"]
+    assert (found["entity_id"], found["merges"]) == (entity["entity_id"], [])
+    assert {each["record_id"] for each in entity["records"]} == set(found["records"])
+    assert f"it would belong to Grace Velasquez ({len(entity['records'])} records) {entity['entity_id']}" in demo.command(*known).stdout
+    assert "nobody known" in demo.command("decide", "--name", "Zebedee Quimby", "-t", "acme-robotics").stdout
 
 
 def test_another_configuration_is_tried_and_nothing_written(demo: DemoRuns) -> None:
