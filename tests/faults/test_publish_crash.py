@@ -22,6 +22,8 @@ from pay_ready.pipeline import publish, touched
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
 
+# An exception is rolled back by the same door wherever it comes from: every point of it under make test-deep.
+_MODES = ("raise", "kill") if os.environ.get("PAY_READY_TEST_DEEP") else ("kill",)
 BEFORE = Staged(
     companies=(CompanyRow(source="gong", key="id:g", name="Globex", domain="globex.com"),),
     people=(
@@ -87,7 +89,7 @@ def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mod
 
 @pytest.mark.parametrize(
     ("point", "mode", "reads"),
-    [(point, mode, "all") for point in publish.FAILPOINTS for mode in ("raise", "kill")]
+    [(point, mode, "all") for point in publish.FAILPOINTS for mode in _MODES]
     + [(point, "kill", "changed") for point in (*publish.FAILPOINTS, *touched.FAILPOINTS)],
 )
 def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str, reads: Reads) -> None:
