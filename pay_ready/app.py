@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pay_ready.db import tenants
@@ -19,9 +20,6 @@ from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
 from pay_ready.errors import ConfigError, PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
-from pay_ready.pipeline.airbyte.job import JobOptions
-from pay_ready.pipeline.airbyte.source import PlatformOptions
-from pay_ready.pipeline.airbyte.watch import Intervals
 from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
@@ -37,6 +35,9 @@ from pay_ready.secrets import Keyring, generate_key
 from pay_ready.settings import Domain, Environment, Settings, WorkTimeouts, load_domain, load_settings
 from pay_ready.sources.installs import find_connector, find_python
 from pay_ready.sources.replay import replay_command
+
+if TYPE_CHECKING:
+    from pay_ready.pipeline.airbyte.source import PlatformOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +126,7 @@ class App:
             resolution=resolution,
             keyring=lambda: self.keyring,
             feed=self.feed,
-            platform=PlatformOptions(
-                job=JobOptions(
-                    timeout_s=settings.etl.sync_timeout_minutes * 60,
-                    cancel_on_timeout=settings.airbyte.cancel_on_timeout or cancel_on_timeout,
-                    intervals=Intervals(first_s=settings.airbyte.poll_seconds, most_s=settings.airbyte.longest_poll_seconds),
-                ),
-                lag_s=settings.airbyte.lag_hours * 3600,
-            ),
+            platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),
         )
 
     def feed(self, source: DataSource) -> Feed:
@@ -329,4 +323,20 @@ def _timeouts(configured: WorkTimeouts) -> Timeouts:
         statement_ms=configured.statement_ms,
         lock_ms=configured.lock_ms,
         idle_in_transaction_ms=configured.idle_in_transaction_ms,
+    )
+
+
+def _platform_options(settings: Settings, *, cancel_on_timeout: bool) -> "PlatformOptions":
+    """How an Airbyte's jobs are run and its tables read; loaded for those sources alone."""
+    from pay_ready.pipeline.airbyte.job import JobOptions
+    from pay_ready.pipeline.airbyte.source import PlatformOptions
+    from pay_ready.pipeline.airbyte.watch import Intervals
+
+    return PlatformOptions(
+        job=JobOptions(
+            timeout_s=settings.etl.sync_timeout_minutes * 60,
+            cancel_on_timeout=settings.airbyte.cancel_on_timeout or cancel_on_timeout,
+            intervals=Intervals(first_s=settings.airbyte.poll_seconds, most_s=settings.airbyte.longest_poll_seconds),
+        ),
+        lag_s=settings.airbyte.lag_hours * 3600,
     )

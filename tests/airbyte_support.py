@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from pay_ready.breaker import Breaker
 from pay_ready.db import sources
 from pay_ready.db.sources import DataSource, SourceConfigV1
 from pay_ready.db.tenancy import Database
@@ -15,7 +16,6 @@ from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.airbyte.job import JobOptions
 from pay_ready.pipeline.airbyte.watch import Intervals
-from pay_ready.resilience import Breaker
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_access import open_access
 from pay_ready.sources.airbyte_http import HttpOptions

@@ -15,6 +15,7 @@ from pay_ready.db import sources
 from pay_ready.db.sources import SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
+from pay_ready.pipeline.airbyte.source import PlatformOptions
 from pay_ready.pipeline.backfill.plan import BackfillSource, open_backfill_source
 from pay_ready.pipeline.backfill.request import BackfillRequest, parse_request
 from pay_ready.pipeline.etl import OpenSource, TenantWork
@@ -89,6 +90,7 @@ def tenant_work(database: Database, tenant: TenantId, folder: Path, *, replay: b
             "name_threshold": 85, "company_threshold": 80, "email_validation": True,
         }),
         keyring=lambda: keyring, feed=lambda _: Feed(command=command, mapping=mapping, is_replay=replay),
+        platform=PlatformOptions,
     )  # fmt: skip
 
 

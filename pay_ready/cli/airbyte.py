@@ -101,7 +101,8 @@ def reset(
         raise UsageError("a reset empties the connection's tables in the destination", "add --yes to do it", source=source)
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
         work, platform = _opened(opened, tenant, source)
-        options = replace(work.platform, job=replace(work.platform.job, job_type="reset"))
+        options = work.platform()
+        options = replace(options, job=replace(options.job, job_type="reset"))
         _, findings = run_platform_job(work.database, work.tenant, platform, options, progress)
     if as_json:
         print_json("job", findings.job)

@@ -1,7 +1,7 @@
 """Breaker states that outlive their process: a run begun while a service is left alone is deferred at once."""
 
+from pay_ready.breaker import Breaker, BreakerState, open_error
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.resilience import Breaker, BreakerState, open_error
 
 
 def admit(tx: TenantTransaction, breaker: Breaker) -> None:

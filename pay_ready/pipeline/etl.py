@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 import structlog
@@ -26,7 +26,6 @@ from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayR
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
-from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource, RemarkingTables, run_platform_job
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
@@ -39,6 +38,9 @@ from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
 from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
+
+if TYPE_CHECKING:
+    from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,7 +62,7 @@ class TenantWork:
     resolution: ResolutionConfig
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
-    platform: PlatformOptions = field(default_factory=PlatformOptions)
+    platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,9 +233,12 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
     feed = work.feed(source)
     if platform is not None:
         job, findings = None, RunFindings()
+        from pay_ready.pipeline.airbyte.source import RemarkingTables, run_platform_job
+
+        options = work.platform()
         if run_job:
-            job, findings = run_platform_job(work.database, work.tenant, platform, work.platform, progress)
-        tables = platform.tables(job, options=work.platform)
+            job, findings = run_platform_job(work.database, work.tenant, platform, options, progress)
+        tables = platform.tables(job, options=options)
         return OpenSource(
             source=source, feed=feed, config=config, connector=RemarkingTables(tables=tables, findings=findings), catalog=tables.plan,
             keyring=keyring, findings=findings,
@@ -242,15 +247,17 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
     return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
 
 
-def _stored_source(work: TenantWork, name: str) -> tuple[DataSource, Keyring | None, Mapping[str, Any], PlatformSource | None]:
+def _stored_source(work: TenantWork, name: str) -> "tuple[DataSource, Keyring | None, Mapping[str, Any], PlatformSource | None]":
     with work.database.tenant_transaction(work.tenant) as tx:
         source = sources.require_active(tx, name)
         # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
         keyring = None if source.ingest_mode == "replay" else work.keyring()
         config = sources.connector_config(tx, source, keyring)
-        is_platform = keyring is not None and source.ingest_mode == "airbyte"
-        platform = PlatformSource.stored(tx, source, work.feed(source).mapping, keyring) if keyring and is_platform else None
-    return source, keyring, config, platform
+        if keyring is None or source.ingest_mode != "airbyte":
+            return source, keyring, config, None
+        from pay_ready.pipeline.airbyte.source import PlatformSource  # heavy, for those that an Airbyte extracts alone
+
+        return source, keyring, config, PlatformSource.stored(tx, source, work.feed(source).mapping, keyring)
 
 
 def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:

@@ -13,7 +13,6 @@ from pay_ready.db.tenancy import Database
 from pay_ready.db.tenants import audit
 from pay_ready.errors import CheckFailedError, ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
-from pay_ready.pipeline.airbyte.source import PlatformSource, check_platform, keep_credentials, read_platform_config
 from pay_ready.pipeline.land.sync import Connector
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.secrets import Keyring
@@ -130,6 +129,8 @@ class NewSource:
     def _open_settings(self) -> dict[str, Any]:
         """The part of the settings that is no secret."""
         if self.connector == AIRBYTE:
+            from pay_ready.pipeline.airbyte.source import read_platform_config  # heavy, for those that an Airbyte extracts alone
+
             return read_platform_config(self.settings).settings()
         return dict(self.settings) if self.connector is None else {}
 
@@ -182,6 +183,8 @@ def add_source(
 def _add_platform(
     database: Database, tenant: TenantId, wanted: NewSource, source: DataSource, mapping: SourceMapping, keyring: Keyring, *, actor: str
 ) -> tuple[DataSource, str]:
+    from pay_ready.pipeline.airbyte.source import PlatformSource, check_platform, keep_credentials, read_platform_config
+
     config = read_platform_config(wanted.settings)
     with database.tenant_transaction(tenant) as tx:
         refuse_taken(sources.find(tx, wanted.name))

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from pay_ready.breaker import Breaker
 from pay_ready.errors import ContractError, UsageError
-from pay_ready.resilience import Breaker
 from pay_ready.sources.airbyte_access import AirbyteAccess
 from pay_ready.sources.airbyte_errors import UnknownOutcomeError
 from pay_ready.sources.airbyte_exchange import Call

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from pay_ready.breaker import Breaker, BreakerOpenError
 from pay_ready.errors import TransientError
-from pay_ready.resilience import Breaker, BreakerOpenError, transient_retries
+from pay_ready.resilience import transient_retries
 from pay_ready.sources.airbyte_access import AirbyteAccess, Secret
 from pay_ready.sources.airbyte_errors import Answer, UnknownOutcomeError
 from pay_ready.sources.airbyte_exchange import Call, Exchange, Trouble

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from pay_ready.breaker import BreakerOpenError
 from pay_ready.errors import (
     ConfigError,
     ContractError,
@@ -30,7 +31,6 @@ from pay_ready.errors import (
     TransientError,
     UsageError,
 )
-from pay_ready.resilience import BreakerOpenError
 from pay_ready.sources import airbyte_token
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_access import open_access

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from pay_ready.breaker import Breaker, BreakerOpenError, BreakerState
 from pay_ready.db import breakers
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, PoolOptions
@@ -19,7 +20,6 @@ from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import ProgressEvent
 from pay_ready.pipeline.airbyte.job import JobOptions, PlatformJob, run_job
 from pay_ready.pipeline.airbyte.watch import Intervals, attempts_after
-from pay_ready.resilience import Breaker, BreakerOpenError, BreakerState
 from pay_ready.sources.airbyte import AirbyteClient
 from pay_ready.sources.airbyte_errors import UnknownOutcomeError
 from tests.airbyte_simulator.platform import Life

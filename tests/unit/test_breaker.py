@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from pay_ready.breaker import Breaker, BreakerOpenError, BreakerState
 from pay_ready.errors import NotFoundError, TransientError
-from pay_ready.resilience import Breaker, BreakerOpenError, BreakerState
 
 
 def fail(breaker: Breaker, error: BaseException | None = None) -> None:

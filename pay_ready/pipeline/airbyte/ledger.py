@@ -8,13 +8,14 @@ from uuid import UUID
 
 import structlog
 
+from pay_ready.breaker import Breaker, BreakerState
 from pay_ready.db import breakers, landing, leases, platform_jobs
 from pay_ready.db.leases import Lease
 from pay_ready.db.platform_jobs import JobRequest, Outcome
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import TransientError
 from pay_ready.model.ids import SourceId, TenantId, new_id
-from pay_ready.resilience import Breaker, BreakerState, transient_retries
+from pay_ready.resilience import transient_retries
 from pay_ready.sources.airbyte import Job
 
 T = TypeVar("T")

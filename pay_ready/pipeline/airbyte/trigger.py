@@ -11,11 +11,11 @@ from time import monotonic
 
 import structlog
 
+from pay_ready.breaker import BreakerOpenError
 from pay_ready.db.platform_jobs import JobOutcome, JobRequest
 from pay_ready.errors import ConflictError, DeniedError, NotFoundError, PayReadyError, RetryLaterError, TransientError
 from pay_ready.failpoints import failpoint
 from pay_ready.pipeline.airbyte.ledger import JobLedger
-from pay_ready.resilience import BreakerOpenError
 from pay_ready.sources.airbyte import AirbyteClient, Job, JobType
 from pay_ready.sources.airbyte_errors import BusyError, UnknownOutcomeError
 
