@@ -61,7 +61,7 @@ class Place:
         """The tenant's pipeline, impatient."""
         ready = self.app.work("acme")
         options = replace(ready.options, retry_wait_s=0.01, max_retries=1)
-        return replace(ready, options=options, platform=PlatformOptions(job=QUICK))
+        return replace(ready, options=options, platform=lambda: PlatformOptions(job=QUICK))
 
     def add(self, **changed: Any) -> str:
         """Add the source; what the check found."""
@@ -187,7 +187,7 @@ def test_a_job_under_way_is_adopted_and_one_past_its_time_is_left(place: Place) 
     place.simulator.platform.script(Life(statuses=("running",)))
     place.job_writes([person(1)])
     work = place.work
-    report = run_etl(replace(work, platform=PlatformOptions(job=replace(QUICK, timeout_s=0.2))))
+    report = run_etl(replace(work, platform=lambda: PlatformOptions(job=replace(QUICK, timeout_s=0.2))))
     error = report.sources[0].error
     assert isinstance(error, RetryLaterError)
     assert "41" in str(error)
@@ -265,7 +265,7 @@ def test_connections_and_jobs_are_listed_and_only_our_own_are_cancelled(place: P
     place.add()
     place.simulator.platform.script(Life(statuses=("running",)))
     work = place.work
-    run_etl(replace(work, platform=PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
+    run_etl(replace(work, platform=lambda: PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
     platform = stored_platform(work.database, work.tenant, "crm", place.app.mapping, work.keyring)
     place.simulator.platform.end(41)
     place.simulator.platform.script(Life(statuses=("running",)))
@@ -279,7 +279,7 @@ def test_connections_and_jobs_are_listed_and_only_our_own_are_cancelled(place: P
     place.simulator.platform.end(theirs)
     run_etl(work)  # takes note of the end of 41
     place.simulator.platform.script(Life(statuses=("running",)))
-    run_etl(replace(work, platform=PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
+    run_etl(replace(work, platform=lambda: PlatformOptions(job=replace(QUICK, timeout_s=0.1))))
     ours = place.simulator.started[-1].job_id
     assert cancel_job(work.database, work.tenant, platform, ours, actor="tests").status == "cancelled"
     assert place.seen("select count(*) from pay_ready.audit_events where action = 'job.cancelled'") == [(1,)]
