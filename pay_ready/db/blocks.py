@@ -153,7 +153,8 @@ def drop_edges_of(tx: TenantTransaction, scope: Mapping[str, object], records: I
 
 def edges_among(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """Pairs (`left`, `right`) of these records of which a model keeps an edge."""
-    return tx.copy_out("blocks.edges_among", {**scope, "record_ids": uuid_list(records)}, _PAIR)
+    found = tx.copy_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, _PAIR)
+    return found[np.isin(found["right"], records)]
 
 
 def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, right: Ids) -> None:

@@ -145,6 +145,26 @@ def _told(scope: Scope, resolution: Resolution, own: Ids, touched: Ids, compared
     cluster = next(each for each in resolution.clusters() if own_id in each)
     if len(cluster) == 1:
         return _alone(scope, compared, run_no)
+    entity, merges = _identity(scope, resolution, cluster, own_id, touched, run_no)
+    return Decision(
+        entity_type=scope.entity_type,
+        entity_id=entity,
+        confidence=float(resolution.confidences[row]),
+        records=tuple(each for each in cluster if each != own_id),
+        merges=merges,
+        compared=compared,
+        run_no=run_no,
+    )
+
+
+def _identity(
+    scope: Scope, resolution: Resolution, cluster: list[UUID], own_id: UUID, touched: Ids, run_no: int
+) -> tuple[UUID | None, tuple[UUID, ...]]:
+    """The id that the record's cluster would have, None for a new one, and the entities that it would take in."""
+    entity_of = db_resolution.entities_of(scope.tx, scope.entity_type, uuids_of(touched))
+    whole = {entity_of.get(each) for each in cluster if each != own_id}
+    if len(whole) == 1 and (only := whole.pop()) and all(each in cluster for each, entity in entity_of.items() if entity == only):
+        return only, ()
     state = db_resolution.published_part(scope.tx, {scope.entity_type: uuid_list(touched)}, run_no)
     among = set(uuids_of(touched)) | {own_id}
     clusters = [each for each in resolution.clusters() if each[0] in among]
@@ -152,12 +172,5 @@ def _told(scope: Scope, resolution: Resolution, own: Ids, touched: Ids, compared
     found = identify(scope.tx.tenant, scope.entity_type, clusters, current, state.known[scope.entity_type], state.redirects)
     entity = found.entity_of[own_id]
     others = {current[record] for record in cluster if record in current} - {entity}
-    return Decision(
-        entity_type=scope.entity_type,
-        entity_id=None if entity in found.minted else entity,
-        confidence=float(resolution.confidences[row]),
-        records=tuple(each for each in cluster if each != own_id),
-        merges=tuple(sorted(each for each in others if each not in found.members)),
-        compared=compared,
-        run_no=run_no,
-    )
+    merges = tuple(sorted(each for each in others if each not in found.members))
+    return None if entity in found.minted else entity, merges

@@ -189,7 +189,8 @@ select distinct other_id
 from (select other_id, match_weight_millibits from by_left union all select other_id, match_weight_millibits from by_right) as gone
 where match_weight_millibits >= %(least)s;
 
--- name: edges_among
+-- name: edges_after
+-- Pairs of which the record with the lower id is one of these.
 -- params: entity_type text, model_id uuid, record_ids uuid[]
 select edges.left_id, edges.right_id
 from unnest(%(record_ids)s::uuid[]) as asked (record_id)
@@ -197,8 +198,7 @@ join pay_ready.edges as edges
     on edges.tenant_id = %(tenant_id)s
     and edges.entity_type = %(entity_type)s
     and edges.left_id = asked.record_id
-    and edges.model_id = %(model_id)s
-join unnest(%(record_ids)s::uuid[]) as other (record_id) on other.record_id = edges.right_id;
+    and edges.model_id = %(model_id)s;
 
 -- name: drop_pairs
 -- params: entity_type text, model_id uuid, left_ids uuid[], right_ids uuid[]

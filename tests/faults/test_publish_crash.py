@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, TransientError
 from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed, parse_failpoints
-from pay_ready.model.ids import TenantId
+from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.model.resolution import Reads
 from pay_ready.pipeline import publish, touched
 from tests.conftest import Scratch, Server, cloned, make_tenant
@@ -64,6 +66,26 @@ def undisturbed(server: Server, template: str) -> Iterator[Undisturbed]:
         database.close()
 
 
+@pytest.fixture(scope="module")
+def begun_template(server: Server, template: str) -> Iterator[str]:
+    """A database to be cloned in which the first run is published and the rows of the second are staged."""
+    with cloned(server, template) as scratch:
+        database, _ = begun(scratch)
+        database.close()
+        yield urlsplit(scratch.admin_url).path.lstrip("/")
+
+
+@contextmanager
+def opened(scratch: Scratch) -> Iterator[Database]:
+    """The app's pool, closed at the end."""
+    database = Database(scratch.app_url, PoolOptions(max_size=2, overflow=0))
+    database.open()
+    try:
+        yield database
+    finally:
+        database.close()
+
+
 def begun(scratch: Scratch) -> tuple[Database, TenantId]:
     """A tenant with its first run published and the rows of the second staged."""
     database = Database(scratch.app_url, PoolOptions(max_size=2, overflow=0))
@@ -92,16 +114,16 @@ def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mod
     [(point, mode, "all") for point in publish.FAILPOINTS for mode in _MODES]
     + [(point, "kill", "changed") for point in (*publish.FAILPOINTS, *touched.FAILPOINTS)],
 )
-def test_old_or_new_state_whole(scratch: Scratch, undisturbed: Undisturbed, point: str, mode: str, reads: Reads) -> None:
+def test_old_or_new_state_whole(server: Server, begun_template: str, undisturbed: Undisturbed, point: str, mode: str, reads: Reads) -> None:
     """Whatever point fails, of a run over everything or of an increment, readers see one whole version; the next ends as if undisturbed."""
-    database, tenant = begun(scratch)
-    stop(database, scratch, tenant, point, mode, reads)
-    committed = point == "publish.after_commit"
-    assert published(scratch.admin_url, tenant) == (undisturbed.new if committed else undisturbed.old)
-    report = resolve(database, tenant, reads=reads)
-    assert report.run_no == (None if committed else 2)
-    assert history(scratch.admin_url, tenant) == undisturbed.history
-    database.close()
+    tenant = tenant_id_of("pay_ready", "acme")
+    with cloned(server, begun_template) as scratch, opened(scratch) as database:
+        stop(database, scratch, tenant, point, mode, reads)
+        committed = point == "publish.after_commit"
+        assert published(scratch.admin_url, tenant) == (undisturbed.new if committed else undisturbed.old)
+        report = resolve(database, tenant, reads=reads)
+        assert report.run_no == (None if committed else 2)
+        assert history(scratch.admin_url, tenant) == undisturbed.history
 
 
 @pytest.mark.parametrize("module", [publish, touched])

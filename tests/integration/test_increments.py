@@ -123,7 +123,7 @@ def changed(chosen: random.Random, before: Staged, spare: list[PersonRow]) -> St
     return Staged(people=people, companies=companies, calls=calls)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5] if DEEP else [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5] if DEEP else [1])
 def test_increments_publish_what_a_run_over_everything_does(seed: int, database: Database, scratch: Scratch, tenant: TenantId) -> None:
     """Six increments of records that come, change and go; each is checked against everything, of all kinds of rows."""
     chosen = random.Random(seed)
@@ -150,7 +150,7 @@ def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Sc
     """Records of every kind of fate, each alone: asked first, then staged and published, then taken away again."""
     whole = world(4, 80)
     called = {key for call in whole.calls for key in call.people}
-    spare = [each for each in whole.people[-60:] if each.key not in called][: 18 if DEEP else 7]
+    spare = [each for each in whole.people[-60:] if each.key not in called][: 18 if DEEP else 4]
     odd = [
         PersonRow(source="slack", key="id:none", full_name="Zebedee Quimby", email="zebedee@quimby.example"),
         PersonRow(source="slack", key="id:blank"),
@@ -181,7 +181,7 @@ def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Sc
         assert decided.confidence == pytest.approx(confidence, abs=1e-4)
         restage(scratch.admin_url, tenant, replace(staged, people=[*staged.people, person]), staged)
         run(database, tenant, "all")
-    assert min(fates[True], fates[False]) >= 2
+    assert min(fates[True], fates[False]) >= 1
 
 
 def _assigned(admin_url: str, tenant: TenantId) -> dict[object, tuple[object, float]]:
@@ -282,7 +282,7 @@ def test_many_records_in_any_order_end_in_the_same_clusters(database: Database, 
 
     Each increment sends some records again as they were. Under PAY_READY_TEST_DEEP with 200,000 records.
     """
-    people = people_of(*((85_000, 9) if DEEP else (420, 9)))[: 200_000 if DEEP else 1_000]
+    people = people_of(*((85_000, 9) if DEEP else (260, 9)))[: 200_000 if DEEP else 600]
     chosen = random.Random(9)
     admin_url = scratch.admin_url
     stage(admin_url, tenant, Staged())
