@@ -51,12 +51,17 @@ def put_all(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: M
     add_members(tx, entity_type, moved, new[np.repeat(changed, ends - starts)])
 
 
+def look_up_by_key(tx: TenantTransaction) -> None:
+    """Until the transaction ends: look up by key, whatever the planner knows of tables that were filled a moment ago."""
+    tx.row("blocks.prefer_indexes")
+
+
 @contextmanager
 def by_index(tx: TenantTransaction) -> Iterator[None]:
-    """Statements that look up by key, whatever the planner knows of tables that were filled a moment ago."""
-    tx.row("blocks.prefer_indexes", {"setting": "off"})
+    """`look_up_by_key` for some statements."""
+    look_up_by_key(tx)
     yield
-    tx.row("blocks.prefer_indexes", {"setting": "on"})
+    tx.rows("blocks.prefer_nothing")
 
 
 def make_tables(tx: TenantTransaction) -> None:

@@ -16,7 +16,7 @@ from pay_ready.model.ids import TenantId, stable_id
 from pay_ready.model.resolution import EntityType, KnownEntity, ModelParameters, PairDecision
 from pay_ready.resolve.linkage.counts import CountTable
 from pay_ready.resolve.linkage.model import ResolutionModel, model_from, parameters_of
-from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS
+from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, record_id_bytes
 
 _MODEL_VERSION = 2
 _FEW_RECORDS = 500  # a connection of its own costs more than so many rows
@@ -96,11 +96,13 @@ def read_compared(database: Database, tx: TenantTransaction, entity_type: Entity
     """What staged records are compared by, without what only golden records need; few of them come by the open transaction."""
     name = "resolution.compared_people_named" if entity_type == "person" else "resolution.compared_companies_named"
     params = {"record_ids": uuid_list(record_ids)}
+    texts = [column for column in (PERSON_COLUMNS if entity_type == "person" else COMPANY_COLUMNS) if column != "record_id"]
     if len(record_ids) > _FEW_RECORDS:
-        return database.tenant_arrow(tx.tenant, name, params)
+        table = database.tenant_arrow(tx.tenant, name, params)
+        ids, hashes = record_id_bytes(table), table.column("content_hash").cast(pa.binary())
+        return pa.table({"record_id": ids, "content_hash": hashes, **{column: table.column(column).cast(pa.string()) for column in texts}})
     rows = tx.rows(name, params)
-    columns = PERSON_COLUMNS if entity_type == "person" else COMPANY_COLUMNS
-    found = {column: pa.array([getattr(row, column) for row in rows], pa.string()) for column in columns if column != "record_id"}
+    found = {column: pa.array([getattr(row, column) for row in rows], pa.string()) for column in texts}
     ids = pa.array([row.record_id.bytes for row in rows], pa.binary(16))
     return pa.table({"record_id": ids, "content_hash": pa.array([row.content_hash for row in rows], pa.binary()), **found})
 

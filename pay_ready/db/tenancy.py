@@ -124,11 +124,9 @@ class TenantTransaction:
         statement = f"copy ({self._query(name).sql % literals}) to stdout (format binary)"
         with translating(), self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
             data = b"".join(bytes(part) for part in copy)
-        # A header of 19 bytes, a count of columns before each row, a length before each value, two bytes at the end.
-        layout: list[tuple[str, str]] = [("columns", ">i2")]
-        for field in fields.names or ():
-            layout += [(f"length_{field}", ">i4"), (field, ">i8" if fields[field].kind == "i" else "S16")]
-        rows = np.frombuffer(data, dtype=layout, count=(len(data) - 21) // np.dtype(layout).itemsize, offset=19)
+        layout = np.dtype(_copy_layout(fields))
+        # A header of 19 bytes, the rows, two bytes at the end.
+        rows = np.frombuffer(data, dtype=layout, count=(len(data) - 21) // layout.itemsize, offset=19)
         found = np.empty(len(rows), dtype=fields)
         for field in fields.names or ():
             found[field] = rows[field]
@@ -139,10 +137,7 @@ class TenantTransaction:
         import numpy as np
 
         names = rows.dtype.names or ()
-        layout: list[tuple[str, str]] = [("columns", ">i2")]
-        for field in names:
-            layout += [(f"length_{field}", ">i4"), (field, ">i8" if rows.dtype[field].kind == "i" else "S16")]
-        told = np.empty(len(rows), dtype=layout)
+        told = np.empty(len(rows), dtype=_copy_layout(rows.dtype))
         told["columns"] = len(names)
         for field in names:
             told[f"length_{field}"] = rows.dtype[field].itemsize
@@ -187,6 +182,14 @@ class TenantTransaction:
         query = self._query(name)
         with translating():
             return self._connection.cursor(row_factory=namedtuple_row).execute(query.sql, self._bound(params))
+
+
+def _copy_layout(fields: "np.dtype[np.void]") -> list[tuple[str, str]]:
+    """A row of COPY's binary form: the count of its columns, and the length of each value before the value."""
+    layout: list[tuple[str, str]] = [("columns", ">i2")]
+    for field in fields.names or ():
+        layout += [(f"length_{field}", ">i4"), (field, ">i8" if fields[field].kind == "i" else "S16")]
+    return layout
 
 
 class Database:

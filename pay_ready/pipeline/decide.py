@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import BlockRows
+from pay_ready.db.blocks import BlockRows, look_up_by_key
 from pay_ready.db.id_arrays import Ids, uuid_list, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
@@ -72,6 +72,7 @@ class Decider:
         if unknown := sorted(values.keys() - set(FIELDS[entity_type])):
             raise UsageError("no such field", f"one of: {', '.join(FIELDS[entity_type])}", field=unknown[0], entity_type=entity_type)
         with self._database.tenant_transaction(self._tenant) as tx:
+            look_up_by_key(tx)
             known = self._current(tx)
             decisions = db_resolution.decisions(tx)[entity_type]
             scope = Scope(
@@ -86,7 +87,8 @@ class Decider:
             return self._known
         models = db_resolution.current_models(tx)
         settings = self._config.settings_hash
-        if standing.state_digest is None or any(models[each][1].settings_hash != settings for each in ENTITY_TYPES):
+        fitting = [each for each in ENTITY_TYPES if each in models and models[each][1].settings_hash == settings]
+        if standing.state_digest is None or len(fitting) < len(ENTITY_TYPES):
             raise ConflictError("no version of these settings is published", "publish one: pay-ready resolve -t TENANT --refresh")
         bounds = {each: all_bounds(each, self._config, models[each][1]) for each in ENTITY_TYPES}
         self._known = _Known(run_no=standing.run_no, models=models, bounds=bounds)
@@ -101,7 +103,7 @@ def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | No
 
 def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no: int) -> Decision:
     own = id_bytes(record_id_bytes(row))
-    new = members_of(scope.records(row).rules(), own)
+    new = members_of(scope.entity_type, scope.records(row).rules(), own)
     place = moved(np.empty(0, dtype=MEMBER), new, scope.bounds)
     moves = found_moves(place, BlockRows(scope.tx))
     left, right = moves.sides(moves.gained)
@@ -126,6 +128,9 @@ def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no:
     links = np.union1d(links[~np.isin(links, lost)], pairs)
     if missing := not np.isin(touched, ids).all():
         table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(touched, own)), row]))
+        ids = id_bytes(record_id_bytes(table))
+        # Who went and waits in the queue still has edges.
+        links = links[np.isin(links["left"], ids) & np.isin(links["right"], ids)]
     resolution = resolve(
         scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=None if missing else records
     )

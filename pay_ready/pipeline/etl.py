@@ -232,10 +232,9 @@ def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress:
     source, keyring, config, platform = insist(_stored_source)(work, name)
     feed = work.feed(source)
     if platform is not None:
-        job, findings = None, RunFindings()
         from pay_ready.pipeline.airbyte.source import RemarkingTables, run_platform_job
 
-        options = work.platform()
+        job, findings, options = None, RunFindings(), work.platform()
         if run_job:
             job, findings = run_platform_job(work.database, work.tenant, platform, options, progress)
         tables = platform.tables(job, options=options)

@@ -69,7 +69,7 @@ def all_bounds(entity_type: EntityType, config: ResolutionConfig, model: Resolut
     kinds = PERSON_KINDS if entity_type == "person" else COMPANY_KINDS
     full = {column: ["Anna Bell" if "name" in column else "anna@bell.example" if column == "email" else "1"] for column in kinds}
     records, _ = records_of(pa.table(full), staged_kinds(entity_type), entity_type, knowledge_of(config), Counts(model.counts))
-    return bounds_of(records.rules())
+    return bounds_of(entity_type, records.rules())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class _Edges:
 def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
     """Take the changed records out of their old blocks and put them into their new ones, with the edges that follow."""
     tx = scope.tx
-    new = members_of(records.rules(), id_bytes(record_id_bytes(staged)))
+    new = members_of(scope.entity_type, records.rules(), id_bytes(record_id_bytes(staged)))
     old = db_blocks.members(tx, changed)
     db_blocks.drop_members(tx, old)
     place = moved(old, new, scope.bounds)

@@ -132,7 +132,7 @@ def resolve(
         labels=linkage.labels,
         confidences=_confidences(linkage, must),
         edges=_edges(ordered, records, _Weighted.of(linkage), linkage.threshold_millibits - rules.review_millibits),
-        blocks=members_of(records.rules(), id_bytes(ids)) if with_blocks else None,
+        blocks=members_of(entity_type, records.rules(), id_bytes(ids)) if with_blocks else None,
         candidate_pairs=len(linkage.left),
         capped=tuple(
             CappedBlock(entity_type=entity_type, rule=each.rule, blocks=each.blocks, records=each.records, pairs=each.pairs)

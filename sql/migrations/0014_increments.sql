@@ -185,7 +185,7 @@ create table if not exists pay_ready.block_members (
 );
 call pay_ready.protect_table('block_members', 'select, insert, delete');
 call pay_ready.describe_table('block_members', 'What makes two records worth comparing, as rows: equality keeps its index under row security.', $$
-    block     internal Rule (26 bits) and key (38 bits) of a blocking rule.
+    block     internal Blocking rule of people or of companies (25 bits), and key (38 bits).
     place     internal What neighbours in a block that is too large have in common.
     record_id internal The record.
 $$);

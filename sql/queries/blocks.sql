@@ -3,14 +3,20 @@
 -- name: prefer_indexes
 -- Everything here is looked up by key. A planner that has no statistics yet of a table that was just filled would read all of a
 -- tenant's rows, once or, from what it keeps of them, once a key.
--- params: setting text
 select
-    set_config('enable_hashjoin', %(setting)s, true) as hash_joins,
-    set_config('enable_mergejoin', %(setting)s, true) as merge_joins,
-    set_config('enable_material', %(setting)s, true) as kept_rows,
-    set_config('enable_seqscan', %(setting)s, true) as scans,
-    set_config('jit', %(setting)s, true) as compiled
+    set_config('enable_hashjoin', 'off', true) as hash_joins,
+    set_config('enable_mergejoin', 'off', true) as merge_joins,
+    set_config('enable_material', 'off', true) as kept_rows,
+    set_config('enable_seqscan', 'off', true) as scans,
+    set_config('jit', 'off', true) as compiled
 where %(tenant_id)s is not null;
+
+-- name: prefer_nothing
+-- The planner as the session has it.
+select set_config(name, reset_val, true)
+from pg_settings
+where name in ('enable_hashjoin', 'enable_mergejoin', 'enable_material', 'enable_seqscan', 'jit')
+  and %(tenant_id)s is not null;
 
 -- name: blocks_of
 -- params: record_ids uuid[]

@@ -45,6 +45,14 @@ _QUEUE = "select count(*) from pay_ready.resolution_queue where tenant_id = %(te
 _WORDS = ("Acme", "Borealis", "Cobalt", "Delta", "Ember", "Fjord")
 
 
+def tiny_blocks() -> ResolutionConfig:
+    """Blocks so small that many are too large, and grow and shrink over their limit."""
+    shipped = config()
+    people, companies = (dict.fromkeys(each.max_block_sizes, 3) for each in (shipped.person, shipped.company))
+    person, company = replace(shipped.person, max_block_sizes=people), replace(shipped.company, max_block_sizes=companies)
+    return replace(shipped, person=person, company=company)
+
+
 def run(database: Database, tenant: TenantId, reads: Reads, settings: ResolutionConfig | None = None) -> ResolveReport:
     """Resolve; never trained anew by itself."""
     by_hand = replace(settings or config(), refresh="by_hand")
@@ -56,14 +64,14 @@ def facts(admin_url: str, tenant: TenantId) -> list[list[str]]:
     return [sorted(map(str, rows(admin_url, tenant, f"{each} where tenant_id = %(tenant)s"))) for each in _FACTS]
 
 
-def check_against_everything(database: Database, admin_url: str, tenant: TenantId) -> None:
+def check_against_everything(database: Database, admin_url: str, tenant: TenantId, settings: ResolutionConfig | None = None) -> None:
     """What stands is what a run over everything with the same models makes: it publishes nothing, and changes no edge and no block."""
     state, stood = published(admin_url, tenant), facts(admin_url, tenant)
     with database.tenant_transaction(tenant) as tx:
         whole = db_resolution.published_state(tx)
         standing = db_resolution.standing(tx)
         assert standing.state_digest == published_digest(whole)
-    report = run(database, tenant, "all")
+    report = run(database, tenant, "all", settings)
     for then, now in zip(facts(admin_url, tenant), stood, strict=True):
         assert (set(then) - set(now), set(now) - set(then)) == (set(), set())
     found = published(admin_url, tenant)
@@ -123,8 +131,11 @@ def changed(chosen: random.Random, before: Staged, spare: list[PersonRow]) -> St
     return Staged(people=people, companies=companies, calls=calls)
 
 
+@pytest.mark.parametrize("settings", [config(), tiny_blocks()], ids=["shipped", "tiny blocks"])
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5] if DEEP else [1])
-def test_increments_publish_what_a_run_over_everything_does(seed: int, database: Database, scratch: Scratch, tenant: TenantId) -> None:
+def test_increments_publish_what_a_run_over_everything_does(
+    seed: int, settings: ResolutionConfig, database: Database, scratch: Scratch, tenant: TenantId
+) -> None:
     """Six increments of records that come, change and go; each is checked against everything, of all kinds of rows."""
     chosen = random.Random(seed)
     whole = world(seed, 90)
@@ -133,20 +144,23 @@ def test_increments_publish_what_a_run_over_everything_does(seed: int, database:
     spare = [each for each in spare if each.key not in called]
     staged = replace(whole, people=[each for each in whole.people if each not in spare])
     stage(scratch.admin_url, tenant, staged)
-    assert run(database, tenant, "auto").reads == "all"
+    assert run(database, tenant, "auto", settings).reads == "all"
     moved = 0
     for _ in range(5):
         after = changed(chosen, staged, spare)
         restage(scratch.admin_url, tenant, staged, after)
         staged = after
-        report = run(database, tenant, "changed")
+        report = run(database, tenant, "changed", settings)
         assert report.reads == "changed"
         moved += report.run_no is not None
-        check_against_everything(database, scratch.admin_url, tenant)
+        check_against_everything(database, scratch.admin_url, tenant, settings)
     assert moved >= 4
 
 
-def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+@pytest.mark.parametrize("settings", [config(), tiny_blocks()], ids=["shipped", "tiny blocks"])
+def test_a_record_is_decided_as_a_run_decides_it(
+    settings: ResolutionConfig, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records of every kind of fate, each alone: asked first, then staged and published, then taken away again."""
     whole = world(4, 80)
     called = {key for call in whole.calls for key in call.people}
@@ -158,8 +172,8 @@ def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Sc
     ]
     staged = replace(whole, people=[each for each in whole.people if each not in spare])
     stage(scratch.admin_url, tenant, staged)
-    run(database, tenant, "all")
-    decider = Decider(database, tenant, config())
+    run(database, tenant, "all", settings)
+    decider = Decider(database, tenant, settings)
     fates: Counter[bool] = Counter()
     for person in (*spare, *odd):
         record = person_id(tenant, person.source, person.key)
@@ -170,8 +184,11 @@ def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Sc
             "company_domain": person.company_domain or (employer.domain if employer else None),
         }  # fmt: skip
         decided = decider.resolve_one("person", values, record)
+        with monkeypatch.context() as patched:
+            patched.setattr(db_resolution, "_FEW_RECORDS", 0)  # as where many are compared
+            assert decider.resolve_one("person", values, record) == decided
         restage(scratch.admin_url, tenant, staged, replace(staged, people=[*staged.people, person]))
-        run(database, tenant, "all")
+        run(database, tenant, "all", settings)
         assigned = _assigned(scratch.admin_url, tenant)
         entity, confidence = assigned[record]
         fates[decided.entity_id is None] += 1
@@ -180,7 +197,7 @@ def test_a_record_is_decided_as_a_run_decides_it(database: Database, scratch: Sc
         assert (decided.entity_id is None) == (entity not in before_of(scratch.admin_url, tenant))
         assert decided.confidence == pytest.approx(confidence, abs=1e-4)
         restage(scratch.admin_url, tenant, replace(staged, people=[*staged.people, person]), staged)
-        run(database, tenant, "all")
+        run(database, tenant, "all", settings)
     assert min(fates[True], fates[False]) >= 1
 
 

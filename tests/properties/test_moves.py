@@ -69,7 +69,7 @@ def _pairs(records: dict[bytes, tuple[int, ...]]) -> set[tuple[bytes, bytes]]:
 
 def _members(records: dict[bytes, tuple[int, ...]]) -> Members:
     ids = sorted(records)
-    return members_of(_rules([records[each] for each in ids]), np.array(ids, dtype="S16"))
+    return members_of("person", _rules([records[each] for each in ids]), np.array(ids, dtype="S16"))
 
 
 RECORDS = st.tuples(*(st.integers(-1, most) for most in (3, 2, 1, 2, 3)))
@@ -81,7 +81,7 @@ def _check(before: dict[bytes, tuple[int, ...]], after: dict[bytes, tuple[int, .
     blocks = Blocks(_members(standing))
     old = _members({each: record for each, record in before.items() if each in changed})
     new = _members({each: record for each, record in after.items() if each in changed})
-    bounds = bounds_of(_rules([]))
+    bounds = bounds_of("person", _rules([]))
     place = moved(old, new, bounds)
     moves = found_moves(place, blocks)
 
@@ -133,3 +133,12 @@ def test_a_block_far_beyond_its_cap_is_not_read() -> None:
 def test_nothing_moves_where_nobody_does() -> None:
     stood = {bytes([number]): (0, 1, 1, number, 2) for number in range(1, 9)}
     assert _check(stood, stood, set()) == 0
+
+
+def test_people_share_no_block_with_companies() -> None:
+    """Rules of one name and keys of one value, such as a phone's: still no block in common."""
+    rules = _rules([(0, 1, 1, 0, 2)])
+    ids = np.array([b"1"], dtype="S16")
+    people, companies = (members_of(kind, rules, ids)["block"] for kind in ("person", "company"))
+    assert not np.isin(people, companies).any()
+    assert bounds_of("person", rules).keys().isdisjoint(bounds_of("company", rules))

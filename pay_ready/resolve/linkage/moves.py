@@ -34,18 +34,22 @@ class Bound:
 Bounds = Mapping[int, Bound]  # by number of the rule
 
 
-def bounds_of(rules: Sequence[BlockRule]) -> dict[int, Bound]:
-    """The bounds of rules and of copies; blocks are told apart by their numbers."""
-    return {name_number(rule.name): Bound(cap=rule.cap, window=rule.window) for rule in with_copies(rules)}
+def bounds_of(kind: str, rules: Sequence[BlockRule]) -> dict[int, Bound]:
+    """The bounds of rules and of copies, by number; `kind` is what the records are about: people share no block with companies."""
+    return {_rule_number(kind, rule): Bound(cap=rule.cap, window=rule.window) for rule in with_copies(rules)}
 
 
-def members_of(rules: Sequence[BlockRule], ids: NDArray[np.bytes_]) -> Members:
-    """Every record with each of its blocks, once, by record; `ids` are those of the rows."""
+def _rule_number(kind: str, rule: BlockRule) -> int:
+    return name_number(f"{kind}.{rule.name}")
+
+
+def members_of(kind: str, rules: Sequence[BlockRule], ids: NDArray[np.bytes_]) -> Members:
+    """Every record with each of its blocks, once, by record; `ids` are those of the rows, `kind` as in `bounds_of`."""
     blocks, places, rows = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for rule in with_copies(rules):
         held, keys = held_by(rule)
         rows.append(held)
-        blocks.append(keys | name_number(rule.name) << KEY_BITS)
+        blocks.append(keys | _rule_number(kind, rule) << KEY_BITS)
         places.append(rule.order[held] if rule.window and rule.order is not None else np.zeros(len(held), dtype=np.int64))
     row, block, place = np.concatenate(rows), np.concatenate(blocks), np.concatenate(places)
     order = np.lexsort((block, row))
@@ -141,7 +145,7 @@ def moves_of(moved: Moved, others: Members, near: Members) -> Moves:
         kept = of[at]
         chosen = members[kept]
         order = np.argsort(at[kept], kind="stable")
-        return _Entries(at[kept][order], chosen["place"][order], np.searchsorted(ids, chosen["record"])[order])
+        return _Entries(at[kept][order], np.searchsorted(ids, chosen["record"])[order])
 
     new = entries(moved.new, ~is_hot)
     beside = entries(others, ~is_hot)
@@ -156,10 +160,9 @@ def moves_of(moved: Moved, others: Members, near: Members) -> Moves:
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """Records in blocks, sorted by block; blocks and records by position."""
+    """Records in blocks, sorted by block; both by position."""
 
     blocks: Rows
-    places: Keys
     records: Rows
 
 
