@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
 from pay_ready.db import tenants
-from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.model.ids import RunId, new_id
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.errors import TransientError
+from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.resolution import EntityChange, EntityType, PublishReport, RunKind
 from pay_ready.resolve.golden import EntityVersion
 
@@ -92,6 +94,12 @@ def load_plan(tx: TenantTransaction, plan: PublishPlan, touched: Touched | None)
     tx.execute("publish.want_interactions")
     counted = tx.rows("publish.count_interaction_changes")[0]
     return InteractionChanges(counted.opening, counted.closing)
+
+
+def refresh_statistics(database: Database, tenant: TenantId) -> None:
+    """Let the server look at tables that were just filled; when it cannot now, autovacuum will."""
+    with suppress(TransientError), database.tenant_transaction(tenant, work="batch") as tx:
+        tx.execute("publish.refresh_statistics")
 
 
 def open_run(tx: TenantTransaction, header: RunHeader, report: PublishReport, state_digest: bytes) -> int:

@@ -48,6 +48,7 @@ from pay_ready.resolve.ids import Identities, identify
 from pay_ready.resolve.staged import record_id_bytes
 from pay_ready.resolve.survivorship import SourceRecord
 
+_MANY_ROWS = 1_000  # after so many the planner's picture of the tables may be another
 FAILPOINTS = (
     "publish.locked",
     "publish.planned",
@@ -138,6 +139,8 @@ def publish(
         )
         failpoint("publish.before_commit")
     failpoint("publish.after_commit")
+    if len(plan.assignments) >= _MANY_ROWS:
+        db_publish.refresh_statistics(database, tenant)
     return published
 
 

@@ -196,6 +196,24 @@ call pay_ready.describe_table('resolution_runs', 'Published versions of a tenant
     state_digest internal Digest of the published state after the run; empty for runs before there was one.
 $$);
 
+-- An increment after a first load must not wait a minute for autovacuum: without statistics the server reads a tenant's rows once a key.
+-- Analyzing needs the owner; this does nothing else, and tells nothing.
+create or replace function pay_ready.refresh_statistics()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    analyze pay_ready.person_records, pay_ready.company_records, pay_ready.interaction_participants, pay_ready.edges,
+        pay_ready.block_members, pay_ready.record_blocks, pay_ready.assignments, pay_ready.entities, pay_ready.entity_versions,
+        pay_ready.entity_redirects, pay_ready.interaction_entities;
+end
+$$;
+alter function pay_ready.refresh_statistics() owner to pay_ready_owner;
+revoke all on function pay_ready.refresh_statistics() from public;
+grant execute on function pay_ready.refresh_statistics() to pay_ready_app;
+
 -- Counts every transaction that moved blocks or edges, whether readers saw a new version or not.
 alter table pay_ready.tenant_counters drop constraint if exists tenant_counters_counter_check;
 alter table pay_ready.tenant_counters add constraint tenant_counters_counter_check

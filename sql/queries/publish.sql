@@ -1,5 +1,10 @@
 -- Statements of one publish. What changes comes by COPY into temporary tables; a row of a table of ours is closed, never rewritten.
 
+-- name: refresh_statistics
+-- What the planner knows of tables that were just filled.
+select pay_ready.refresh_statistics()
+where %(tenant_id)s is not null;
+
 -- name: make_tables
 -- scope: session
 create temporary table publish_assignments (
