@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,12 +13,27 @@ _ORDER: Mapping[ChangeKind, int] = {"created": 0, "split": 1, "changed": 2, "mer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldDecision:
+    """A decision that a published state honours."""
+
+    decision_id: UUID
+    entity_type: EntityType
+    left_id: UUID
+    right_id: UUID
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateRows:
-    """The canonical rows of a published state: record -> (entity, confidence), entity -> content hash, retired id -> live id."""
+    """The canonical rows of a published state.
+
+    record -> (entity, confidence), entity -> content hash, retired id -> live id, and the decisions that it honours.
+    """
 
     assignments: Mapping[tuple[EntityType, UUID], tuple[UUID, float]]
     versions: Mapping[UUID, bytes]
     redirects: Mapping[UUID, UUID | None]
+    decisions: Collection[HeldDecision] = ()
 
 
 def entity_changes(
@@ -90,6 +105,11 @@ def redirect_line(entity: UUID, target: UUID | None) -> str:
     return f"redirect {entity} {target or '-'}\n"
 
 
+def decision_line(held: HeldDecision) -> str:
+    """The canonical line of a decision that is honoured."""
+    return f"decision {held.decision_id} {held.entity_type} {held.left_id} {held.right_id} {held.verdict}\n"
+
+
 def _lines(state: StateRows) -> Iterable[str]:
     for (entity_type, record), (entity, confidence) in state.assignments.items():
         yield assignment_line(entity_type, record, entity, confidence)
@@ -97,6 +117,7 @@ def _lines(state: StateRows) -> Iterable[str]:
         yield version_line(entity, content_hash)
     for entity, heir in state.redirects.items():
         yield redirect_line(entity, heir)
+    yield from map(decision_line, state.decisions)
 
 
 def _is_whole(entity: UUID, cluster: Cluster, current: Mapping[UUID, UUID], size: int) -> bool:
