@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -100,7 +100,10 @@ class App:
         """
         tenant = self.tenant(slug)
         settings = self.settings_of(tenant)
-        resolution = load_resolution_config(resource_path("config", "resolution", "default.toml"), settings.entity_resolution.model_dump())
+        shipped = resource_path("config", "resolution", "default.toml")
+        resolution = replace(
+            load_resolution_config(shipped, settings.entity_resolution.model_dump()), settings_version=tenant.settings_version
+        )
         return TenantWork(
             database=self.database,
             tenant=tenant.tenant_id,

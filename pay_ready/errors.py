@@ -67,6 +67,10 @@ class ConflictError(PayReadyError):
     exit_code = 6
 
 
+class OnHoldError(ConflictError):
+    """The tenant's resolution rests after a rollback, until somebody resumes it; landing and staging go on."""
+
+
 class CheckFailedError(PayReadyError):
     """A check or guard found something; nothing was published."""
 

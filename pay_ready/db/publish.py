@@ -14,6 +14,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.resolution import EntityChange, EntityType, PublishReport, RunKind
+from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.golden import EntityVersion
 
 _VERSION_COLUMNS = (
@@ -51,6 +52,9 @@ class RunHeader:
     config_hash: bytes
     person_model_id: UUID
     company_model_id: UUID
+    settings_version: int | None = None  # of the tenant's settings
+    edges_fit: bool = True  # whether the edges kept are those of these models
+    equals_run_no: int | None = None  # of a rollback: the run whose state it restores
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,14 @@ class InteractionChanges:
 
     opening: int
     closing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionChanges:
+    """Decisions that a version honours and the one before did not, and the other way round."""
+
+    opened: Sequence[HeldDecision]
+    closed: Sequence[HeldDecision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +119,8 @@ def open_run(tx: TenantTransaction, header: RunHeader, report: PublishReport, st
     run_no = tenants.next_number(tx, "run_no")
     tx.execute("publish.add_run", {
         "run_no": run_no, "run_id": header.run_id, "kind": header.kind, "actor": header.actor, "config_hash": header.config_hash,
-        "person_model_id": header.person_model_id, "company_model_id": header.company_model_id,
+        "settings_version": header.settings_version, "person_model_id": header.person_model_id,
+        "company_model_id": header.company_model_id, "edges_fit": header.edges_fit, "equals_run_no": header.equals_run_no,
         "report": Jsonb(report.model_dump(mode="json")), "state_digest": state_digest,
     })  # fmt: skip
     return run_no
@@ -145,6 +158,14 @@ def write_interactions(tx: TenantTransaction, run_no: int) -> None:
     """Close and open links between interactions and entities."""
     tx.execute("publish.close_interactions", {"run_no": run_no})
     tx.execute("publish.open_interactions", {"run_no": run_no})
+
+
+def write_decisions(tx: TenantTransaction, changes: DecisionChanges, run_no: int) -> None:
+    """Keep which decisions hold from now on, and which no more."""
+    if changes.closed:
+        tx.execute("publish.close_decisions", {"run_no": run_no, "decision_ids": [each.decision_id for each in changes.closed]})
+    if changes.opened:
+        tx.execute("publish.open_decisions", {"run_no": run_no, "decision_ids": [each.decision_id for each in changes.opened]})
 
 
 def write_changes(tx: TenantTransaction, changes: Sequence[EntityChange], run_no: int) -> None:

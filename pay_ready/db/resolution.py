@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from psycopg.types.json import Jsonb
 
 from pay_ready.db.id_arrays import Ids, uuid_list
 from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.errors import OnHoldError
 from pay_ready.model.ids import TenantId, stable_id
 from pay_ready.model.resolution import EntityType, KnownEntity, ModelParameters, PairDecision
+from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.linkage.counts import CountTable
 from pay_ready.resolve.linkage.model import ResolutionModel, model_from, parameters_of
 from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, record_id_bytes
@@ -47,7 +50,18 @@ class Standing:
     run_no: int = 0  # 0 before the first run
     resolution_no: int = 0
     state_digest: bytes | None = None  # None where blocks and edges were never written for it
+    edges_fit: bool = True  # whether the edges kept are those of its models
     report: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A tenant's resolution rests."""
+
+    run_no: int  # the rollback
+    actor: str
+    reason: str | None
+    held_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +81,9 @@ def standing(tx: TenantTransaction) -> Standing:
     if row is None:
         return Standing(resolution_no=int(tx.value("resolution.resolution_no")))
     digest = None if row.state_digest is None else bytes(row.state_digest)
-    return Standing(run_no=row.run_no, resolution_no=row.resolution_no, state_digest=digest, report=row.report)
+    return Standing(
+        run_no=row.run_no, resolution_no=row.resolution_no, state_digest=digest, edges_fit=row.edges_fit, report=row.report
+    )  # fmt: skip
 
 
 def queued(tx: TenantTransaction) -> Queue:
@@ -111,8 +127,49 @@ def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:
     """What holds of the pairs that somebody decided, by entity type."""
     found: dict[EntityType, list[PairDecision]] = {"company": [], "person": []}
     for row in tx.rows("resolution.decisions"):
-        found[row.entity_type].append(PairDecision(left_id=row.left_id, right_id=row.right_id, verdict=row.verdict))
+        found[row.entity_type].append(
+            PairDecision(left_id=row.left_id, right_id=row.right_id, verdict=row.verdict, decision_id=row.decision_id)
+        )
     return found
+
+
+def held_decisions(tx: TenantTransaction) -> dict[UUID, HeldDecision]:
+    """The decisions that the published version honours, by id."""
+    return {row.decision_id: HeldDecision(**row._asdict()) for row in tx.rows("resolution.held_decisions")}
+
+
+def hold(tx: TenantTransaction) -> Hold | None:
+    """Why the tenant's resolution rests, where it does."""
+    row = tx.row("resolution.hold")
+    return None if row is None else Hold(**row._asdict())
+
+
+def refuse_held(tx: TenantTransaction) -> None:
+    """Go on only where the tenant's resolution does not rest.
+
+    Raises:
+        OnHoldError: It rests after a rollback.
+    """
+    if (held := hold(tx)) is not None:
+        raise OnHoldError(
+            "the tenant's resolution is on hold after a rollback", "let it go on: pay-ready resume -t TENANT", rollback_run_no=held.run_no,
+            since=held.held_at.isoformat(timespec="seconds"), by=held.actor,
+        )  # fmt: skip
+
+
+def add_hold(tx: TenantTransaction, *, run_no: int, actor: str, reason: str | None) -> None:
+    """Let the tenant's resolution rest."""
+    tx.execute("resolution.add_hold", {"run_no": run_no, "actor": actor, "reason": reason})
+
+
+def drop_holds(tx: TenantTransaction) -> int:
+    """Let the tenant's resolution go on; how many holds there were."""
+    return tx.execute("resolution.drop_holds")
+
+
+def count_queued(tx: TenantTransaction) -> dict[str, int]:
+    """How many records and interactions wait for the next run, by kind."""
+    return {row.kind: row.objects for row in tx.rows("resolution.count_queued")}
 
 
 def current_run_no(tx: TenantTransaction) -> int:

@@ -10,7 +10,7 @@ _LIMBS = 8  # of 32 bits each
 
 
 def digest_at(tx: TenantTransaction, run_no: int) -> bytes:
-    """The digest (32 bytes, `resolve.changes.state_digest`) of the state that a run published; 3 s for a million records."""
+    """The digest (32 bytes, `resolve.changes.moved_digest`) of the state that a run published; 3 s for a million records."""
     return sum_of(tx.copy_out("state.line_digests", {"run_no": run_no}, _DIGEST)["digest"])
 
 

@@ -13,7 +13,7 @@ ENTITY_TYPES: tuple[EntityType, ...] = ("company", "person")  # companies resolv
 Criterion = Literal["valid", "source_order", "recent", "frequent", "longest"]
 ChangeKind = Literal["created", "merged", "split", "changed", "retired"]
 Refresh = Literal["on_drift", "by_hand"]
-RunKind = Literal["resolve", "refresh"]
+RunKind = Literal["resolve", "refresh", "rollback", "undo", "decision", "erasure"]
 Reads = Literal["auto", "changed", "all"]  # what a run reads: what changed, every record, or what costs less
 
 
@@ -44,6 +44,7 @@ class ResolutionConfig:
     nicknames: tuple[frozenset[str], ...]  # groups of given names that one person may use
     settings_hash: bytes  # sha256 of what a model depends on
     config_hash: bytes  # sha256 of all of it
+    settings_version: int | None = None  # of the tenant's settings that are in it
 
     def rules(self, entity_type: EntityType) -> EntityRules:
         """The rules of one entity type."""
@@ -57,6 +58,7 @@ class PairDecision:
     left_id: UUID
     right_id: UUID
     verdict: Literal["match", "no_match"]
+    decision_id: UUID | None = None  # None where it was not read from the store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,17 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.model.ids import RunId
 from pay_ready.model.progress import Progress, ProgressEvent
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig, TypeFigures
-from pay_ready.pipeline.publish import Published, Resolved, Version, header_of, identities, plan_publish, report_of, write_version
+from pay_ready.pipeline.publish import (
+    Published,
+    Resolved,
+    Version,
+    decision_changes,
+    header_of,
+    identities,
+    plan_publish,
+    report_of,
+    write_version,
+)
 from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
@@ -124,6 +134,7 @@ def publish_changes(
                 companies=uuid_list(changed["company"]),
             ),
             figures=figures,
+            decisions=decision_changes(tx, basis.decisions),
         ),
         header_of("resolve", actor, run_id, config, models),
         lambda interactions: report_of(resolved, figures, interactions, ()),

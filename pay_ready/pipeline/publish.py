@@ -7,6 +7,7 @@ run that changes nothing takes no number and writes no version; edges are facts,
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
 import pyarrow as pa
@@ -17,8 +18,9 @@ from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import tenants
 from pay_ready.db.id_arrays import ids_of
-from pay_ready.db.publish import InteractionChanges, PublishPlan, RunHeader, Touched
+from pay_ready.db.publish import DecisionChanges, InteractionChanges, PublishPlan, RunHeader, Touched
 from pay_ready.db.resolution import PublishedState, Queue
+from pay_ready.db.state import digest_at
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import RetryLaterError
 from pay_ready.failpoints import failpoint
@@ -28,18 +30,19 @@ from pay_ready.model.resolution import (
     CappedBlock,
     EntityChange,
     EntityType,
+    PairDecision,
     PublishReport,
     ResolutionConfig,
     RunKind,
     TypeFigures,
 )
 from pay_ready.resolve.changes import (
-    StateRows,
+    HeldDecision,
     assignment_line,
+    decision_line,
     entity_changes,
     moved_digest,
     redirect_line,
-    state_digest,
     version_line,
 )
 from pay_ready.resolve.engine import Resolution, id_bytes
@@ -48,6 +51,7 @@ from pay_ready.resolve.ids import Identities, identify
 from pay_ready.resolve.staged import record_id_bytes
 from pay_ready.resolve.survivorship import SourceRecord
 
+Honoured = Mapping[EntityType, Sequence[PairDecision]]
 _MANY_ROWS = 1_000  # after so many the planner's picture of the tables may be another
 FAILPOINTS = (
     "publish.locked",
@@ -96,6 +100,7 @@ def publish(
     *,
     base: Base,
     kind: RunKind = "resolve",
+    decisions: Honoured | None = None,
     reasons: Sequence[str] = (),
     actor: str,
     run_id: RunId,
@@ -109,16 +114,19 @@ def publish(
         config: What it was resolved with.
         base: What was published, and what waited, before the staged rows were read.
         kind: A refresh trains the models anew, and is a run of its own even if no record moves.
+        decisions: What it was resolved with.
         reasons: Why they were trained.
         actor: Who runs it.
         run_id: The run in logs; a run publishes once.
 
     Raises:
         RetryLaterError: Another run published since; resolve again.
+        OnHoldError: The tenant was rolled back meanwhile.
     """
     with database.tenant_transaction(tenant, work="batch") as tx:
         db_resolution.lock_publish(tx)
         failpoint("publish.locked")
+        db_resolution.refuse_held(tx)
         standing = db_resolution.standing(tx)
         if (standing.run_no, standing.resolution_no) != (base.run_no, base.resolution_no):
             raise RetryLaterError("another run published meanwhile", "run it again", base_run_no=base.run_no, run_no=standing.run_no)
@@ -132,10 +140,17 @@ def publish(
         header = header_of(kind, actor, run_id, config, models)
         published = write_version(
             tx,
-            Version(plan=plan, state=state, digest=standing.state_digest or published_digest(state), touched=None, figures=figures),
+            Version(
+                plan=plan,
+                state=state,
+                digest=standing.state_digest or digest_at(tx, state.run_no),
+                touched=None,
+                figures=figures,
+                decisions=decision_changes(tx, decisions or {}),
+            ),
             header,
             lambda interactions: report_of(resolved, figures, interactions, reasons),
-            is_new=bool(state.run_no) and models != before,
+            is_new=bool(state.run_no) and (models != before or not standing.edges_fit),
         )
         failpoint("publish.before_commit")
     failpoint("publish.after_commit")
@@ -153,6 +168,24 @@ class Version:
     digest: bytes  # of the whole state that it replaces
     touched: Touched | None
     figures: Mapping[EntityType, TypeFigures]
+    decisions: DecisionChanges
+
+
+def decision_changes(tx: TenantTransaction, honoured: Honoured) -> DecisionChanges:
+    """What differs between the decisions that the published version honours and those that the next one does."""
+    held = db_resolution.held_decisions(tx)
+    wanted = {
+        each.decision_id: HeldDecision(
+            decision_id=each.decision_id, entity_type=entity_type, left_id=each.left_id, right_id=each.right_id, verdict=each.verdict
+        )
+        for entity_type, decisions in honoured.items()
+        for each in decisions
+        if each.decision_id is not None
+    }
+    return DecisionChanges(
+        opened=[each for decision, each in wanted.items() if decision not in held],
+        closed=[each for decision, each in held.items() if decision not in wanted],
+    )
 
 
 def write_version(
@@ -177,9 +210,12 @@ def write_version(
     plan = version.plan
     interactions = db_publish.load_plan(tx, plan, version.touched)
     failpoint("publish.planned")
-    if not is_new and plan.is_empty and not interactions.opening and not interactions.closing:
+    decisions = version.decisions
+    is_same = plan.is_empty and not (decisions.opened or decisions.closed or interactions.opening or interactions.closing)
+    if is_same and not is_new:
         return Published(run_no=None, figures=version.figures, interactions=interactions)
-    after = moved_digest(version.digest, closed_lines(plan, version.state), opened_lines(plan))
+    closed = chain(closed_lines(plan, version.state), map(decision_line, decisions.closed))
+    after = moved_digest(version.digest, closed, chain(opened_lines(plan), map(decision_line, decisions.opened)))
     run_no = db_publish.open_run(tx, header, report(interactions), after)
     failpoint("publish.run_opened")
     _write(tx, version, run_no, header, after)
@@ -190,7 +226,7 @@ def header_of(kind: RunKind, actor: str, run_id: RunId, config: ResolutionConfig
     """The run, by the models it used."""
     return RunHeader(
         run_id=run_id, kind=kind, actor=actor, config_hash=config.config_hash, person_model_id=models["person"],
-        company_model_id=models["company"],
+        company_model_id=models["company"], settings_version=config.settings_version,
     )  # fmt: skip
 
 
@@ -242,12 +278,6 @@ def plan_publish(
         | {entity: ("person", anchor) for entity, anchor in person_ids.minted.items()},
         changes=changes,
     )
-
-
-def published_digest(state: PublishedState) -> bytes:
-    """sha256 of the canonical dump of the published state."""
-    assignments = {(kind, record): row for kind in ENTITY_TYPES for record, row in state.assignments[kind].items()}
-    return state_digest(StateRows(assignments=assignments, versions=state.versions, redirects=state.redirects))
 
 
 def closed_lines(plan: PublishPlan, state: PublishedState) -> Iterator[str]:
@@ -334,6 +364,7 @@ def _write(tx: TenantTransaction, version: Version, run_no: int, header: RunHead
     failpoint("publish.versions_written")
     db_publish.write_interactions(tx, run_no)
     failpoint("publish.interactions_written")
+    db_publish.write_decisions(tx, version.decisions, run_no)
     tenants.audit(
         tx,
         actor=header.actor,

@@ -17,7 +17,7 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, Reads, ResolutionConfig, ResolveReport, RunKind
 from pay_ready.pipeline.increment import Basis, is_small, publish_changes
-from pay_ready.pipeline.publish import Base, Published, Resolved, publish
+from pay_ready.pipeline.publish import Base, Honoured, Published, Resolved, publish
 from pay_ready.resolve.engine import Resolution, Scorer, resolve
 
 _SETTINGS, _FIRST, _BY_HAND = "the settings changed", "the first load", "asked for"
@@ -31,6 +31,7 @@ class Reading:
     kind: RunKind
     reasons: tuple[str, ...]  # why the models were trained
     resolved: Mapping[EntityType, Resolved]
+    decisions: Honoured
     seconds: Mapping[str, float]  # by phase
 
     @property
@@ -68,7 +69,10 @@ def resolve_tenant(
 
     Raises:
         RetryLaterError: Another run published meanwhile; nothing was changed by this one.
+        OnHoldError: The tenant was rolled back, and not resumed.
     """
+    with database.tenant_transaction(tenant) as tx:
+        db_resolution.refuse_held(tx)
     report = None
     if reads != "all" and not refresh and scorer is None:
         report = _changes_published(database, tenant, config, reads, actor=actor, run_id=run_id, progress=progress, clock=clock)
@@ -115,8 +119,9 @@ def _changes_published(
     with database.tenant_transaction(tenant, work="batch") as tx:
         db_resolution.lock_publish(tx)
         failpoint("publish.locked")
+        db_resolution.refuse_held(tx)
         standing = db_resolution.standing(tx)
-        if not standing.run_no or standing.state_digest is None:
+        if not standing.run_no or standing.state_digest is None or not standing.edges_fit:
             return None
         models = db_resolution.current_models(tx)
         if _reasons_to_train(standing.run_no, {each: model for each, (_, model) in models.items()}, config, refresh=False):
@@ -168,7 +173,7 @@ def read_and_resolve(
         told(entity_type, table.num_rows)
     spans = dict(zip(("read", "companies", "people"), _differences(times), strict=True))
     kind: RunKind = "refresh" if reasons and reasons != (_FIRST,) else "resolve"
-    return Reading(base=base, kind=kind, reasons=reasons, resolved=resolved, seconds=spans)
+    return Reading(base=base, kind=kind, reasons=reasons, resolved=resolved, decisions=decisions, seconds=spans)
 
 
 def _reasons_to_train(base_run_no: int, models: Mapping[EntityType, object], config: ResolutionConfig, *, refresh: bool) -> tuple[str, ...]:
@@ -194,8 +199,8 @@ def _published(
 ) -> ResolveReport:
     began = clock()
     published = publish(
-        database, tenant, reading.resolved, config, base=reading.base, kind=reading.kind, reasons=reading.reasons,
-        actor=actor, run_id=run_id,
+        database, tenant, reading.resolved, config, base=reading.base, kind=reading.kind, decisions=reading.decisions,
+        reasons=reading.reasons, actor=actor, run_id=run_id,
     )  # fmt: skip
     done = sum(each.entities for each in published.figures.values())
     progress(ProgressEvent(step="resolve", subject="published", done=done, total=done))

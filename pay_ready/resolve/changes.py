@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,19 +21,6 @@ class HeldDecision:
     left_id: UUID
     right_id: UUID
     verdict: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateRows:
-    """The canonical rows of a published state.
-
-    record -> (entity, confidence), entity -> content hash, retired id -> live id, and the decisions that it honours.
-    """
-
-    assignments: Mapping[tuple[EntityType, UUID], tuple[UUID, float]]
-    versions: Mapping[UUID, bytes]
-    redirects: Mapping[UUID, UUID | None]
-    decisions: Collection[HeldDecision] = ()
 
 
 def entity_changes(
@@ -71,17 +58,13 @@ def entity_changes(
     return sorted(changes, key=lambda each: (_ORDER[each.change], each.entity_id))
 
 
-def state_digest(state: StateRows) -> bytes:
-    """32 bytes for a state, the same in whatever order it was read: the sum of the sha256 of its canonical lines, modulo 2^256.
-
-    A sum, so that a run knows the digest of what it makes from that of what it found (AdHash; Bellare and Micciancio 1997). It tells a
-    state that is not what it was, by accident or by hand; who wants to forge one must first forge the audit chain that keeps it.
-    """
-    return moved_digest(bytes(32), (), _lines(state))
-
-
 def moved_digest(before: bytes, closed: Iterable[str], opened: Iterable[str]) -> bytes:
-    """The digest of a state without some canonical lines, and with others."""
+    """The digest of a state without some canonical lines, and with others; that of no lines is 32 zero bytes.
+
+    The digest is the sum of the sha256 of the lines, modulo 2^256: the same in whatever order they come, and a run knows that of what it
+    makes from that of what it found (AdHash; Bellare and Micciancio 1997). It tells a state that is not what it was, by accident or by
+    hand; who wants to forge one must first forge the audit chain that keeps it.
+    """
     total = int.from_bytes(before) + sum(map(_line_number, opened)) - sum(map(_line_number, closed))
     return (total % (1 << 256)).to_bytes(32)
 
@@ -108,16 +91,6 @@ def redirect_line(entity: UUID, target: UUID | None) -> str:
 def decision_line(held: HeldDecision) -> str:
     """The canonical line of a decision that is honoured."""
     return f"decision {held.decision_id} {held.entity_type} {held.left_id} {held.right_id} {held.verdict}\n"
-
-
-def _lines(state: StateRows) -> Iterable[str]:
-    for (entity_type, record), (entity, confidence) in state.assignments.items():
-        yield assignment_line(entity_type, record, entity, confidence)
-    for entity, content_hash in state.versions.items():
-        yield version_line(entity, content_hash)
-    for entity, heir in state.redirects.items():
-        yield redirect_line(entity, heir)
-    yield from map(decision_line, state.decisions)
 
 
 def _is_whole(entity: UUID, cluster: Cluster, current: Mapping[UUID, UUID], size: int) -> bool:

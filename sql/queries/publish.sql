@@ -220,14 +220,15 @@ where wanted.interaction_id is null
    or links.interaction_id is null;
 
 -- name: add_run
--- params: run_no bigint, run_id uuid, kind text, actor text, config_hash bytea, person_model_id uuid, company_model_id uuid, report jsonb,
--- state_digest bytea
+-- params: run_no bigint, run_id uuid, kind text, actor text, config_hash bytea, settings_version integer, person_model_id uuid,
+-- company_model_id uuid, edges_fit boolean, equals_run_no bigint, report jsonb, state_digest bytea
 insert into pay_ready.resolution_runs (
-    tenant_id, run_no, run_id, kind, actor, config_hash, person_model_id, company_model_id, report, state_digest
+    tenant_id, run_no, run_id, kind, actor, config_hash, settings_version, person_model_id, company_model_id, edges_fit, equals_run_no,
+    report, state_digest
 )
 values (
-    %(tenant_id)s, %(run_no)s, %(run_id)s, %(kind)s, %(actor)s, %(config_hash)s, %(person_model_id)s, %(company_model_id)s, %(report)s,
-    %(state_digest)s
+    %(tenant_id)s, %(run_no)s, %(run_id)s, %(kind)s, %(actor)s, %(config_hash)s, %(settings_version)s, %(person_model_id)s,
+    %(company_model_id)s, %(edges_fit)s, %(equals_run_no)s, %(report)s, %(state_digest)s
 );
 
 -- name: add_checkpoint
@@ -315,6 +316,20 @@ where not exists (
       and links.interaction_id = wanted.interaction_id
       and links.entity_id = wanted.entity_id
 );
+
+-- name: close_decisions
+-- params: decision_ids uuid[]
+update pay_ready.run_decisions
+set closed_run_no = %(run_no)s
+where tenant_id = %(tenant_id)s
+  and closed_run_no is null
+  and decision_id = any(%(decision_ids)s);
+
+-- name: open_decisions
+-- params: decision_ids uuid[]
+insert into pay_ready.run_decisions (tenant_id, decision_id, opened_run_no)
+select %(tenant_id)s, decision_id, %(run_no)s
+from unnest(%(decision_ids)s::uuid[]) as honoured (decision_id);
 
 -- name: add_changes
 insert into pay_ready.entity_changes (

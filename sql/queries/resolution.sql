@@ -133,13 +133,46 @@ join pay_ready.data_sources as sources on sources.tenant_id = %(tenant_id)s and 
 
 -- name: decisions
 -- What holds of each pair; a human's word goes before an agent's, and an unsure human lets the agent speak.
-select distinct on (entity_type, left_id, right_id) entity_type, left_id, right_id, verdict
+select distinct on (entity_type, left_id, right_id) entity_type, left_id, right_id, verdict, decision_id
 from pay_ready.decisions
 where tenant_id = %(tenant_id)s
   and superseded_at is null
   and status = 'decided'
   and verdict <> 'unsure'
 order by entity_type, left_id, right_id, actor_type desc;
+
+-- name: held_decisions
+-- The decisions that the published version honours.
+select held.decision_id, told.entity_type, told.left_id, told.right_id, told.verdict
+from pay_ready.run_decisions as held
+join pay_ready.decisions as told on told.tenant_id = held.tenant_id and told.decision_id = held.decision_id
+where held.tenant_id = %(tenant_id)s
+  and held.closed_run_no is null;
+
+-- name: hold
+-- Since when the tenant's resolution rests, and after which rollback; the latest of several.
+select run_no, actor, reason, held_at
+from pay_ready.resolution_holds
+where tenant_id = %(tenant_id)s
+order by run_no desc
+limit 1;
+
+-- name: add_hold
+-- params: run_no bigint, actor text, reason text
+insert into pay_ready.resolution_holds (tenant_id, run_no, actor, reason)
+values (%(tenant_id)s, %(run_no)s, %(actor)s, %(reason)s);
+
+-- name: drop_holds
+delete from pay_ready.resolution_holds
+where tenant_id = %(tenant_id)s;
+
+-- name: count_queued
+-- What waits for the next run, by kind.
+select kind, count(distinct object_id) as objects
+from pay_ready.resolution_queue
+where tenant_id = %(tenant_id)s
+group by kind
+order by kind;
 
 -- name: lock_publish
 -- One publisher of a tenant at a time, until the commit.
@@ -209,6 +242,7 @@ select
     runs.run_no,
     runs.report,
     runs.state_digest,
+    runs.edges_fit,
     coalesce(counters.value, 0) as resolution_no
 from pay_ready.resolution_runs as runs
 left join pay_ready.tenant_counters as counters
