@@ -127,6 +127,8 @@ class App:
                 now=datetime.now(UTC),
             ),
             resolution=resolution,
+            keep_count=settings.checkpoints.keep_count,
+            keep_days=settings.checkpoints.keep_days,
             keyring=lambda: self.keyring,
             feed=self.feed,
             platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),

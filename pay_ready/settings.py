@@ -69,6 +69,11 @@ class Staging(_Section):
         return zone
 
 
+class Checkpoints(_Section):
+    keep_count: int = Field(ge=1)
+    keep_days: float = Field(gt=0)
+
+
 class Pool(_Section):
     min_size: int = Field(ge=0)
     max_size: int = Field(ge=1)
@@ -115,6 +120,7 @@ class TenantSettings(_Section):
     etl: dict[str, Any] = Field(default_factory=dict)
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
+    checkpoints: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -124,6 +130,7 @@ class Settings(_Section):
     etl: Etl
     airbyte: Airbyte
     staging: Staging
+    checkpoints: Checkpoints
     database: DatabaseSettings
     logging: Logging
 
@@ -178,6 +185,7 @@ class _Overrides(BaseSettings):
     etl: dict[str, Any] = Field(default_factory=dict)
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
+    checkpoints: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 

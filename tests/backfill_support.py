@@ -86,6 +86,8 @@ def tenant_work(database: Database, tenant: TenantId, folder: Path, *, replay: b
     keyring = Keyring.from_text(generate_key())
     return TenantWork(
         database=database, tenant=tenant, slug="acme", actor="tests", cache_prefix="tests", options=options, context=CONTEXT,
+        keep_count=50,
+        keep_days=90,
         resolution=load_resolution_config(resource_path("config", "resolution", "default.toml"), {
             "name_threshold": 85, "company_threshold": 80, "email_validation": True,
         }),

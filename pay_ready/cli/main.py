@@ -10,6 +10,7 @@ import typer
 from pay_ready.cli import (
     airbyte,
     backfill,
+    checkpoint,
     connectors,
     decide,
     demo,
@@ -19,6 +20,7 @@ from pay_ready.cli import (
     keys,
     quarantine,
     resolve,
+    rollback,
     run,
     runs,
     server,
@@ -51,6 +53,11 @@ app.command("timeline")(entities.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)
+app.command("rollback")(rollback.rollback)
+app.command("redo")(rollback.redo)
+app.command("resume")(rollback.resume)
+app.command("pending")(rollback.pending)
+app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")

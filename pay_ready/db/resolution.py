@@ -22,6 +22,7 @@ from pay_ready.resolve.linkage.model import ResolutionModel, model_from, paramet
 from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, record_id_bytes
 
 _MODEL_VERSION = 2
+_FIRST_ID = UUID(int=0)
 _FEW_RECORDS = 500  # a connection of its own costs more than so many rows
 _KINDS = ("company", "person", "interaction")
 _CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
@@ -162,9 +163,33 @@ def add_hold(tx: TenantTransaction, *, run_no: int, actor: str, reason: str | No
     tx.execute("resolution.add_hold", {"run_no": run_no, "actor": actor, "reason": reason})
 
 
+def drop_hold(tx: TenantTransaction, run_no: int) -> None:
+    """End the hold of one rollback; those of others stay."""
+    tx.execute("resolution.drop_hold", {"run_no": run_no})
+
+
 def drop_holds(tx: TenantTransaction) -> int:
     """Let the tenant's resolution go on; how many holds there were."""
     return tx.execute("resolution.drop_holds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A record or an interaction that waits for the next run."""
+
+    kind: EntityType | Literal["interaction"]
+    object_id: UUID
+    source: str | None  # None where it is staged no more
+    is_gone: bool
+    entity_id: UUID | None  # that the record is in now
+
+
+def pending(tx: TenantTransaction, *, after: UUID = _FIRST_ID, most: int = 1_000) -> list[Pending]:
+    """What waits for the next run, by id, from the one after `after`."""
+    return [
+        Pending(kind=row.kind, object_id=row.object_id, source=row.source, is_gone=not row.is_staged, entity_id=row.entity_id)
+        for row in tx.rows("resolution.pending", {"after_id": after, "most": most})
+    ]
 
 
 def count_queued(tx: TenantTransaction) -> dict[str, int]:

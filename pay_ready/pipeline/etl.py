@@ -26,6 +26,7 @@ from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayR
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
+from pay_ready.pipeline.checkpoint import prune
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
@@ -60,6 +61,8 @@ class TenantWork:
     options: SyncOptions
     context: MappingContext
     resolution: ResolutionConfig
+    keep_count: int  # automatic checkpoints
+    keep_days: float  # any checkpoint
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
@@ -334,6 +337,7 @@ def resolve_step(
             progress=progress,
         )  # fmt: skip
         insist(_keep_figures)(work, sizes)
+        insist(prune)(work.database, work.tenant, keep_count=work.keep_count, keep_days=work.keep_days, actor=work.actor)
         done(report.people.records + report.companies.records, "complete")
         return report
 

@@ -6,8 +6,9 @@ shut out by growing or shrinking over its limit. Then everybody whom links, enti
 anew, and published as a part: no record beside these is read.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pay_ready.db.resolution import PublishedState, Queue, Standing
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.model.ids import RunId
 from pay_ready.model.progress import Progress, ProgressEvent
-from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig, TypeFigures
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig, RunKind, TypeFigures
 from pay_ready.pipeline.publish import (
     Published,
     Resolved,
@@ -58,6 +59,8 @@ class Basis:
     queue: Queue
     models: Mapping[EntityType, tuple[UUID, ResolutionModel]]
     decisions: Mapping[EntityType, Sequence[PairDecision]]
+    seeds: Mapping[EntityType, Sequence[UUID]] = field(default_factory=dict)  # records to cluster anew, though they did not change
+    only_published: bool = False  # leave records out that are not assigned
 
 
 def is_small(queue: Queue, standing: Standing) -> bool:
@@ -72,10 +75,11 @@ def publish_changes(
     basis: Basis,
     config: ResolutionConfig,
     *,
+    kind: RunKind = "resolve",
     actor: str,
     run_id: RunId,
     progress: Progress,
-    clock: Callable[[], float],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Increment:
     """Resolve what waits in the queue and publish what differs, under the publish lock.
 
@@ -84,6 +88,7 @@ def publish_changes(
         database: Where staged rows are read from.
         basis: The published version, what waits, the models in use.
         config: How people and companies are recognised; the models are of its settings.
+        kind: What the run is.
         actor: Who runs it.
         run_id: The run in logs.
         progress: Told of each phase.
@@ -96,19 +101,19 @@ def publish_changes(
     scope = {
         each: Scope(
             tx=tx, database=database, entity_type=each, config=config, model=basis.models[each],
-            bounds=all_bounds(each, config, basis.models[each][1]),
+            bounds=all_bounds(each, config, basis.models[each][1]), only_published=basis.only_published,
         )
         for each in ENTITY_TYPES
     }  # fmt: skip
     with db_blocks.by_index(tx):
-        companies = resolved_part(scope["company"], changed["company"], (), basis.decisions["company"])
+        companies = resolved_part(scope["company"], changed["company"], basis.seeds.get("company", ()), basis.decisions["company"])
         laps.lap("companies", len(changed["company"]))
         company_state = db_resolution.published_part(tx, {"company": companies.asked}, basis.standing.run_no)
         company_ids = identities(tx.tenant, "company", companies.resolved.resolution, company_state)
         before = company_state.entity_of("company")
         renamed = [record for record, entity in company_ids.entity_of.items() if before.get(record) != entity]
         employees = db_resolution.employees(tx, renamed) if renamed else set()
-        people = resolved_part(scope["person"], changed["person"], employees, basis.decisions["person"])
+        people = resolved_part(scope["person"], changed["person"], {*employees, *basis.seeds.get("person", ())}, basis.decisions["person"])
         laps.lap("people", len(changed["person"]))
         state = _together(company_state, db_resolution.published_part(tx, {"person": people.asked}, basis.standing.run_no))
         employers = _employers(tx, people.resolved.staged, company_ids.entity_of)
@@ -136,7 +141,7 @@ def publish_changes(
             figures=figures,
             decisions=decision_changes(tx, basis.decisions),
         ),
-        header_of("resolve", actor, run_id, config, models),
+        header_of(kind, actor, run_id, config, models),
         lambda interactions: report_of(resolved, figures, interactions, ()),
     )
     laps.lap("publish", sum(each.entities for each in figures.values()))

@@ -42,7 +42,6 @@ from pay_ready.resolve.changes import (
     decision_line,
     entity_changes,
     moved_digest,
-    redirect_line,
     version_line,
 )
 from pay_ready.resolve.engine import Resolution, id_bytes
@@ -286,8 +285,6 @@ def closed_lines(plan: PublishPlan, state: PublishedState) -> Iterator[str]:
         if row := state.assignments[entity_type].get(record):
             yield assignment_line(entity_type, record, *row)
     yield from (version_line(entity, state.versions[entity]) for entity in plan.versions if entity in state.versions)
-    gone = plan.closed_redirects | plan.redirects.keys()
-    yield from (redirect_line(entity, state.redirects[entity]) for entity in gone if entity in state.redirects)
 
 
 def opened_lines(plan: PublishPlan) -> Iterator[str]:
@@ -296,7 +293,6 @@ def opened_lines(plan: PublishPlan) -> Iterator[str]:
         if entity is not None and confidence is not None:
             yield assignment_line(entity_type, record, entity, confidence)
     yield from (version_line(entity, version.content_hash) for entity, version in plan.versions.items() if version is not None)
-    yield from (redirect_line(entity, target) for entity, target in plan.redirects.items())
 
 
 def identities(tenant: TenantId, entity_type: EntityType, resolution: Resolution, state: PublishedState) -> Identities:

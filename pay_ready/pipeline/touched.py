@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.blocks import BlockRows
-from pay_ready.db.id_arrays import Ids, ids_of, uuid_list
+from pay_ready.db.id_arrays import Ids, ids_of, uuid_list, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.failpoints import failpoint
 from pay_ready.model.resolution import EntityType, PairDecision, ResolutionConfig
@@ -40,6 +40,7 @@ class Scope:
     config: ResolutionConfig
     model: tuple[UUID, ResolutionModel]
     bounds: Bounds  # `all_bounds`
+    only_published: bool = False  # who is not assigned is left out
 
     @property
     def learnt(self) -> ResolutionModel:
@@ -90,6 +91,9 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
     edges = _move(scope, changed, staged, records)
     start = np.union1d(np.union1d(changed, edges.touched), ids_of(set(seeds)))
     touched, links = reached(scope, start, decisions)
+    if scope.only_published:
+        assigned = db_resolution.entities_of(scope.tx, scope.entity_type, uuids_of(touched))
+        touched = touched[np.isin(touched, ids_of(assigned))]
     part = scope.staged(touched)
     there = id_bytes(record_id_bytes(part))
     links = links[np.isin(links["left"], there) & np.isin(links["right"], there)]

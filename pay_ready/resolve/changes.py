@@ -61,6 +61,9 @@ def entity_changes(
 def moved_digest(before: bytes, closed: Iterable[str], opened: Iterable[str]) -> bytes:
     """The digest of a state without some canonical lines, and with others; that of no lines is 32 zero bytes.
 
+    A state is who belongs to whom, the golden records of the ids that live, and the decisions honoured. Where retired ids lead is not
+    part of it: a rollback gives back what was, and ids given since still lead somewhere.
+
     The digest is the sum of the sha256 of the lines, modulo 2^256: the same in whatever order they come, and a run knows that of what it
     makes from that of what it found (AdHash; Bellare and Micciancio 1997). It tells a state that is not what it was, by accident or by
     hand; who wants to forge one must first forge the audit chain that keeps it.
@@ -81,11 +84,6 @@ def assignment_line(entity_type: EntityType, record: UUID, entity: UUID, confide
 def version_line(entity: UUID, content_hash: bytes) -> str:
     """The canonical line of a golden record."""
     return f"version {entity} {content_hash.hex()}\n"
-
-
-def redirect_line(entity: UUID, target: UUID | None) -> str:
-    """The canonical line of a retired id."""
-    return f"redirect {entity} {target or '-'}\n"
 
 
 def decision_line(held: HeldDecision) -> str:

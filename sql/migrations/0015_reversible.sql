@@ -15,6 +15,22 @@ call pay_ready.describe_table('resolution_runs', 'Published versions of a tenant
     edges_fit        internal Whether the edges kept are those of its models; where not, the next run reads every record.
 $$);
 
+-- Before this a digest covered where retired ids lead, which a rollback does not give back: those are forgotten, once.
+do $$
+begin
+    if not exists (
+        select from pg_catalog.pg_attribute where attrelid = 'pay_ready.checkpoints'::regclass and attname = 'made_by' and not attisdropped
+    ) then
+        alter table pay_ready.resolution_runs drop column state_digest;
+        alter table pay_ready.resolution_runs add column state_digest bytea check (octet_length(state_digest) = 32);
+    end if;
+end
+$$;
+call pay_ready.protect_table('resolution_runs', 'select, insert');
+call pay_ready.describe_table('resolution_runs', 'Published versions of a tenant; the highest run_no is what readers see.', $$
+    state_digest internal Digest of the published state after the run; empty for runs before there was one.
+$$);
+
 create table if not exists pay_ready.run_decisions (
     tenant_id uuid not null,
     decision_id uuid not null,

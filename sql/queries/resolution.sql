@@ -166,6 +166,47 @@ values (%(tenant_id)s, %(run_no)s, %(actor)s, %(reason)s);
 delete from pay_ready.resolution_holds
 where tenant_id = %(tenant_id)s;
 
+-- name: drop_hold
+-- params: run_no bigint
+delete from pay_ready.resolution_holds
+where tenant_id = %(tenant_id)s
+  and run_no = %(run_no)s;
+
+-- name: pending
+-- What waits for the next run: each record or interaction once, by kind and id, with its source and its present entity.
+-- params: after_id uuid, most bigint
+select waiting.kind, waiting.object_id, sources.name as source, records.is_staged, held.entity_id
+from (
+    select kind, object_id
+    from pay_ready.resolution_queue
+    where tenant_id = %(tenant_id)s
+      and object_id > %(after_id)s
+    group by kind, object_id
+    order by object_id
+    limit %(most)s
+) as waiting
+left join lateral (
+    select source_id, true as is_staged
+    from pay_ready.person_records
+    where tenant_id = %(tenant_id)s and record_id = waiting.object_id and waiting.kind = 'person'
+    union all
+    select source_id, true
+    from pay_ready.company_records
+    where tenant_id = %(tenant_id)s and record_id = waiting.object_id and waiting.kind = 'company'
+    union all
+    (
+        select source_id, true
+        from pay_ready.interaction_records
+        where tenant_id = %(tenant_id)s and interaction_id = waiting.object_id and waiting.kind = 'interaction' and is_primary
+        limit 1
+    )
+) as records on true
+left join pay_ready.data_sources as sources on sources.tenant_id = %(tenant_id)s and sources.source_id = records.source_id
+left join pay_ready.assignments as held
+    on held.tenant_id = %(tenant_id)s and held.entity_type = waiting.kind and held.record_id = waiting.object_id
+    and held.closed_run_no is null
+order by waiting.object_id;
+
 -- name: count_queued
 -- What waits for the next run, by kind.
 select kind, count(distinct object_id) as objects

@@ -16,12 +16,6 @@ where tenant_id = %(tenant_id)s
   and opened_run_no <= %(run_no)s
   and (closed_run_no is null or closed_run_no > %(run_no)s)
 union all
-select sha256(convert_to('redirect ' || entity_id || ' ' || coalesce(target_entity_id::text, '-') || E'\n', 'UTF8'))
-from pay_ready.entity_redirects
-where tenant_id = %(tenant_id)s
-  and opened_run_no <= %(run_no)s
-  and (closed_run_no is null or closed_run_no > %(run_no)s)
-union all
 select sha256(convert_to(
     'decision ' || held.decision_id || ' ' || told.entity_type || ' ' || told.left_id || ' ' || told.right_id || ' ' || told.verdict || E'\n',
     'UTF8'

@@ -19,7 +19,7 @@ from pay_ready.model.resolution import ENTITY_TYPES, Reads, ResolutionConfig, Re
 from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import Published, publish
 from pay_ready.pipeline.resolve import Reading, read_and_resolve, resolve_tenant
-from pay_ready.resolve.changes import assignment_line, decision_line, moved_digest, redirect_line, version_line
+from pay_ready.resolve.changes import assignment_line, decision_line, moved_digest, version_line
 from tests.conftest import Scratch
 from tests.integration.test_models import clusters, people_of
 from tests.publish_support import (
@@ -74,7 +74,6 @@ def canonical_lines(tx: TenantTransaction) -> Iterator[str]:
         for record, (entity, confidence) in whole.assignments[entity_type].items():
             yield assignment_line(entity_type, record, entity, confidence)
     yield from (version_line(*each) for each in whole.versions.items())
-    yield from (redirect_line(*each) for each in whole.redirects.items())
     yield from map(decision_line, db_resolution.held_decisions(tx).values())
 
 
