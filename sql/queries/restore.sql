@@ -559,7 +559,8 @@ where assignments.tenant_id = %(tenant_id)s
 insert into pay_ready.assignments (tenant_id, entity_type, record_id, opened_run_no, entity_id, confidence)
 select %(tenant_id)s, entity_type, record_id, %(run_no)s, entity_id, confidence
 from pg_temp.restore_moves
-where entity_id is not null;
+where entity_id is not null
+order by entity_type, record_id;
 
 -- name: close_versions
 -- params: run_no bigint
@@ -583,7 +584,8 @@ select
 from pg_temp.restore_versions as restored
 join pay_ready.entity_versions as past
     on past.tenant_id = %(tenant_id)s and past.entity_id = restored.entity_id and past.opened_run_no = restored.source_run_no
-where restored.after_hash is not null;
+where restored.after_hash is not null
+order by past.entity_id;
 
 -- name: close_decisions
 -- params: run_no bigint
