@@ -69,6 +69,14 @@ class Staging(_Section):
         return zone
 
 
+class Review(_Section):
+    blind: bool
+    double: bool
+    gold_percent: float = Field(ge=0, le=100)
+    lease_minutes: float = Field(gt=0, le=1_440)
+    agent_decides: bool
+
+
 class Pool(_Section):
     min_size: int = Field(ge=0)
     max_size: int = Field(ge=1)
@@ -115,6 +123,7 @@ class TenantSettings(_Section):
     etl: dict[str, Any] = Field(default_factory=dict)
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
+    review: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -124,6 +133,7 @@ class Settings(_Section):
     etl: Etl
     airbyte: Airbyte
     staging: Staging
+    review: Review
     database: DatabaseSettings
     logging: Logging
 
@@ -178,6 +188,7 @@ class _Overrides(BaseSettings):
     etl: dict[str, Any] = Field(default_factory=dict)
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
+    review: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 

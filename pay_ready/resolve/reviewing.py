@@ -75,3 +75,8 @@ def _conflict(what: str, current: Decision) -> ConflictError:
     return ConflictError(
         what, hint, by=current.actor, verdict=current.verdict, status=current.status, at=f"{current.made_at:%Y-%m-%d %H:%M}"
     )
+
+
+def gold_is_due(answers: int, gold_answers: int, percent: float) -> bool:
+    """Whether a reviewer's next pair is one that is decided already, so that in the long run `percent` of all answers are of such pairs."""
+    return int((answers + 1) * percent / 100) > gold_answers

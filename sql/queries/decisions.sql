@@ -3,8 +3,9 @@
 select pg_advisory_xact_lock(hashtextextended('pay_ready.decide:' || %(tenant_id)s::text, 0));
 
 -- name: moment
--- The time, once the lock is held: a word is made after the one that it takes over from.
-select clock_timestamp()
+-- The time, once the lock is held: a word is made after the one that it takes over from. And what is said is said for good, whatever
+-- the server is set to.
+select clock_timestamp(), set_config('synchronous_commit', 'on', true)
 where %(tenant_id)s is not null;
 
 -- name: current
