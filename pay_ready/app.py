@@ -38,6 +38,7 @@ from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
     from pay_ready.pipeline.airbyte.source import PlatformOptions
+    from pay_ready.pipeline.review.desk import Desk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,27 @@ class App:
             feed=self.feed,
             platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),
         )
+
+    def desk(self, slug: str) -> "Desk":
+        """A reviewer's desk: who runs this command, on a tenant's pairs.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`.
+            ConfigError: A setting or a file of the configuration is off.
+        """
+        from pay_ready.pipeline.review.desk import Desk, ReviewRules
+
+        tenant = self.tenant(slug)
+        settings = self.settings_of(tenant)
+        resolution = load_resolution_config(resource_path("config", "resolution", "default.toml"), settings.entity_resolution.model_dump())
+        rules = ReviewRules(
+            blind=settings.review.blind,
+            double=settings.review.double,
+            gold_percent=settings.review.gold_percent,
+            lease_s=settings.review.lease_minutes * 60,
+            agent_decides=settings.review.agent_decides,
+        )
+        return Desk(database=self.database, tenant=tenant.tenant_id, actor=self.actor, resolution=resolution, rules=rules)
 
     def feed(self, source: DataSource) -> Feed:
         """How a source is read: the replay source or its installed connector, and its mapping.

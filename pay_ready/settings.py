@@ -74,6 +74,14 @@ class Checkpoints(_Section):
     keep_days: float = Field(gt=0)
 
 
+class Review(_Section):
+    blind: bool
+    double: bool
+    gold_percent: float = Field(ge=0, le=100)
+    lease_minutes: float = Field(gt=0, le=1_440)
+    agent_decides: bool
+
+
 class Pool(_Section):
     min_size: int = Field(ge=0)
     max_size: int = Field(ge=1)
@@ -121,6 +129,7 @@ class TenantSettings(_Section):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    review: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -131,6 +140,7 @@ class Settings(_Section):
     airbyte: Airbyte
     staging: Staging
     checkpoints: Checkpoints
+    review: Review
     database: DatabaseSettings
     logging: Logging
 
@@ -186,6 +196,7 @@ class _Overrides(BaseSettings):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    review: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 

@@ -90,6 +90,12 @@ def print_pair_explanation(pair: "PairExplanation") -> None:
     say(f"{_called(pair.left)} ({pair.left.source}, {pair.left.record_id})")
     say(f"{_called(pair.right)} ({pair.right.source}, {pair.right.record_id})")
     say(f"{'together in one entity' if pair.together else 'in two entities'}; the evidence of these two: {pair.verdict}")
+    print_evidence(pair)
+    _print_decisions(pair.decisions)
+
+
+def print_evidence(pair: "PairExplanation") -> None:
+    """The bars with the values side by side, what else there is to know, and the way from one to the other."""
     drawn = waterfall_of(pair)
     rows = [(step.name, step.left, step.right, f"{step.bits:+.1f}", bar) for step, bar in zip(drawn.steps, bars(drawn), strict=True)]
     limits = f"threshold {pair.threshold_bits:.1f}, review from {pair.review_bits:.1f}"
@@ -99,7 +105,6 @@ def print_pair_explanation(pair: "PairExplanation") -> None:
     for each in pair.remarks:
         say(f"- {each}")
     _print_links("held together by way of", pair.path)
-    _print_decisions(pair.decisions)
 
 
 def print_entity_explanation(entity: "EntityExplanation") -> None:

@@ -20,6 +20,7 @@ from pay_ready.cli import (
     keys,
     quarantine,
     resolve,
+    review,
     rollback,
     run,
     runs,
@@ -65,6 +66,7 @@ app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(review.app, name="review")
 app.add_typer(keys.app, name="keys")
 
 

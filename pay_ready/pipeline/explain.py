@@ -22,6 +22,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId
 from pay_ready.model.resolution import EntityType, ResolutionConfig
+from pay_ready.model.review import IN_FORCE
 from pay_ready.resolve.engine import knowledge_of
 from pay_ready.resolve.linkage.blocks import candidates_of
 from pay_ready.resolve.linkage.columns import Rows
@@ -43,6 +44,7 @@ _COLUMNS: Mapping[EntityType, Mapping[str, tuple[str, ...]]] = {
     "company": {"name": ("name",), "domain": ("domain",), "phone": ("phone",), "city": ("city",)},
 }  # fmt: skip
 Verdict = Literal["match", "review", "no match"]
+Models = Mapping[EntityType, tuple[UUID, ResolutionModel]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ class EntityExplanation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Weighed:
+class WeighedRecords:
     """Some records under the model in use."""
 
     entity_type: EntityType
@@ -157,7 +159,9 @@ class _Weighed:
         return compared, weigh(self.records, left, right, compared, self.model.learnt)
 
 
-def explain_pair(database: Database, tenant: TenantId, config: ResolutionConfig, left: UUID, right: UUID) -> PairExplanation:
+def explain_pair(
+    database: Database, tenant: TenantId, config: ResolutionConfig, left: UUID, right: UUID, *, known: Models | None = None
+) -> PairExplanation:
     """Why two records or entities are together or apart.
 
     Args:
@@ -165,6 +169,7 @@ def explain_pair(database: Database, tenant: TenantId, config: ResolutionConfig,
         tenant: Whose.
         config: How records are read and compared; the model says what it weighs.
         left, right: Ids of records or entities, of one type.
+        known: The models of the published version, where they were read.
 
     Raises:
         NotFoundError: An id that is neither, or whose records are gone.
@@ -175,13 +180,13 @@ def explain_pair(database: Database, tenant: TenantId, config: ResolutionConfig,
         raise UsageError("the two are one", "give two; or one alone, for how it came to be", id=left)
     with database.tenant_transaction(tenant) as tx:
         sides = [_members(tx, each) for each in (left, right)]
-        models = db_resolution.current_models(tx)
+        models = db_resolution.current_models(tx) if known is None else known
         entity_of = {record: entity for _, members in sides for record, entity in members.items()}
         decided = _decisions(tx, list(entity_of))
     if sides[0][0] != sides[1][0]:
         raise UsageError("a person and a company are not compared", "give two people or two companies", left=left, right=right)
     entity_type = sides[0][0]
-    rows = _weighed(database, tenant, entity_type, models, config, list(entity_of))
+    rows = weighed_records(database, tenant, entity_type, models, config, list(entity_of))
     row_of = {record: row for row, record in enumerate(rows.ids)}
     chosen = [[row_of[each] for each in members if each in row_of] for _, members in sides]
     pairs = sorted({(min(a, b), max(a, b)) for a, b in product(*chosen) if a != b})
@@ -242,7 +247,7 @@ def explain_entity(database: Database, tenant: TenantId, config: ResolutionConfi
         models = db_resolution.current_models(tx)
         decided = _decisions(tx, list(members))
     shown = list(members)[:_MOST_RECORDS]
-    rows = _weighed(database, tenant, known.entity_type, models, config, shown) if shown else None
+    rows = weighed_records(database, tenant, known.entity_type, models, config, shown) if shown else None
     return EntityExplanation(
         entity_id=entity_id,
         entity_type=known.entity_type,
@@ -280,20 +285,25 @@ def _decisions(tx: TenantTransaction, record_ids: Sequence[UUID]) -> list[Decisi
     return [DecisionLine(**row._asdict()) for row in tx.rows("resolution.decisions_about", {"record_ids": list(record_ids)})]
 
 
-def _weighed(
+def weighed_records(
     database: Database,
     tenant: TenantId,
     entity_type: EntityType,
-    models: Mapping[EntityType, tuple[UUID, ResolutionModel]],
+    models: Models,
     config: ResolutionConfig,
     record_ids: Sequence[UUID],
-) -> _Weighed:
+) -> WeighedRecords:
+    """Some records of a type under the model in use.
+
+    Raises:
+        ConflictError: As `explain_pair`.
+    """
     if entity_type not in models or models[entity_type][1].settings_hash != config.settings_hash:
         raise ConflictError("the models in use are not of these settings", "train them: pay-ready resolve -t TENANT --refresh")
     model = models[entity_type][1]
     staged = in_id_order(db_resolution.read_staged(database, tenant, entity_type, uuid_list(ids_of(record_ids))))
     records, _ = records_of(staged, staged_kinds(entity_type), entity_type, knowledge_of(config), Counts(model.counts))
-    return _Weighed(entity_type=entity_type, model=model, staged=staged, ids=record_ids_of(staged), records=records)
+    return WeighedRecords(entity_type=entity_type, model=model, staged=staged, ids=record_ids_of(staged), records=records)
 
 
 def _telling(weighed: Weighed) -> int:
@@ -303,7 +313,7 @@ def _telling(weighed: Weighed) -> int:
     return int(np.lexsort((-np.arange(len(rank)), weighed.total, rank))[-1])
 
 
-def _rules_of(rows: _Weighed, one: int, other: int) -> dict[str, int]:
+def _rules_of(rows: WeighedRecords, one: int, other: int) -> dict[str, int]:
     """Under which rules two rows share a key, whatever the size of its block."""
     found: dict[str, int] = {}
     for rule in rows.records.rules():
@@ -313,7 +323,9 @@ def _rules_of(rows: _Weighed, one: int, other: int) -> dict[str, int]:
     return found
 
 
-def _line(rows: _Weighed, name: str, compared: Mapping[str, Compared], weighed: Weighed, at: int, one: int, other: int) -> EvidenceLine:
+def _line(
+    rows: WeighedRecords, name: str, compared: Mapping[str, Compared], weighed: Weighed, at: int, one: int, other: int
+) -> EvidenceLine:
     levels = rows.model.levels[name]
     return EvidenceLine(
         comparison=name,
@@ -324,14 +336,14 @@ def _line(rows: _Weighed, name: str, compared: Mapping[str, Compared], weighed: 
     )
 
 
-def _value(rows: _Weighed, comparison: str, row: int) -> str | None:
+def _value(rows: WeighedRecords, comparison: str, row: int) -> str | None:
     columns = _COLUMNS[rows.entity_type].get(comparison, ())
     found = [str(value) for name in columns if (value := rows.staged.column(name)[row].as_py())]
     # Of a name the parts go before the whole; an employer is shown by name and domain.
     return (" / ".join(found) if comparison == "employer" else found[0]) if found else None
 
 
-def _record_line(rows: _Weighed, row: int, entity_of: Mapping[UUID, UUID]) -> RecordLine:
+def _record_line(rows: WeighedRecords, row: int, entity_of: Mapping[UUID, UUID]) -> RecordLine:
     values: Mapping[str, Any] = {name: rows.staged.column(name)[row].as_py() for name in rows.staged.column_names}
     if rows.entity_type == "company":
         name = values["name"] or values["domain"]
@@ -340,7 +352,7 @@ def _record_line(rows: _Weighed, row: int, entity_of: Mapping[UUID, UUID]) -> Re
     return RecordLine(record_id=rows.ids[row], source=values["source_name"], name=name or None, entity_id=entity_of.get(rows.ids[row]))
 
 
-def _tree(rows: _Weighed, entity_of: Mapping[UUID, UUID]) -> list[LinkLine]:
+def _tree(rows: WeighedRecords, entity_of: Mapping[UUID, UUID]) -> list[LinkLine]:
     """The strongest links that hold the records together, the weakest first."""
     size = len(rows.ids)
     left, right = np.triu_indices(size, 1)
@@ -363,7 +375,7 @@ def _tree(rows: _Weighed, entity_of: Mapping[UUID, UUID]) -> list[LinkLine]:
 def _path(
     database: Database,
     tenant: TenantId,
-    models: Mapping[EntityType, tuple[UUID, ResolutionModel]],
+    models: Models,
     config: ResolutionConfig,
     entity_type: EntityType,
     entities: Mapping[UUID, UUID],
@@ -375,7 +387,7 @@ def _path(
     with database.tenant_transaction(tenant) as tx:
         members = [row.record_id for row in tx.rows("resolution.members", {"entity_id": entity})]
     shown = sorted({*members[:_MOST_RECORDS], one, other})
-    rows = _weighed(database, tenant, entity_type, models, config, shown)
+    rows = weighed_records(database, tenant, entity_type, models, config, shown)
     links = _tree(rows, dict.fromkeys(rows.ids, entity))
     row_of = {record: row for row, record in enumerate(rows.ids)}
     ends = [(row_of[each.left.record_id], row_of[each.right.record_id]) for each in links]
@@ -392,7 +404,7 @@ def _path(
 
 def _remarks(*, together: bool, verdict: Verdict, is_compared: bool, decisions: Sequence[DecisionLine], has_path: bool) -> list[str]:
     """What a reader of the figures would ask next."""
-    said = next((each.verdict for each in decisions if each.superseded_at is None and each.status == "decided"), None)
+    said = next((each.verdict for each in decisions if each.superseded_at is None and each.status in IN_FORCE), None)
     remarks = []
     if said in ("match", "no_match"):
         remarks.append(f"a reviewer said {said.replace('_', ' ')}, which goes before the evidence")

@@ -137,7 +137,7 @@ select distinct on (entity_type, left_id, right_id) entity_type, left_id, right_
 from pay_ready.decisions
 where tenant_id = %(tenant_id)s
   and superseded_at is null
-  and status = 'decided'
+  and status in ('decided', 'appealed')
   and verdict <> 'unsure'
 order by entity_type, left_id, right_id, actor_type desc;
 
