@@ -4,6 +4,7 @@ from uuid import UUID
 
 import psycopg
 
+from pay_ready.db import resolution as db_resolution
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.rollback import RollbackReport, rollback
@@ -64,3 +65,9 @@ def go_back(database: Database, tenant: TenantId, name: str) -> tuple[RollbackRe
     """The preview of a rollback, and the rollback."""
     preview = rollback(database, tenant, name, actor="tests", run_id=RunId(new_id()), dry_run=True)
     return preview, rollback(database, tenant, name, actor="tests", run_id=RunId(new_id()))
+
+
+def latest_run(database: Database, tenant: TenantId) -> int:
+    """The published version."""
+    with database.tenant_transaction(tenant) as tx:
+        return db_resolution.current_run_no(tx)

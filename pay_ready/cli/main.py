@@ -27,6 +27,7 @@ from pay_ready.cli import (
     server,
     sources,
     tenants,
+    undo,
 )
 from pay_ready.errors import PayReadyError, UsageError
 
@@ -55,6 +56,8 @@ app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)
 app.command("rollback")(rollback.rollback)
+app.command("changes")(undo.changes)
+app.command("undo")(undo.undo)
 app.command("redo")(rollback.redo)
 app.command("resume")(rollback.resume)
 app.command("pending")(rollback.pending)

@@ -167,7 +167,8 @@ def print_differences(found: "Differences") -> None:
         )  # fmt: skip
     if found.fields:
         say(f"other values: {', '.join(f'{count:,} {field}' for field, count in found.fields.items())}")
-    say(f"records: {found.records_moved:,} move, {found.records_assigned:,} come back, {found.records_unassigned:,} wait unassigned")
+    moved, back, gone = (sum(getattr(each, name) for each in found.records.values()) for name in ("moved", "assigned", "unassigned"))
+    say(f"records: {moved:,} move, {back:,} come back, {gone:,} wait unassigned")
     say(f"links to interactions: {found.links.opening:,} opened, {found.links.closing:,} closed; memories to move: {found.memories:,}")
     if found.decisions_since:
         say(f"decisions that are not honoured then (they stay in the log): {len(found.decisions_since):,}")

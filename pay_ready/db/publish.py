@@ -50,8 +50,8 @@ class RunHeader:
     kind: RunKind
     actor: str
     config_hash: bytes
-    person_model_id: UUID
-    company_model_id: UUID
+    person_model_id: UUID | None
+    company_model_id: UUID | None
     settings_version: int | None = None  # of the tenant's settings
     edges_fit: bool = True  # whether the edges kept are those of these models
     equals_run_no: int | None = None  # of a rollback: the run whose state it restores

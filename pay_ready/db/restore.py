@@ -1,9 +1,8 @@
 """A state of the past as the new version: found as rows of temporary tables, looked at, written; a million records need no memory here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -54,14 +53,35 @@ class DecisionSince:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Records whose assignment is another one then."""
+
+    moved: int = 0  # to another entity, or held otherwise by the same
+    unassigned: int = 0  # that are assigned now and will wait
+    assigned: int = 0  # that are not assigned now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLine:
+    """A line of the change feed: what a run did to an entity."""
+
+    change_seq: int
+    run_no: int
+    kind: str  # of the run
+    published_at: datetime
+    change: ChangeKind
+    entity_type: EntityType
+    entity_id: UUID
+    other_entity_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
     """What differs between what is published and the state that is restored, in rows of each kind."""
 
     changes: Mapping[EntityType, Mapping[ChangeKind, int]]  # entities
     fields: Mapping[str, int]  # of entities that live now and then: how many have another value then
-    records_moved: int
-    records_unassigned: int  # that are assigned now and will wait
-    records_assigned: int  # that are not assigned now
+    records: Mapping[EntityType, Moved]
     is_honouring_others: bool  # decisions
     links: InteractionChanges
     interactions: int  # whose people or companies are others
@@ -120,14 +140,14 @@ def differences(tx: TenantTransaction, part: Part | None, *, examples: int, drop
     for row in tx.rows("restore.count_changes"):
         changes[row.entity_type][row.change] = row.entities
     fields = tx.rows("restore.count_fields")[0]._asdict()
-    moves = tx.rows("restore.count_moves")[0]
+    moves: dict[EntityType, Moved] = {"company": Moved(), "person": Moved()}
+    for row in tx.rows("restore.count_moves"):
+        moves[row.entity_type] = Moved(moved=row.moved, unassigned=row.unassigned, assigned=row.assigned)
     links = tx.rows("restore.count_links" if part is None else "restore.count_part_links")[0]
     return Differences(
         changes=changes,
         fields={name: count for name, count in fields.items() if count},
-        records_moved=moves.moved,
-        records_unassigned=moves.unassigned,
-        records_assigned=moves.assigned,
+        records=moves,
         is_honouring_others=bool(tx.value("restore.count_decisions")),
         links=InteractionChanges(links.opening, links.closing),
         interactions=links.interactions,
@@ -204,6 +224,56 @@ def closure(tx: TenantTransaction, run_no: int, entities: Sequence[UUID]) -> Par
     return Part(records=sorted(records), entities=sorted(known))
 
 
-def later_runs(tx: TenantTransaction, run_no: int, part: Part) -> list[Any]:
-    """What runs after one did to a part: run_no, kind, change, entity_type, entity_id, other_entity_id; the earliest first."""
-    return tx.rows("restore.later_changes", {"run_no": run_no, "entity_ids": list(part.entities)})
+def changes_of(tx: TenantTransaction, part: Part, *, since: int) -> list[FeedLine]:
+    """What a run, and those after it, did to a part; the earliest first."""
+    return [FeedLine(**row._asdict()) for row in tx.rows("restore.changes_of", {"since": since, "entity_ids": list(part.entities)})]
+
+
+def feed_line(tx: TenantTransaction, change_seq: int) -> FeedLine | None:
+    """One line of the change feed."""
+    row = tx.row("restore.feed_line", {"change_seq": change_seq})
+    return None if row is None else FeedLine(**row._asdict())
+
+
+def feed_lines(
+    tx: TenantTransaction,
+    *,
+    run_no: int | None = None,
+    change: str | None = None,
+    entity_type: EntityType | None = None,
+    entity_id: UUID | None = None,
+    kinds: Sequence[str] = ("created", "split", "changed", "merged", "retired"),
+    most: int = 1_000_000,
+) -> list[FeedLine]:
+    """Lines of the change feed, the latest first; None is any."""
+    asked = {"run_no": run_no, "change": change, "entity_type": entity_type, "entity_id": entity_id, "kinds": list(kinds), "most": most}
+    return [FeedLine(**row._asdict()) for row in tx.rows("restore.feed_lines", asked)]
+
+
+def members_at(tx: TenantTransaction, run_no: int, entity_id: UUID) -> list[UUID]:
+    """The records of an entity after a run, ascending."""
+    return [row.record_id for row in tx.rows("restore.members_at", {"run_no": run_no, "entity_id": entity_id})]
+
+
+def entities_held(tx: TenantTransaction, run_no: int, record_ids: Sequence[UUID]) -> list[UUID]:
+    """The entities of records after a run and right before it."""
+    return [row.entity_id for row in tx.rows("restore.entities_held", {"run_no": run_no, "record_ids": list(record_ids)})]
+
+
+def matches_between(
+    tx: TenantTransaction, entity_type: EntityType, one: Sequence[UUID], other: Sequence[UUID]
+) -> Iterator[tuple[UUID, UUID]]:  # fmt: skip
+    """Pairs across two groups of records that the present model takes for a match."""
+    asked = {"entity_type": entity_type, "record_ids": list(one), "other_ids": list(other)}
+    return ((row.left_id, row.right_id) for row in tx.rows("restore.matches_between", asked))
+
+
+def honoured_since(tx: TenantTransaction, decision_id: UUID) -> int | None:
+    """The run since which a decision is honoured; None where it is not."""
+    row = tx.row("restore.honoured_since", {"decision_id": decision_id})
+    return None if row is None else int(row.opened_run_no)
+
+
+def decisions_of_run(tx: TenantTransaction, run_no: int, context: str) -> list[UUID]:
+    """Decisions of a context that a run was the first to honour."""
+    return [row.decision_id for row in tx.rows("restore.decisions_of_run", {"run_no": run_no, "context": context})]

@@ -222,7 +222,7 @@ class _Step:
             version = tenants.change_settings(tx, settings, actor=self.actor, reason=f"rollback to {to}")
         header = RunHeader(
             run_id=self.run_id, kind="rollback", actor=self.actor, config_hash=target.config_hash,
-            person_model_id=_known(target.person_model_id), company_model_id=_known(target.company_model_id), settings_version=version,
+            person_model_id=target.person_model_id, company_model_id=target.company_model_id, settings_version=version,
             edges_fit=target.models == db_checkpoints.edges_written_for(tx), equals_run_no=target.run_no,
         )  # fmt: skip
         why = f"rollback to {to}" if undone is None else f"redo of what run {undone.run_no} undid"
@@ -272,7 +272,7 @@ class _Step:
 
 def differs(found: Differences) -> bool:
     """Whether there is anything to write."""
-    moves = found.records_moved + found.records_unassigned + found.records_assigned
+    moves = sum(each.moved + each.unassigned + each.assigned for each in found.records.values())
     return bool(found.count or moves or found.links.opening or found.links.closing or found.is_honouring_others)
 
 
@@ -284,11 +284,23 @@ def open_restored(tx: TenantTransaction, current: Run, header: RunHeader, report
     return run_no
 
 
-def restored_report(then: Mapping[str, Any], found: Differences, reasons: Sequence[str]) -> PublishReport:
-    """What a run says of itself that restores what another one published."""
+def restored_report(then: Mapping[str, Any], found: Differences, reasons: Sequence[str], *, is_part: bool = False) -> PublishReport:
+    """What a run says of itself that restores what another one published.
+
+    Args:
+        then: What that one said; of a part, what the run said that this one follows.
+        found: What changes.
+        reasons: Why.
+        is_part: Whether only a part is restored: its records and entities are counted on top.
+    """
 
     def figures(name: str, entity_type: EntityType) -> dict[str, float]:
-        told = then.get(name, {})
+        told = dict(then.get(name, {}))
+        if is_part and told:
+            records, changes = found.records[entity_type], found.changes[entity_type]
+            told["records"] += records.assigned - records.unassigned
+            told["entities"] += sum(changes.get(each, 0) for each in ("created", "split"))
+            told["entities"] -= sum(changes.get(each, 0) for each in ("merged", "retired"))
         return {each: told[each] for each in _FIGURES if each in told} | {str(each): n for each, n in found.changes[entity_type].items()}
 
     return PublishReport(
@@ -300,12 +312,6 @@ def restored_report(then: Mapping[str, Any], found: Differences, reasons: Sequen
         capped_blocks=list(then.get("capped_blocks", [])),
         ignored_decisions=int(then.get("ignored_decisions", 0)),
     )
-
-
-def _known(model_id: UUID | None) -> UUID:
-    if model_id is None:
-        raise CheckFailedError("the run has no models: it cannot be returned to", "choose another checkpoint: pay-ready checkpoint list")
-    return model_id
 
 
 def _not_whole(to: str, run_no: int) -> CheckFailedError:

@@ -127,16 +127,98 @@ where tenant_id = %(tenant_id)s
   and company_entity_id = any(%(entity_ids)s)
   and (opened_run_no > %(run_no)s or closed_run_no > %(run_no)s);
 
--- name: later_changes
--- What later runs did to entities.
--- params: run_no bigint, entity_ids uuid[]
-select changes.change_seq, changes.run_no, runs.kind, changes.change, changes.entity_type, changes.entity_id, changes.other_entity_id
+-- name: changes_of
+-- What a run and those after it did to entities.
+-- params: since bigint, entity_ids uuid[]
+select
+    changes.change_seq, changes.run_no, runs.kind, runs.published_at, changes.change, changes.entity_type, changes.entity_id,
+    changes.other_entity_id
 from pay_ready.entity_changes as changes
 join pay_ready.resolution_runs as runs on runs.tenant_id = changes.tenant_id and runs.run_no = changes.run_no
 where changes.tenant_id = %(tenant_id)s
   and changes.entity_id = any(%(entity_ids)s)
-  and changes.run_no > %(run_no)s
+  and changes.run_no >= %(since)s
 order by changes.change_seq;
+
+-- name: feed_line
+-- params: change_seq bigint
+select
+    changes.change_seq, changes.run_no, runs.kind, runs.published_at, changes.change, changes.entity_type, changes.entity_id,
+    changes.other_entity_id
+from pay_ready.entity_changes as changes
+join pay_ready.resolution_runs as runs on runs.tenant_id = changes.tenant_id and runs.run_no = changes.run_no
+where changes.tenant_id = %(tenant_id)s
+  and changes.change_seq = %(change_seq)s;
+
+-- name: feed_lines
+-- params: run_no bigint or null, change text or null, entity_type text or null, entity_id uuid or null, kinds text[], most bigint
+select
+    changes.change_seq, changes.run_no, runs.kind, runs.published_at, changes.change, changes.entity_type, changes.entity_id,
+    changes.other_entity_id
+from pay_ready.entity_changes as changes
+join pay_ready.resolution_runs as runs on runs.tenant_id = changes.tenant_id and runs.run_no = changes.run_no
+where changes.tenant_id = %(tenant_id)s
+  and (%(run_no)s::bigint is null or changes.run_no = %(run_no)s::bigint)
+  and (%(change)s::text is null or changes.change = %(change)s::text)
+  and (%(entity_type)s::text is null or changes.entity_type = %(entity_type)s::text)
+  and (%(entity_id)s::uuid is null or %(entity_id)s::uuid in (changes.entity_id, changes.other_entity_id))
+  and changes.change = any(%(kinds)s)
+order by changes.change_seq desc
+limit %(most)s;
+
+-- name: members_at
+-- params: run_no bigint, entity_id uuid
+select record_id
+from pay_ready.assignments
+where tenant_id = %(tenant_id)s
+  and entity_id = %(entity_id)s
+  and opened_run_no <= %(run_no)s
+  and (closed_run_no is null or closed_run_no > %(run_no)s)
+order by record_id;
+
+-- name: entities_held
+-- params: run_no bigint, record_ids uuid[]
+select distinct held.entity_id
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join (values ('company'), ('person')) as kinds (entity_type)
+join pay_ready.assignments as held
+    on held.tenant_id = %(tenant_id)s and held.entity_type = kinds.entity_type and held.record_id = asked.record_id
+where held.opened_run_no <= %(run_no)s
+  and (held.closed_run_no is null or held.closed_run_no >= %(run_no)s);
+
+-- name: matches_between
+-- params: entity_type text, record_ids uuid[], other_ids uuid[]
+select edges.left_id, edges.right_id
+from pay_ready.resolution_runs as latest
+join pay_ready.edges as edges
+    on edges.tenant_id = latest.tenant_id
+    and edges.entity_type = %(entity_type)s
+    and edges.model_id in (latest.person_model_id, latest.company_model_id)
+join pay_ready.resolution_models as models on models.tenant_id = edges.tenant_id and models.model_id = edges.model_id
+where latest.tenant_id = %(tenant_id)s
+  and latest.run_no = (select max(run_no) from pay_ready.resolution_runs where tenant_id = %(tenant_id)s)
+  and edges.match_weight_millibits >= (models.parameters ->> 'threshold_millibits')::bigint
+  and ((edges.left_id = any(%(record_ids)s) and edges.right_id = any(%(other_ids)s))
+    or (edges.left_id = any(%(other_ids)s) and edges.right_id = any(%(record_ids)s)))
+order by edges.left_id, edges.right_id;
+
+-- name: honoured_since
+-- params: decision_id uuid
+select opened_run_no
+from pay_ready.run_decisions
+where tenant_id = %(tenant_id)s
+  and decision_id = %(decision_id)s
+  and closed_run_no is null;
+
+-- name: decisions_of_run
+-- params: run_no bigint, context text
+select held.decision_id
+from pay_ready.run_decisions as held
+join pay_ready.decisions as told on told.tenant_id = held.tenant_id and told.decision_id = held.decision_id
+where held.tenant_id = %(tenant_id)s
+  and held.opened_run_no = %(run_no)s
+  and told.context = %(context)s
+order by held.decision_id;
 
 -- name: tell_assignments
 -- To the statements of a publish that work out the links of interactions.
@@ -499,11 +581,13 @@ join pay_ready.entity_versions as past
 -- name: count_moves
 -- Records that are assigned otherwise, that will wait unassigned, and that come back.
 select
+    entity_type,
     count(*) filter (where before_entity_id is not null and entity_id is not null) as moved,
     count(*) filter (where entity_id is null) as unassigned,
     count(*) filter (where before_entity_id is null) as assigned
 from pg_temp.restore_moves
-where %(tenant_id)s is not null;
+where %(tenant_id)s is not null
+group by entity_type;
 
 -- name: count_decisions
 select count(*)
