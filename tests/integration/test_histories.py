@@ -1,0 +1,210 @@
+"""Random histories of a tenant: records come and go, people decide, runs resolve, somebody goes back, forth again, or takes one thing back.
+
+Whatever happened before: every state that was ever published can be returned to and is then what it was, row for row; previews are what
+happens; ids once given lead somewhere; the feed has no gap; and after a run nothing is left that a run over everything would do.
+"""
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from pay_ready.db import checkpoints as db_checkpoints
+from pay_ready.db import resolution as db_resolution
+from pay_ready.db import restore as db_restore
+from pay_ready.db.state import digest_at
+from pay_ready.db.tenancy import Database
+from pay_ready.errors import ConflictError
+from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.pipeline import checkpoint
+from pay_ready.pipeline.resolve import resolve_tenant
+from pay_ready.pipeline.rollback import redo, resume
+from pay_ready.pipeline.undo import Asked, UndoReport, undo_change, undo_decision
+from tests.conftest import Scratch, make_tenant
+from tests.integration.test_increments import changed, check_against_everything, run, world
+from tests.integration.test_models import people_of
+from tests.publish_support import config, person_id, restage, rows, stage
+from tests.reversing_support import decide, given_by, go_back, latest_run, state_lines
+
+DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
+HISTORIES, STEPS = (200, 14) if DEEP else (4, 10)
+_FEED = (
+    "select coalesce(max(change_seq), 0) = count(*), coalesce(max(change_seq), 0) = (select coalesce(max(value), 0) from"
+    " pay_ready.tenant_counters where tenant_id = %(tenant)s and counter = 'change_seq') from pay_ready.entity_changes"
+    " where tenant_id = %(tenant)s"
+)
+_RUNS = (
+    "select max(run_no) = count(*), max(run_no) = (select value from pay_ready.tenant_counters where tenant_id = %(tenant)s"
+    " and counter = 'run_no') from pay_ready.resolution_runs where tenant_id = %(tenant)s"
+)
+
+
+class History(RuleBasedStateMachine):
+    """One tenant's history, and what was published in it."""
+
+    database: ClassVar[Database]
+    admin_url: ClassVar[str]
+    made: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        History.made += 1
+        self.tenant: TenantId = make_tenant(self.database, f"history-{History.made}")
+        self.states: dict[int, list[str]] = {}  # by run
+
+    @initialize(seed=st.integers(0, 10_000))
+    def begin(self, seed: int) -> None:
+        """A first load."""
+        self.chosen = random.Random(seed)
+        self.staged = world(seed, 24)
+        self.spare = [replace(each, key=f"spare:{each.key}") for each in people_of(80, seed + 1)]
+        stage(self.admin_url, self.tenant, self.staged)
+        run(self.database, self.tenant, "all")
+        self._keep()
+
+    @precondition(lambda self: len(self.spare) > 6)
+    @rule()
+    def load(self) -> None:
+        """Some records come, change and go."""
+        after = changed(self.chosen, self.staged, self.spare)
+        restage(self.admin_url, self.tenant, self.staged, after)
+        self.staged = after
+
+    @rule(everything=st.booleans())
+    def resolve(self, everything: bool) -> None:
+        """A run; afterwards one over everything has nothing to do."""
+        if self._hold() is not None:
+            return
+        run(self.database, self.tenant, "all" if everything else "auto")
+        check_against_everything(self.database, self.admin_url, self.tenant)
+        self._keep()
+
+    @rule()
+    def refresh(self) -> None:
+        """New models."""
+        if self._hold() is None:
+            resolve_tenant(self.database, self.tenant, config(), actor="tests", run_id=RunId(new_id()), refresh=True)
+            self._keep()
+
+    @rule(verdict=st.sampled_from(["match", "no_match"]))
+    def say(self, verdict: str) -> None:
+        """A steward decides about two people."""
+        one, other = self.chosen.sample(self.staged.people, 2)
+        decide(self.database, self.tenant, *(person_id(self.tenant, each.source, each.key) for each in (one, other)), verdict=verdict)
+
+    @rule(at=st.integers(0, 1_000))
+    def back(self, at: int) -> None:
+        """To any state there was."""
+        with self.database.tenant_transaction(self.tenant) as tx:
+            points = db_checkpoints.checkpoints(tx)
+        if not points:
+            checkpoint.create(self.database, self.tenant, "first", actor="tests")
+            return
+        point = points[at % len(points)]
+        before = latest_run(self.database, self.tenant)
+        preview, effect = go_back(self.database, self.tenant, point.name)
+        assert replace(preview, is_dry_run=False, is_on_hold=False) == replace(effect, run_no=None, is_on_hold=False)
+        assert (effect.run_no is None) is effect.is_there
+        found = state_lines(self.admin_url, self.tenant, latest_run(self.database, self.tenant))
+        assert found == self.states[point.run_no]
+        again = go_back(self.database, self.tenant, point.name)[1]
+        assert again.is_there
+        assert latest_run(self.database, self.tenant) == (effect.run_no or before)
+        self._keep()
+
+    @rule()
+    def forth(self) -> None:
+        """The last rollback taken back."""
+        if (hold := self._hold()) is None:
+            return
+        redo(self.database, self.tenant, actor="tests", run_id=RunId(new_id()))
+        assert state_lines(self.admin_url, self.tenant, latest_run(self.database, self.tenant)) == self.states[hold.run_no - 1]
+        self._keep()
+
+    @rule()
+    def go_on(self) -> None:
+        """No hold any more."""
+        resume(self.database, self.tenant, actor="tests")
+
+    @rule(at=st.integers(0, 1_000), tree=st.booleans())
+    def take_back(self, at: int, tree: bool) -> None:
+        """One merge or split undone, or refused without a trace."""
+        with self.database.tenant_transaction(self.tenant) as tx:
+            lines = db_restore.feed_lines(tx, kinds=("merged", "split"))
+        if lines:
+            line = lines[at % len(lines)]
+            self._undo(lambda asked: undo_change(self.database, self.tenant, line.change_seq, asked), tree=tree)
+
+    @rule(at=st.integers(0, 1_000), tree=st.booleans())
+    def unsay(self, at: int, tree: bool) -> None:
+        """A decision undone, or refused without a trace."""
+        found = rows(
+            self.admin_url,
+            self.tenant,
+            "select decision_id from pay_ready.decisions where tenant_id = %(tenant)s and superseded_at is null order by made_at",
+        )
+        if found:
+            decision = found[at % len(found)][0]
+            assert isinstance(decision, UUID)
+            self._undo(lambda asked: undo_decision(self.database, self.tenant, decision, asked), tree=tree)
+
+    @invariant()
+    def holds(self) -> None:
+        """The digest is that of the rows, numbers have no gaps, every id leads somewhere."""
+        latest = latest_run(self.database, self.tenant)
+        if not latest:
+            return
+        with self.database.tenant_transaction(self.tenant) as tx:
+            assert digest_at(tx, latest) == db_checkpoints.run(tx, latest).state_digest
+        assert given_by(self.admin_url, self.tenant) == 0
+        assert rows(self.admin_url, self.tenant, _FEED) == [(True, True)]
+        assert rows(self.admin_url, self.tenant, _RUNS) == [(True, True)]
+
+    def _undo(self, undo: Callable[[Asked], UndoReport], *, tree: bool) -> None:
+        before, queue = latest_run(self.database, self.tenant), self._queue()
+        preview: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree, dry_run=True))
+        assert latest_run(self.database, self.tenant) == before
+        try:
+            report: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree))
+        except ConflictError:
+            assert latest_run(self.database, self.tenant) == before
+            assert self._queue() == queue
+            return
+        assert replace(preview, is_dry_run=False) == replace(report, run_no=None)
+        self._keep()
+
+    def _queue(self) -> object:
+        return rows(self.admin_url, self.tenant, "select count(*) from pay_ready.resolution_queue where tenant_id = %(tenant)s")
+
+    def _hold(self) -> db_resolution.Hold | None:
+        with self.database.tenant_transaction(self.tenant) as tx:
+            return db_resolution.hold(tx)
+
+    def _keep(self) -> None:
+        """The rows of a state are what they were when it was published, for ever."""
+        latest = latest_run(self.database, self.tenant)
+        lines = state_lines(self.admin_url, self.tenant, latest)
+        assert self.states.setdefault(latest, lines) == lines
+
+
+@pytest.mark.timeout(3_600)
+def test_histories(database: Database, scratch: Scratch) -> None:
+    """Four histories; 200 under PAY_READY_TEST_DEEP."""
+
+    class Here(History):
+        """In this test's database."""
+
+    Here.database, Here.admin_url = database, scratch.admin_url
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+        ),
+    )
