@@ -1,14 +1,18 @@
 """What tests of checkpoints, rollbacks and undos share."""
 
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from uuid import UUID
 
 import psycopg
 
 from pay_ready.db import resolution as db_resolution
+from pay_ready.db import restore as db_restore
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.pipeline.rollback import RollbackReport, rollback
-from tests.publish_support import rows
+from pay_ready.pipeline.rollback import RollbackReport, redo, rollback
+from pay_ready.pipeline.undo import Asked, undo_change
+from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, resolve, restage, rows, stage
 
 # The canonical rows of a state, by the run that published it.
 _STATE = {
@@ -71,3 +75,46 @@ def latest_run(database: Database, tenant: TenantId) -> int:
     """The published version."""
     with database.tenant_transaction(tenant) as tx:
         return db_resolution.current_run_no(tx)
+
+
+ANN = (
+    PersonRow(source="salesforce", key="id:1", full_name="Ann Lee", email="ann@globex.com", company="id:g"),
+    PersonRow(source="slack", key="id:2", full_name="Annie Lee", phone="+12065550100"),
+)
+BRIDGE = PersonRow(source="hubspot", key="id:7", full_name="Ann Lee", email="ann@globex.com", phone="+12065550100")
+BOB = PersonRow(source="salesforce", key="id:3", full_name="Bob Ray", email="bob@hooli.com")
+CLEO = PersonRow(source="hubspot", key="id:5", full_name="Cleo Poe", email="cleo@initech.com", title="CFO")
+GLOBEX = CompanyRow(source="salesforce", key="id:g", name="Globex", domain="globex.com")
+CALL = CallRow(source="salesforce", key="c1", people=("id:1", "id:3"))
+_STAGES = (
+    Staged(companies=(GLOBEX,), people=(*ANN, BOB), calls=(CALL,)),
+    Staged(companies=(GLOBEX,), people=(*ANN, BRIDGE, BOB), calls=(CALL,)),
+    Staged(companies=(GLOBEX,), people=(*ANN, BRIDGE, BOB, CLEO), calls=(CALL,)),
+)
+
+
+def three_runs(database: Database, admin_url: str, tenant: TenantId) -> None:
+    """Two Anns apart; then together; then Cleo comes."""
+    for before, after in pairwise((Staged(), *_STAGES)):
+        stage(admin_url, tenant, after) if not before.people else restage(admin_url, tenant, before, after)
+        resolve(database, tenant, reads="all")
+
+
+def _back(database: Database, tenant: TenantId) -> None:
+    rollback(database, tenant, "before-run-2", actor="tests", run_id=RunId(new_id()), reason="a test")
+
+
+def _redo(database: Database, tenant: TenantId) -> None:
+    with database.tenant_transaction(tenant) as tx:
+        is_back = db_resolution.hold(tx) is None
+    if not is_back:  # the redo that was cut off had come to its end
+        redo(database, tenant, actor="tests", run_id=RunId(new_id()))
+
+
+def _undo(database: Database, tenant: TenantId) -> None:
+    with database.tenant_transaction(tenant) as tx:
+        line = db_restore.feed_lines(tx, change="merged")[-1]
+    undo_change(database, tenant, line.change_seq, Asked(actor="tests", run_id=RunId(new_id())))
+
+
+ACTS: Mapping[str, Callable[[Database, TenantId], None]] = {"rollback": _back, "redo": _redo, "undo": _undo}

@@ -120,6 +120,9 @@ def _print(report: "UndoReport", tenant: str) -> None:
     if report.differences is not None:
         print_differences(report.differences)
     verb = "would be undone" if report.is_dry_run else "undone"
+    if report.is_undone:
+        say("already undone: those concerned are as they were before")
+        return
     if report.undone:
         say(f"{verb}: {len(report.undone):,} changes of run {report.undone[0].run_no}")
     if report.followed:

@@ -61,6 +61,7 @@ class UndoReport:
 
     run_no: int | None
     is_dry_run: bool
+    is_undone: bool  # already: nothing differs from the state before the change
     undone: tuple[FeedLine, ...]
     followed: tuple[FeedLine, ...]  # later changes that go with them (as a tree)
     blocked: tuple[Blocked, ...]
@@ -100,6 +101,8 @@ def undo_change(
             hint = f"undo a merge or a split; for all that a run did: pay-ready rollback -t TENANT --to before-run-{line.run_no}"
             raise UsageError(f"a change of kind {line.change} is not undone by itself", hint, change=change_seq)
         report = step.take_back([line])
+        if report.blocked and step.is_undone(report.blocked[0]):
+            return replace(report, blocked=(), is_undone=True)
         _refuse_blocked(report)
         failpoint("undo.before_commit")
     failpoint("undo.after_commit")
@@ -210,6 +213,15 @@ class _Step:
             return self._told(blocked=tuple(Blocked(line=line, blockers=later) for line in undone))
         return self._restore(part, links, self._told(undone=undone, followed=later))
 
+    def is_undone(self, blocked: Blocked) -> bool:
+        """Whether the change was undone already, and nothing else happened to those concerned."""
+        if any(each.kind != "undo" for each in blocked.blockers):
+            return False
+        line = blocked.line
+        part = db_restore.closure(self.tx, line.run_no - 1, [each for each in (line.entity_id, line.other_entity_id) if each is not None])
+        db_restore.find(self.tx, line.run_no - 1, part)
+        return not differs(db_restore.differences(self.tx, part, examples=0))
+
     def _told(
         self,
         *,
@@ -219,8 +231,8 @@ class _Step:
         withdrawn: tuple[UUID, ...] = (),
     ) -> UndoReport:
         return UndoReport(
-            run_no=None, is_dry_run=self.asked.dry_run, undone=undone, followed=followed, blocked=blocked, differences=None, decided=0,
-            withdrawn=withdrawn,
+            run_no=None, is_dry_run=self.asked.dry_run, is_undone=False, undone=undone, followed=followed, blocked=blocked,
+            differences=None, decided=0, withdrawn=withdrawn,
         )  # fmt: skip
 
     def _groups(self, lines: Sequence[FeedLine]) -> list[_Group]:
