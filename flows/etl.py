@@ -5,13 +5,13 @@ Our own step_runs say what ran; every task may be repeated at any time, and find
 
 from typing import Annotated, Literal
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pay_ready.app import App, open_app
-from pay_ready.errors import CheckFailedError, HeldBackError, TransientError
+from pay_ready.errors import CheckFailedError, HeldBackError, OnHoldError, TransientError
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline import etl as steps
 from pay_ready.pipeline.etl import SourceOutcome, TenantWork
@@ -56,8 +56,15 @@ def bring_in(app: App, slug: str, source: str, run_id: RunId, accept_shrink: boo
 @task(task_run_name="resolve", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
       retry_condition_fn=_is_transient)  # fmt: skip
 def resolve(app: App, slug: str, run_id: RunId, doubts: Doubts, accept_shrink: bool) -> int | None:
-    """Resolve and publish, unless a stream holds it back; the number of the published run, or None when nothing changed."""
-    return steps.resolve_step(app.work(slug, accept_shrink=accept_shrink), run_id, doubts=doubts).run_no
+    """Resolve and publish, unless a stream holds it back; the number of the published run, or None when nothing changed.
+
+    A tenant that was rolled back is landed and staged, and rests until somebody resumes it.
+    """
+    try:
+        return steps.resolve_step(app.work(slug, accept_shrink=accept_shrink), run_id, doubts=doubts).run_no
+    except OnHoldError as error:
+        get_run_logger().warning("not resolved: %s", error)
+        return None
 
 
 @flow(name="etl", flow_run_name="etl {tenant}", timeout_seconds=6 * 3600, persist_result=False)

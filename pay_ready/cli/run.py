@@ -122,6 +122,8 @@ def print_etl(report: "EtlReport") -> None:
         print_resolve(report.resolve)
     if report.held is not None:
         say(f"held back: {report.held}")
+    if report.on_hold is not None:
+        say(f"landed and staged, not resolved: {report.on_hold}")
     say(f"run {report.run_id}: {report.status}, {report.seconds:.1f} s")
 
 

@@ -22,11 +22,10 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database
 from pay_ready.db.volume import StreamSize
-from pay_ready.errors import CheckFailedError, HeldBackError, PartialError, PayReadyError, PublishHeldError, TransientError
+from pay_ready.errors import CheckFailedError, HeldBackError, OnHoldError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
-from pay_ready.pipeline.checkpoint import prune
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
@@ -103,6 +102,7 @@ class EtlReport:
     resolve: ResolveReport | None
     seconds: float
     held: CheckFailedError | None = None  # why nothing was resolved and published
+    on_hold: OnHoldError | None = None  # the same, where somebody wanted it so: landed and staged, and complete
 
     def raise_for_failure(self) -> None:
         """Raise what went wrong.
@@ -134,6 +134,7 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
         NotFoundError: A named source is not there.
     """
     started, run_id = time.monotonic(), RunId(new_id())
+    on_hold: OnHoldError | None = None
     with alone(work, run_id):
         outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
         resolved: ResolveReport | None = None
@@ -143,7 +144,9 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
                 resolved = resolve_step(work, run_id, doubts=doubts_in(outcomes), progress=progress)
             except HeldBackError as error:
                 held = error
-    return _report(work, run_id, outcomes, resolved, held, started)
+            except OnHoldError as error:
+                on_hold = error
+    return replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold)
 
 
 def held_by(outcomes: Sequence[SourceOutcome]) -> PublishHeldError | None:
@@ -318,11 +321,14 @@ def resolve_step(
     Raises:
         HeldBackError: A stream is far smaller than when it was published last; nothing was resolved.
         RetryLaterError: Another run published meanwhile, each time.
+        OnHoldError: The tenant was rolled back, and not resumed.
     """
     options = work.options
+    insist(_refuse_held)(work)
     with _recorded(work, run_id, "volume", "") as done:
         sizes = insist(guard_volume)(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
         done(len(sizes), "complete")
+    from pay_ready.pipeline.checkpoint import prune
     from pay_ready.pipeline.resolve import resolve_tenant  # heavy, and not every command resolves
 
     scorer = None
@@ -340,6 +346,13 @@ def resolve_step(
         insist(prune)(work.database, work.tenant, keep_count=work.keep_count, keep_days=work.keep_days, actor=work.actor)
         done(report.people.records + report.companies.records, "complete")
         return report
+
+
+def _refuse_held(work: TenantWork) -> None:
+    from pay_ready.db.resolution import refuse_held  # heavy
+
+    with work.database.tenant_transaction(work.tenant) as tx:
+        refuse_held(tx)
 
 
 def _keep_figures(work: TenantWork, sizes: Sequence[StreamSize]) -> None:
