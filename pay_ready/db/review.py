@@ -117,6 +117,11 @@ def undecided(
     return list(found.values())
 
 
+def settled(tx: TenantTransaction, entity_type: EntityType | None) -> set[tuple[UUID, UUID]]:
+    """Pairs of entities, the lower id first, between which somebody decided already."""
+    return {(row.left_entity, row.right_entity) for row in tx.rows("review.settled", {"entity_type": entity_type})}
+
+
 def waiting(tx: TenantTransaction, actor: str, entity_type: EntityType | None, most: int) -> list[Asked]:
     """Pairs on which another human's word waits for this reviewer, oldest first."""
     rows = tx.rows("review.waiting", {"actor": actor, "entity_type": entity_type, "most": most})
