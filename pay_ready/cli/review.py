@@ -343,7 +343,7 @@ def _pair(opened: "App", tenant: str, left: str, right: str, entity_type: "Entit
     with opened.database.tenant_transaction(found.tenant_id) as tx:
         one, other = (_meant(tx, each, entity_type, region) for each in (left, right))
     if one[1] == other[1]:
-        raise UsageError("the two are one", "give two records", left=left, right=right)
+        raise UsageError("the two are one", "give two of its records by their ids: pay-ready people NAME --json", left=left, right=right)
     if one[0] is not None and other[0] is not None:
         if one[0] != other[0]:
             raise UsageError("a person and a company are not compared", "give two people or two companies", left=left, right=right)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -454,6 +455,22 @@ def test_a_word_written_past_this_code_is_still_bound_by_the_index(database: Dat
             "status": "decided", "moment": db_decisions.lock(tx), "is_gold": False, "match_weight_millibits": None, "model_id": None,
             "run_no": None, "risk": None, "evidence": None,
         })  # fmt: skip
+
+
+def test_a_team_sets_its_own_rules(scratch: Scratch, resolved: TenantId, tmp_path: Path) -> None:
+    """The tenant's settings stand above the shipped ones, for its desk alone."""
+    from pay_ready.app import open_app
+    from pay_ready.db import tenants
+    from pay_ready.settings import Environment
+
+    environment = Environment(home=tmp_path, database_url=scratch.app_url)  # type: ignore[arg-type]
+    with open_app(environment, most_connections=1) as app:
+        assert app.desk("acme").rules == ReviewRules()
+        own = {"blind": True, "double": True, "gold_percent": 20, "lease_minutes": 2, "agent_decides": False}
+        with app.database.tenant_transaction(resolved) as tx:
+            tenants.change_settings(tx, {"schema_version": 1, "review": own}, actor="tests", reason=None)
+        wanted = ReviewRules(blind=True, double=True, gold_percent=20.0, lease_s=120.0, agent_decides=False)
+        assert app.desk("acme").rules == wanted
 
 
 def test_bulk_decisions_stand_beside_reviews(database: Database, resolved: TenantId) -> None:
