@@ -21,14 +21,33 @@ import psycopg
 import pytest
 
 from pay_ready.cli.main import main
-from pay_ready.db.tenancy import Database
-from pay_ready.model.ids import TenantId
-from tests.conftest import Scratch
-from tests.integration.test_review import PEOPLE, STAGED, TWINS
-from tests.publish_support import person_id, resolve, rows, stage
+from pay_ready.model.ids import TenantId, tenant_id_of
+from tests.conftest import Scratch, Server, cloned
+from tests.publish_support import person_id, rows
+from tests.review_support import PEOPLE, TWINS, resolved_template
 
 Run = Callable[..., "Done"]
 PROMPT = "? help > "
+
+
+@pytest.fixture(scope="module")
+def published(server: Server, template: str) -> Iterator[str]:
+    """The database that tests are cloned from."""
+    with resolved_template(server, template) as name:
+        yield name
+
+
+@pytest.fixture
+def scratch(server: Server, published: str) -> Iterator[Scratch]:
+    """A database with a resolved tenant of this test's own."""
+    with cloned(server, published) as database:
+        yield database
+
+
+@pytest.fixture
+def resolved() -> TenantId:
+    """That tenant."""
+    return tenant_id_of("pay_ready", "acme")
 
 
 @pytest.fixture
@@ -39,15 +58,6 @@ def environment(scratch: Scratch, tmp_path: Path) -> Mapping[str, str]:
         "PAY_READY_TENANT": "acme", "PAY_READY_DATABASE_URL": scratch.app_url, "TERM": "dumb", "COLUMNS": "200",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }  # fmt: skip
-
-
-@pytest.fixture
-def resolved(database: Database, scratch: Scratch, tenant: TenantId) -> TenantId:
-    """A tenant with a published version."""
-    stage(scratch.admin_url, tenant, STAGED)
-    resolve(database, tenant)
-    database.close()
-    return tenant
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -11,37 +10,42 @@ import psycopg
 import pytest
 
 from pay_ready.db import decisions as db_decisions
+from pay_ready.db import resolution as db_resolution
 from pay_ready.db import review as db_review
-from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConflictError, NotFoundError, UsageError
-from pay_ready.model.ids import TenantId
+from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.model.review import NewDecision, Pair
 from pay_ready.pipeline.review.auto import review_automatically
 from pay_ready.pipeline.review.desk import Desk, ReviewRules
 from pay_ready.pipeline.review.queue import Queue, item_of, ranked
 from pay_ready.pipeline.review.stats import review_stats
 from pay_ready.pipeline.review.words import Said, appeal, decide, escalate, undo
-from tests.conftest import Scratch
+from tests.conftest import Scratch, Server, cloned
 from tests.integration.test_increments import check_against_everything, run
-from tests.integration.test_models import clusters, people_of
-from tests.publish_support import CallRow, PersonRow, Staged, config, person_id, resolve, rows, stage
+from tests.integration.test_models import clusters
+from tests.publish_support import Staged, config, person_id, resolve, rows, stage
+from tests.review_support import PEOPLE, TWINS, opened, resolved_template
 
-PEOPLE = people_of(60)
-# Two of one name with two addresses at one company; and one whose records surely are one.
-TWINS = [
-    PersonRow(source="hubspot", key="id:t1", full_name="Dmitri Vandenberg", email="dvandenberg@globex.com", company_domain="globex.com"),
-    PersonRow(source="gong", key="id:t2", full_name="Dmitri Vandenberg", email="dvandenberg2@globex.com", company_domain="globex.com"),
-    PersonRow(source="slack", key="id:t3", full_name="Dmitri Vandenberg", company_domain="globex.com"),
-]
-STAGED = Staged(people=[*PEOPLE, *TWINS], calls=[CallRow(source="hubspot", key="c1", people=["id:t1"])])
+
+@pytest.fixture(scope="module")
+def published(server: Server, template: str) -> Iterator[str]:
+    """The database that tests are cloned from."""
+    with resolved_template(server, template) as name:
+        yield name
 
 
 @pytest.fixture
-def resolved(database: Database, scratch: Scratch, tenant: TenantId) -> TenantId:
-    """A tenant with a published version."""
-    stage(scratch.admin_url, tenant, STAGED)
-    resolve(database, tenant)
-    return tenant
+def scratch(server: Server, published: str) -> Iterator[Scratch]:
+    """A database with a resolved tenant of this test's own."""
+    with cloned(server, published) as database:
+        yield database
+
+
+@pytest.fixture
+def resolved() -> TenantId:
+    """That tenant."""
+    return tenant_id_of("pay_ready", "acme")
 
 
 def desk_of(database: Database, tenant: TenantId, actor: str = "ann", **rules: object) -> Desk:
@@ -310,18 +314,18 @@ def test_the_automatic_reviewer_never_writes_over_a_human(database: Database, sc
 
 @pytest.mark.parametrize("agent_decides", [True, False])
 def test_what_the_automatic_reviewer_is_sure_of_holds_if_the_team_wants(
-    agent_decides: bool, database: Database, scratch: Scratch, tenant: TenantId
+    agent_decides: bool, database: Database, scratch: Scratch, resolved: TenantId
 ) -> None:
     """At low risk a verdict is decided and honoured by runs, or a proposal; one that contradicts a human's is refused."""
-    stage(scratch.admin_url, tenant, STAGED)
+    stage(scratch.admin_url, resolved, Staged(people=[*PEOPLE[:20], *TWINS]))
     wide = replace(config(), person=replace(config().person, review_millibits=60_000))
-    resolve(database, tenant, wide)
-    desk = replace(desk_of(database, tenant, agent_decides=agent_decides), resolution=wide)
+    resolve(database, resolved, wide)
+    desk = replace(desk_of(database, resolved, agent_decides=agent_decides), resolution=wide)
     report = review_automatically(desk, most=2_000)
     sure = [each for each in report.proposals if each.risk == "low" and each.verdict != "unsure"]
     assert {each.verdict for each in sure} >= {"match"}
     assert {each.status for each in sure} == {"decided" if agent_decides else "open"}
-    with database.tenant_transaction(tenant) as tx:
+    with database.tenant_transaction(resolved) as tx:
         assert len(tx.rows("resolution.decisions")) == (len(sure) if agent_decides else 0)
 
 
@@ -394,54 +398,39 @@ def test_many_reviewers_at_once_leave_one_word_and_no_contradiction(scratch: Scr
     assert sum(verdict == "no_match" for verdict in kept.values()) != 1 or len(kept) < 3
 
 
-@contextmanager
-def opened(scratch: Scratch, most: int = 4) -> Iterator[Database]:
-    """A pool of its own."""
-    database = Database(scratch.app_url, PoolOptions(max_size=most, overflow=0))
-    database.open()
-    yield database
-    database.close()
-
-
 def test_a_review_needs_two_connections_at_most(
     database: Database, scratch: Scratch, resolved: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted by the server while a reviewer works through pairs: one of the pool, and one that reads records in bulk."""
-    seen: list[int] = []
+    """Counted by the server all the while a reviewer works: one of the pool, and one that reads records in bulk where there are many."""
     database.close()
-    with opened(scratch, 1) as database, psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+    monkeypatch.setattr(db_resolution, "FEW_STAGED", 2)  # as where the automatic reviewer looks at many
+    seen: list[int] = []
+    done = threading.Event()
 
-        def count() -> None:
-            (row,) = admin.execute(
-                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-                " and backend_type = 'client backend' and usename = %s",
-                (psycopg.conninfo.conninfo_to_dict(scratch.app_url)["user"],),
-            ).fetchall()
-            seen.append(row[0])
+    def watch() -> None:
+        query = (
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            " and backend_type = 'client backend'"
+        )
+        with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+            while not done.is_set():
+                seen.extend(row[0] for row in admin.execute(query).fetchall())
 
-        read = Database.tenant_arrow
-
-        def counted(self: Database, *words: object) -> object:
-            count()
-            found = read(self, *words)  # type: ignore[arg-type]
-            count()
-            return found
-
-        monkeypatch.setattr(Database, "tenant_arrow", counted)
-        desk = desk_of(database, resolved)
+    watcher = threading.Thread(target=watch)
+    with opened(scratch, 1) as alone:
+        watcher.start()
+        desk = desk_of(alone, resolved)
         queue = Queue(desk)
         for verdict in ("match", "no_match", "unsure"):
             item = queue.next()
             assert item is not None
             said = decide(desk, item.pair, verdict)  # type: ignore[arg-type]
-            count()
             undo(desk, said.decision.decision_id)
         review_automatically(desk)
         review_stats(desk)
-        count()
-        assert database.pool_figures()["pool_size"] == 1
-    assert len(seen) > 10
-    assert max(seen) <= 2
+        done.set()
+        watcher.join()
+    assert max(seen) == 2
 
 
 def test_a_word_written_past_this_code_is_still_bound_by_the_index(database: Database, scratch: Scratch, resolved: TenantId) -> None:

@@ -231,7 +231,7 @@ def item_of(desk: Desk, pair: Pair, *, candidate: Candidate | None = None, is_an
         models = desk.models(tx)
         said = [] if is_blind else [each for each in db_decisions.history(tx, pair) if each.context != GOLD]
         shown = candidate or _looked_up(tx, pair)
-    cards, fields = _side_by_side(desk, pair)
+        cards, fields = _side_by_side(tx, pair)
     evidence, problem = None, None
     if not is_blind:
         from pay_ready.pipeline.explain import explain_pair  # heavy
@@ -257,9 +257,9 @@ def _looked_up(tx: TenantTransaction, pair: Pair) -> Candidate:
     return _candidates(tx, [asked])[0]
 
 
-def _side_by_side(desk: Desk, pair: Pair) -> tuple[Mapping[UUID, Card], list[FieldLine]]:
+def _side_by_side(tx: TenantTransaction, pair: Pair) -> tuple[Mapping[UUID, Card], list[FieldLine]]:
     ids = uuid_list(ids_of((pair.left_id, pair.right_id)))
-    table = in_id_order(db_resolution.read_staged(desk.database, desk.tenant, pair.entity_type, ids))
+    table = in_id_order(db_resolution.read_few_staged(tx, pair.entity_type, ids))
     rows: dict[UUID, dict[str, Any]] = dict(zip(record_ids_of(table), table.to_pylist(), strict=True))
     for record in (pair.left_id, pair.right_id):
         if record not in rows:
