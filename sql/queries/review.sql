@@ -330,19 +330,23 @@ where agents.tenant_id = %(tenant_id)s
 order by agents.made_at;
 
 -- name: judged_links
--- What reviewers said of pairs that the model of the time took for matches.
+-- What reviewers said of pairs that the model of the time took for matches. A model's parameters are large: each is opened once.
+with models as materialized (
+    select model_id, version, (parameters ->> 'threshold_millibits')::integer as threshold_millibits
+    from pay_ready.resolution_models
+    where tenant_id = %(tenant_id)s
+)
 select
-    said.entity_type, said.run_no, said.model_id, models.version, said.verdict, said.match_weight_millibits,
-    (models.parameters ->> 'threshold_millibits')::integer as threshold_millibits
+    said.entity_type, said.run_no, said.model_id, models.version, said.verdict, said.match_weight_millibits, models.threshold_millibits
 from pay_ready.decisions as said
-join pay_ready.resolution_models as models on models.tenant_id = %(tenant_id)s and models.model_id = said.model_id
+join models on models.model_id = said.model_id
 where said.tenant_id = %(tenant_id)s
   and said.context = 'review'
   and said.actor_type = 'human'
   and said.superseded_at is null
   and said.status in ('decided', 'appealed')
   and said.verdict <> 'unsure'
-  and said.match_weight_millibits >= (models.parameters ->> 'threshold_millibits')::integer
+  and said.match_weight_millibits >= models.threshold_millibits
 order by said.run_no, said.made_at;
 
 -- name: links_by_band
