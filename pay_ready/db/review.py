@@ -11,7 +11,7 @@ from pay_ready.model.resolution import ENTITY_TYPES, EntityType
 from pay_ready.model.review import ActorType, Pair, Risk, Status, Verdict
 
 _LOOKED = 1_000  # pairs on either side of even odds, of each type
-_WALKED = 50_000  # links from the threshold up, among which those of two clusters are looked for
+_WALKED = 5_000  # links from the threshold up, among which those of two clusters are looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
