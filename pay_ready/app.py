@@ -197,14 +197,19 @@ class App:
 
 
 @contextmanager
-def open_app(environment: Environment | None = None) -> Iterator[App]:
-    """Settings checked, database reachable and migrated (the embedded one by itself), closed under every exit."""
+def open_app(environment: Environment | None = None, *, most_connections: int | None = None) -> Iterator[App]:
+    """Settings checked, database reachable and migrated (the embedded one by itself), closed under every exit.
+
+    Args:
+        environment: Variables of the process; None reads them.
+        most_connections: So many in the pool at most, whatever is configured: for who works alone, one step after the other.
+    """
     environment = environment or Environment()
     domain = load_domain(environment.domain)
     settings = load_settings(environment, domain)
     configure_logs(settings.logging.level, settings.logging.format)
     with _urls(environment) as urls:
-        database = Database(urls.app, _pool_options(settings), domain.database_schema)
+        database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema)
         database.open()
         try:
             yield App(environment=environment, domain=domain, settings=settings, urls=urls, database=database)
@@ -329,12 +334,14 @@ def _urls(environment: Environment) -> Iterator[Urls]:
         yield urls
 
 
-def _pool_options(settings: Settings) -> PoolOptions:
+def _pool_options(settings: Settings, most_connections: int | None) -> PoolOptions:
     pool = settings.database.pool
+    most = pool.max_size + pool.overflow if most_connections is None else most_connections
+    max_size = min(pool.max_size, most)
     return PoolOptions(
-        min_size=pool.min_size,
-        max_size=pool.max_size,
-        overflow=pool.overflow,
+        min_size=min(pool.min_size, max_size),
+        max_size=max_size,
+        overflow=min(pool.overflow, most - max_size),
         wait_s=pool.wait_s,
         recycle_s=pool.recycle_s,
         max_idle_s=pool.max_idle_s,

@@ -16,9 +16,9 @@ ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the audit."
 
 
 @contextmanager
-def opened_app() -> Iterator["App"]:
+def opened_app(*, most_connections: int | None = None) -> Iterator["App"]:
     """The app of this process; loaded when a command runs, not when its help is shown."""
     from pay_ready.app import open_app
 
-    with open_app() as app:
+    with open_app(most_connections=most_connections) as app:
         yield app

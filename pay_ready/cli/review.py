@@ -35,6 +35,7 @@ LeftArgument = Annotated[str, typer.Argument(metavar="LEFT", help="Id of a recor
 RightArgument = Annotated[str, typer.Argument(metavar="RIGHT", help="The other one, said in the same ways.")]
 _LEAST_PREFIX = 8  # hexadecimal digits
 _ID_DIGITS = 32
+_POOLED = 1  # connection; another one reads records in bulk
 
 
 @app.command("next")
@@ -54,7 +55,7 @@ def next_pair(
     from pay_ready.cli.review_session import Session
     from pay_ready.pipeline.review.queue import Queue
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         queue = Queue(desk, entity_type)
         if not as_json:
@@ -93,7 +94,7 @@ def list_all(
 
     if queue and (history or since or any((status, verdict, actor, actor_type, context, entity))):
         raise UsageError("what waits is nobody's word yet", "with --queue say --type and --limit alone")
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         if queue:
             waiting = ranked(desk, entity_type, limit)
@@ -134,7 +135,7 @@ def decide(
     """
     from pay_ready.pipeline.review.words import decide as say_of_pair
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         pair = _pair(opened, tenant, left, right, entity_type)
         said = say_of_pair(desk, pair, verdict, reason=reason, context=context, overrule=overrule, dry_run=dry_run)
@@ -170,7 +171,7 @@ def undo(
 
     if (decision is None) == (not last):
         raise UsageError("which decision?", "give its id, or say --last", decision=decision)
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         done = take_back(desk, None if decision is None else _id(decision), reason=reason, overrule=overrule, dry_run=dry_run)
     if as_json:
@@ -196,7 +197,7 @@ def escalate(
     """Hand a pair that nobody decided on to somebody who knows more. Example: pay-ready review escalate LEFT RIGHT -t acme"""
     from pay_ready.pipeline.review.words import escalate as hand_on
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         said = hand_on(desk, _pair(opened, tenant, left, right, entity_type), reason=reason)
     if as_json:
@@ -217,7 +218,7 @@ def appeal(
     """Object to a decision: it holds on, and waits for a new one. Example: pay-ready review appeal LEFT RIGHT -t acme --reason "moved" """
     from pay_ready.pipeline.review.words import appeal as object_to
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         desk = opened.desk(tenant)
         said = object_to(desk, _pair(opened, tenant, left, right, entity_type), reason=reason)
     if as_json:
@@ -234,7 +235,7 @@ def stats(tenant: TenantOption, as_json: JsonOption = False) -> None:
     """
     from pay_ready.pipeline.review.stats import review_stats
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         found = review_stats(opened.desk(tenant))
     print_json("review_stats", found) if as_json else _print_stats(found)
 
@@ -254,7 +255,7 @@ def auto(
     """
     from pay_ready.pipeline.review.auto import review_automatically
 
-    with opened_app() as opened:
+    with opened_app(most_connections=_POOLED) as opened:
         report = review_automatically(opened.desk(tenant), entity_type=entity_type, most=limit, dry_run=dry_run)
     print_json("review_auto", report) if as_json else _print_auto(report)
 
@@ -342,7 +343,7 @@ def _pair(opened: "App", tenant: str, left: str, right: str, entity_type: "Entit
     with opened.database.tenant_transaction(found.tenant_id) as tx:
         one, other = (_meant(tx, each, entity_type, region) for each in (left, right))
     if one[1] == other[1]:
-        raise UsageError("the two are one", "give two records", left=left, right=right)
+        raise UsageError("the two are one", "give two of its records by their ids: pay-ready people NAME --json", left=left, right=right)
     if one[0] is not None and other[0] is not None:
         if one[0] != other[0]:
             raise UsageError("a person and a company are not compared", "give two people or two companies", left=left, right=right)

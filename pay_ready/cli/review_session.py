@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pay_ready.cli.output import say, write
 from pay_ready.cli.review_show import print_item
-from pay_ready.cli.terminal import END, read_key, read_line
+from pay_ready.cli.terminal import END, read_key, read_line, single_keys
 from pay_ready.errors import ConflictError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
@@ -42,6 +42,10 @@ class Session:
 
     def run(self) -> None:
         """Pair after pair, until nothing waits, enough were answered, or the reviewer has enough."""
+        with single_keys():
+            self._run()
+
+    def _run(self) -> None:
         while self.asked < self.most and (item := self.queue.next()) is not None:
             self.asked += 1
             print_item(item)

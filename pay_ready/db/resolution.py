@@ -24,6 +24,12 @@ from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, record_id_
 _MODEL_VERSION = 2
 _FIRST_ID = UUID(int=0)
 _FEW_RECORDS = 500  # a connection of its own costs more than so many rows
+_MOMENT = pa.timestamp("us", "UTC")
+_FURTHER: Mapping[EntityType, tuple[str, ...]] = {  # columns of staged records that nothing is compared by
+    "person": ("country", "company_record_id", "source_updated_at", "source_name", "source_kind"),
+    "company": ("country", "industry", "source_updated_at", "source_name", "source_kind"),
+}
+FEW_STAGED = 200  # records, for `read_few_staged`
 _KINDS = ("company", "person", "interaction")
 _CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
 _EDGE_COLUMNS = ("entity_type", "left_id", "right_id", "model_id", "left_hash", "right_hash", "match_weight_millibits", "levels")
@@ -107,6 +113,20 @@ def read_staged(database: Database, tenant: TenantId, entity_type: EntityType, r
     if record_ids is None:
         return database.tenant_arrow(tenant, name)
     return database.tenant_arrow(tenant, f"{name}_named", {"record_ids": record_ids})
+
+
+def read_few_staged(tx: TenantTransaction, entity_type: EntityType, record_ids: str) -> pa.Table:
+    """`read_staged` of few records by the open transaction: a connection of its own takes longer than these."""
+    name = "resolution.staged_people_named" if entity_type == "person" else "resolution.staged_companies_named"
+    rows = tx.rows(name, {"record_ids": record_ids})
+    types = {"record_id": pa.binary(16), "company_record_id": pa.binary(16), "content_hash": pa.binary(), "source_updated_at": _MOMENT}
+    columns = (*(PERSON_COLUMNS if entity_type == "person" else COMPANY_COLUMNS), "content_hash", *_FURTHER[entity_type])
+    values = {column: [_arrow_value(getattr(row, column)) for row in rows] for column in columns}
+    return pa.table({column: pa.array(values[column], types.get(column, pa.string())) for column in columns})
+
+
+def _arrow_value(value: object) -> object:
+    return value.bytes if isinstance(value, UUID) else value
 
 
 def read_compared(database: Database, tx: TenantTransaction, entity_type: EntityType, record_ids: Ids) -> pa.Table:

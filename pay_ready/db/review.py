@@ -11,7 +11,7 @@ from pay_ready.model.resolution import ENTITY_TYPES, EntityType
 from pay_ready.model.review import ActorType, Pair, Risk, Status, Verdict
 
 _LOOKED = 1_000  # pairs on either side of even odds, of each type
-_WALKED = 50_000  # links from the threshold up, among which those of two clusters are looked for
+_WALKED = 5_000  # links from the threshold up, among which those of two clusters are looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,11 @@ def undecided(
         found |= {(one := _asked(each, row, "doubtful")).pair: one for row in near}
         found |= {(one := _asked(each, row, "torn")).pair: one for row in torn}
     return list(found.values())
+
+
+def settled(tx: TenantTransaction, entity_type: EntityType | None) -> set[tuple[UUID, UUID]]:
+    """Pairs of entities, the lower id first, between which somebody decided already."""
+    return {(row.left_entity, row.right_entity) for row in tx.rows("review.settled", {"entity_type": entity_type})}
 
 
 def waiting(tx: TenantTransaction, actor: str, entity_type: EntityType | None, most: int) -> list[Asked]:

@@ -301,7 +301,12 @@ def weighed_records(
     if entity_type not in models or models[entity_type][1].settings_hash != config.settings_hash:
         raise ConflictError("the models in use are not of these settings", "train them: pay-ready resolve -t TENANT --refresh")
     model = models[entity_type][1]
-    staged = in_id_order(db_resolution.read_staged(database, tenant, entity_type, uuid_list(ids_of(record_ids))))
+    wanted = uuid_list(ids_of(record_ids))
+    if len(record_ids) > db_resolution.FEW_STAGED:
+        staged = in_id_order(db_resolution.read_staged(database, tenant, entity_type, wanted))
+    else:
+        with database.tenant_transaction(tenant) as tx:
+            staged = in_id_order(db_resolution.read_few_staged(tx, entity_type, wanted))
     records, _ = records_of(staged, staged_kinds(entity_type), entity_type, knowledge_of(config), Counts(model.counts))
     return WeighedRecords(entity_type=entity_type, model=model, staged=staged, ids=record_ids_of(staged), records=records)
 

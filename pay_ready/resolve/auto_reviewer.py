@@ -114,6 +114,11 @@ _PERSON_RULES: tuple[_Rule, ...] = (
         "no_match",
         "two addresses at one company, given and family name both differ",
     ),
+    (
+        lambda pair: _is(pair, "given", "other") and _is(pair, "family", "same") and (_own_email(pair) or pair.same_phone),
+        "no_match",
+        "one family name and contact, and two given names: a household",
+    ),
     (_only_shared_contact, "unsure", "nothing but an address of a function or a shared number agrees"),
     (
         lambda pair: (_own_email(pair) or _own_phone(pair)) and _names_agree(pair),

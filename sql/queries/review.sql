@@ -106,6 +106,23 @@ where one.entity_id <> other.entity_id
 order by near.match_weight_millibits, near.left_id, near.right_id
 limit %(most)s;
 
+-- name: settled
+-- Entities between which somebody decided already: they stay apart, or are one from the next run on.
+-- params: entity_type text or null
+select distinct least(one.entity_id, other.entity_id) as left_entity, greatest(one.entity_id, other.entity_id) as right_entity
+from pay_ready.decisions as said
+join pay_ready.assignments as one
+    on one.tenant_id = %(tenant_id)s and one.entity_type = said.entity_type and one.record_id = said.left_id and one.closed_run_no is null
+join pay_ready.assignments as other
+    on other.tenant_id = %(tenant_id)s and other.entity_type = said.entity_type and other.record_id = said.right_id
+    and other.closed_run_no is null
+where said.tenant_id = %(tenant_id)s
+  and said.superseded_at is null
+  and said.verdict <> 'unsure'
+  and (said.actor_type = 'human' or said.status = 'decided')
+  and (%(entity_type)s::text is null or said.entity_type = %(entity_type)s::text)
+  and one.entity_id <> other.entity_id;
+
 -- name: waiting
 -- Pairs on which another human's word waits for this reviewer, oldest first; whoever spoke in this round settles nothing.
 -- params: actor text, entity_type text or null, most integer
@@ -313,19 +330,23 @@ where agents.tenant_id = %(tenant_id)s
 order by agents.made_at;
 
 -- name: judged_links
--- What reviewers said of pairs that the model of the time took for matches.
+-- What reviewers said of pairs that the model of the time took for matches. A model's parameters are large: each is opened once.
+with models as materialized (
+    select model_id, version, (parameters ->> 'threshold_millibits')::integer as threshold_millibits
+    from pay_ready.resolution_models
+    where tenant_id = %(tenant_id)s
+)
 select
-    said.entity_type, said.run_no, said.model_id, models.version, said.verdict, said.match_weight_millibits,
-    (models.parameters ->> 'threshold_millibits')::integer as threshold_millibits
+    said.entity_type, said.run_no, said.model_id, models.version, said.verdict, said.match_weight_millibits, models.threshold_millibits
 from pay_ready.decisions as said
-join pay_ready.resolution_models as models on models.tenant_id = %(tenant_id)s and models.model_id = said.model_id
+join models on models.model_id = said.model_id
 where said.tenant_id = %(tenant_id)s
   and said.context = 'review'
   and said.actor_type = 'human'
   and said.superseded_at is null
   and said.status in ('decided', 'appealed')
   and said.verdict <> 'unsure'
-  and said.match_weight_millibits >= (models.parameters ->> 'threshold_millibits')::integer
+  and said.match_weight_millibits >= models.threshold_millibits
 order by said.run_no, said.made_at;
 
 -- name: links_by_band

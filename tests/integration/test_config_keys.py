@@ -271,6 +271,14 @@ def logged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     return "step.done" in sink.getvalue(), sink.getvalue().lstrip()[:1] == "{"
 
 
+def review_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How a team reviews; what each rule does is tested in test_review.py."""
+    with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+            tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        return app.desk("acme").rules
+
+
 # Similar enough at one threshold and not at the other; a second field agrees.
 LIKE_NAMES = [
     contact(1, firstname="Theodorika", lastname="Wendelstein", phone="+12125550100"),
@@ -298,6 +306,11 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "staging.phone_region": ("DE", phone_staged),
     "staging.time_zone": ("America/New_York", naive_time_staged),
     "staging.internal_domains": (["b.example"], side_staged),
+    "review.blind": (True, review_rules),
+    "review.double": (True, review_rules),
+    "review.gold_percent": (50, review_rules),
+    "review.lease_minutes": (1, review_rules),
+    "review.agent_decides": (False, review_rules),
     "database.transaction_pooler": (True, prepared),
     "database.pool.min_size": (2, connections_kept),
     "database.pool.max_size": (0, pool_exhausted),

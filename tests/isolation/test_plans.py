@@ -1,4 +1,4 @@
-"""The indexes of interactions are used by the app's role: an index that row security disables is dead weight."""
+"""The indexes of interactions, evidence and decisions are used by the app's role: an index that row security disables is dead weight."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -43,10 +43,21 @@ RECORDS = """
     insert into pay_ready.interaction_entities (tenant_id, interaction_id, entity_id, opened_run_no, entity_type, is_primary, occurred_at)
     select {tenant}, md5('i' || n)::uuid, md5(kind || n % {people} + 1)::uuid, 1, kind, true,
            '2026-01-01'::timestamptz + n * interval '10 minutes'
-    from generate_series(1, {count}) as n, (values ('person'), ('company')) as kinds (kind)
+    from generate_series(1, {count}) as n, (values ('person'), ('company')) as kinds (kind);
+    insert into pay_ready.edges (tenant_id, entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels)
+    select {tenant}, 'person', least(md5('p' || n)::uuid, md5('q' || n)::uuid), greatest(md5('p' || n)::uuid, md5('q' || n)::uuid),
+           {model_id}, sha256(''), sha256(''), n * 2 - {count}, ''
+    from generate_series(1, {count}) as n;
+    insert into pay_ready.decisions (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor, context,
+                                     entity_id, status, made_at)
+    select {tenant}, md5('d' || n)::uuid, 'person', least(md5('p' || n)::uuid, md5('q' || n)::uuid),
+           greatest(md5('p' || n)::uuid, md5('q' || n)::uuid), (array['match', 'no_match', 'unsure'])[n % 3 + 1], 'human',
+           'reviewer ' || n % 100, 'context ' || n % 50, md5('person' || n % {people} + 1)::uuid,
+           case when n % 500 = 0 then 'open' else 'decided' end, '2026-01-01'::timestamptz + n * interval '1 minute'
+    from generate_series(1, {count}) as n
 """
 
-# What users ask of interactions, and the index that must answer. The tenant is said as everywhere: in the statement.
+# What users ask of interactions and reviews, and the index that must answer. The tenant is said as everywhere: in the statement.
 QUESTIONS = {
     "by person": (
         (
@@ -94,6 +105,49 @@ QUESTIONS = {
         "select record_id from pay_ready.interaction_records where tenant_id = {tenant} and interaction_id = {interaction}",
         "interaction_records_by_interaction",
     ),
+    "evidence nearest to even odds": (
+        (
+            "select left_id from pay_ready.edges where tenant_id = {tenant} and entity_type = 'person' and model_id = {model_id}"
+            " and match_weight_millibits >= 0 and match_weight_millibits <= 4000 order by match_weight_millibits limit 100"
+        ),
+        "edges_by_weight",
+    ),
+    "what was said of a record, from the right": (
+        (
+            "select decision_id from pay_ready.decisions where tenant_id = {tenant} and entity_type = 'person'"
+            " and right_id = greatest(md5('p7')::uuid, md5('q7')::uuid) and superseded_at is null"
+        ),
+        "decisions_by_right",
+    ),
+    "what was said of a record, from the left": (
+        (
+            "select decision_id from pay_ready.decisions where tenant_id = {tenant} and entity_type = 'person'"
+            " and left_id = least(md5('p7')::uuid, md5('q7')::uuid) and superseded_at is null"
+        ),
+        "decisions_current",
+    ),
+    "decisions that wait": (
+        (
+            "select decision_id from pay_ready.decisions where tenant_id = {tenant} and superseded_at is null"
+            " and status in ('open', 'escalated', 'appealed') order by made_at limit 20"
+        ),
+        "decisions_waiting",
+    ),
+    "decisions by context and verdict": (
+        "select decision_id from pay_ready.decisions where tenant_id = {tenant} and context = 'context 7' and verdict = 'match'",
+        "decisions_by_verdict",
+    ),
+    "a reviewer's decisions": (
+        (
+            "select decision_id from pay_ready.decisions where tenant_id = {tenant} and actor = 'reviewer 7'"
+            " and made_at >= '2026-01-05' order by made_at desc limit 50"
+        ),
+        "decisions_by_actor",
+    ),
+    "decisions about an entity": (
+        ("select decision_id from pay_ready.decisions where tenant_id = {tenant} and entity_id = {person} order by made_at desc limit 50"),
+        "decisions_by_entity",
+    ),
     "a person record's appearances": (
         (
             "select interaction_id from pay_ready.interaction_participants where tenant_id = {tenant} and source_id = {source_id}"
@@ -119,7 +173,8 @@ def crowded(server: Server, template: str) -> Iterator[tuple[Scratch, dict[str, 
                 batch = rows["landing_batches"]
                 names = {name: sql.Literal(batch[name]) for name in ("source_id", "stream", "batch_id")}
                 names |= {"tenant": sql.SQL("{}::uuid").format(sql.Literal(str(owner.tenant_id))), "count": sql.Literal(count)}
-                names |= {name: sql.SQL("{}::uuid").format(names[name]) for name in ("source_id", "batch_id")} | {
+                names["model_id"] = sql.Literal(rows["resolution_models"]["model_id"])
+                names |= {name: sql.SQL("{}::uuid").format(names[name]) for name in ("source_id", "batch_id", "model_id")} | {
                     "people": sql.Literal(PEOPLE)
                 }
                 for statement in RECORDS.split(";"):

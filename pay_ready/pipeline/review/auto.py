@@ -70,7 +70,7 @@ def review_automatically(desk: Desk, *, entity_type: EntityType | None = None, m
         models = desk.models(tx)
     tally: Counter[str] = Counter()
     proposals: list[Proposal] = []
-    candidates = ranked(desk, entity_type, most)
+    candidates = ranked(desk, entity_type, most, every_pair=True)
     for each in ENTITY_TYPES:
         for part in _parts([one for one in candidates if one.pair.entity_type == each]):
             found = [_proposal(desk, evidence, pair) for pair, evidence in _evidence(desk, models, each, part)]

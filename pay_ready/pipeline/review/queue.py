@@ -1,6 +1,6 @@
 """Which pair is asked about next, and everything a reviewer wants to see of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,7 @@ from pay_ready.db.id_arrays import ids_of, uuid_list
 from pay_ready.db.review import Asked, EntitySize
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.errors import ConflictError, NotFoundError
-from pay_ready.model.resolution import EntityType
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType
 from pay_ready.model.review import GOLD, Decision, Pair
 from pay_ready.pipeline.review.desk import Desk
 from pay_ready.resolve.review_value import Side, stake, uncertainty, value_of_asking
@@ -47,6 +47,14 @@ class Candidate:
     right: EntitySize | None
     stake: float  # pairs of records and interactions that an answer may join or part
     value: float  # of asking: uncertainty times stake; of a word that waits for another reviewer, the stake
+
+    @property
+    def entities(self) -> tuple[UUID, UUID] | None:
+        """Both entities, the lower id first."""
+        if self.left is None or self.right is None:
+            return None
+        low, high = sorted((self.left.entity_id, self.right.entity_id))
+        return low, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,19 +152,42 @@ class Queue:
         return stands is not None and (stands.status == "decided" or stands.actor == self._desk.actor)
 
 
-def ranked(desk: Desk, entity_type: EntityType | None, most: int) -> list[Candidate]:
-    """What waits, without taking any of it: words that wait for this reviewer first, then by the value of asking."""
+def ranked(desk: Desk, entity_type: EntityType | None, most: int, *, every_pair: bool = False) -> list[Candidate]:
+    """What waits, without taking any of it: words that wait for this reviewer first, then by the value of asking.
+
+    Of two entities, and of the pairs inside one, only the pair most worth asking about: its answer may settle the others.
+
+    Args:
+        desk: Who asks.
+        entity_type: People or companies alone.
+        most: Pairs at most.
+        every_pair: All pairs of two entities, whatever was decided between them.
+    """
     with desk.database.tenant_transaction(desk.tenant) as tx:
-        return _ranked(tx, desk, entity_type, most)
+        return _ranked(tx, desk, entity_type, most, every_pair=every_pair)
 
 
-def _ranked(tx: TenantTransaction, desk: Desk, entity_type: EntityType | None, most: int) -> list[Candidate]:
-    bands = {each: desk.resolution.rules(each).review_millibits for each in ("person", "company")}
+def _ranked(tx: TenantTransaction, desk: Desk, entity_type: EntityType | None, most: int, *, every_pair: bool = False) -> list[Candidate]:
+    bands = {each: desk.resolution.rules(each).review_millibits for each in ENTITY_TYPES}
     first = _candidates(tx, db_review.waiting(tx, desk.actor, entity_type, most))
     named = {each.pair for each in first}
-    rest = [each for each in db_review.undecided(tx, desk.actor, entity_type, bands) if each.pair not in named]  # type: ignore[arg-type]
+    rest = [each for each in db_review.undecided(tx, desk.actor, entity_type, bands) if each.pair not in named]
     by_value = sorted(_candidates(tx, rest), key=lambda each: (-each.value, each.pair))
+    if not every_pair:
+        by_value = _one_of_each(by_value, db_review.settled(tx, entity_type) | {ends for each in first if (ends := each.entities)})
     return [*first, *by_value][:most]
+
+
+def _one_of_each(candidates: Iterable[Candidate], settled: set[tuple[UUID, UUID]]) -> list[Candidate]:
+    """The first of those between the same two entities, where nothing settled them."""
+    seen = set(settled)
+    found = []
+    for each in candidates:
+        if each.entities is None or each.entities not in seen:
+            found.append(each)
+        if each.entities is not None:
+            seen.add(each.entities)
+    return found
 
 
 def _candidates(tx: TenantTransaction, asked: Sequence[Asked]) -> list[Candidate]:
@@ -200,7 +231,7 @@ def item_of(desk: Desk, pair: Pair, *, candidate: Candidate | None = None, is_an
         models = desk.models(tx)
         said = [] if is_blind else [each for each in db_decisions.history(tx, pair) if each.context != GOLD]
         shown = candidate or _looked_up(tx, pair)
-    cards, fields = _side_by_side(desk, pair)
+        cards, fields = _side_by_side(tx, pair)
     evidence, problem = None, None
     if not is_blind:
         from pay_ready.pipeline.explain import explain_pair  # heavy
@@ -226,9 +257,9 @@ def _looked_up(tx: TenantTransaction, pair: Pair) -> Candidate:
     return _candidates(tx, [asked])[0]
 
 
-def _side_by_side(desk: Desk, pair: Pair) -> tuple[Mapping[UUID, Card], list[FieldLine]]:
+def _side_by_side(tx: TenantTransaction, pair: Pair) -> tuple[Mapping[UUID, Card], list[FieldLine]]:
     ids = uuid_list(ids_of((pair.left_id, pair.right_id)))
-    table = in_id_order(db_resolution.read_staged(desk.database, desk.tenant, pair.entity_type, ids))
+    table = in_id_order(db_resolution.read_few_staged(tx, pair.entity_type, ids))
     rows: dict[UUID, dict[str, Any]] = dict(zip(record_ids_of(table), table.to_pylist(), strict=True))
     for record in (pair.left_id, pair.right_id):
         if record not in rows:
