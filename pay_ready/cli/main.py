@@ -24,6 +24,7 @@ from pay_ready.cli import (
     server,
     sources,
     tenants,
+    verify,
 )
 from pay_ready.errors import PayReadyError, UsageError
 
@@ -51,6 +52,7 @@ app.command("timeline")(entities.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)
+app.command("verify")(verify.verify)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
