@@ -9,6 +9,7 @@ import typer
 
 from pay_ready.cli import (
     airbyte,
+    audit,
     backfill,
     connectors,
     decide,
@@ -60,6 +61,7 @@ app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 
 
