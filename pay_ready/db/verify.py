@@ -15,7 +15,6 @@ from pay_ready.model.resolution import EntityType
 
 _MEMBER = np.dtype([("block", "<i8"), ("place", "<i8"), ("record", "S16")])
 _STORED = np.dtype([("block", "<u8"), ("place", "<u8")])
-_PAGE = 50_000  # records
 Numbers = NDArray[np.uint64]
 
 
@@ -84,38 +83,37 @@ def digests(tx: TenantTransaction, *, deep: bool) -> list[Digest]:
 
 def blocks(tx: TenantTransaction, *, most: int) -> Counted:
     """Whether what each record says of its blocks is what the blocks say of their members."""
-    says, of_record = _said_by_records(tx)
+    says, by = _said_by_records(tx)
     members = tx.copy_out("verify.block_members", {}, _MEMBER)
     halves = _halves(members["record"])
     told = _mixed(members["block"].astype(np.uint64), members["place"].astype(np.uint64), halves)
-    lost, foreign = ~np.isin(says, told), ~np.isin(told, says)
-    wrong = {UUID(bytes=bytes(each)) for each in of_record[lost]} | {UUID(bytes=bytes(each)) for each in _bytes_of(halves[foreign])}
+    del members
+    wrong: set[UUID] = set()
+    if not np.array_equal(np.sort(says), np.sort(told)):
+        astray = np.concatenate((by[~np.isin(says, told)], halves[~np.isin(told, says)]))
+        wrong = {UUID(int=(high << 64) + low) for high, low in astray.tolist()}
     return Counted(checked=len(says), wrong=len(wrong), offenders=tuple(sorted(map(str, wrong))[:most]))
 
 
-def _said_by_records(tx: TenantTransaction) -> tuple[Numbers, NDArray[np.uint8]]:
-    """Of each place in a block that a record names: the number that stands for all three, and the record as 16 bytes."""
+def _said_by_records(tx: TenantTransaction) -> tuple[Numbers, Numbers]:
+    """Of each place in a block that a record names: the number that stands for all three, and the record as two halves."""
     numbers: list[Numbers] = [np.empty(0, dtype=np.uint64)]
-    records: list[NDArray[np.uint8]] = [np.empty((0, 16), dtype=np.uint8)]
-    for page in tx.stream("verify.record_blocks", page=_PAGE):
-        held = [len(row.blocks) // _STORED.itemsize for row in page]
-        stored = np.frombuffer(b"".join(row.blocks for row in page), dtype=_STORED)
-        ids = np.frombuffer(b"".join(row.record_id.bytes for row in page), dtype=np.uint8).reshape(-1, 16)
-        of_record = np.repeat(ids, held, axis=0)
-        numbers.append(_mixed(stored["block"], stored["place"], of_record.view(">u8").astype(np.uint64)))
+    records: list[Numbers] = [np.empty((0, 2), dtype=np.uint64)]
+    for row in tx.rows("verify.block_sizes"):
+        fields = np.dtype([("record", "S16"), ("blocks", f"S{row.size_bytes}")])
+        page = tx.copy_out("verify.record_blocks", {"size_bytes": row.size_bytes}, fields)
+        stored = np.frombuffer(np.ascontiguousarray(page["blocks"]).tobytes(), dtype=_STORED)
+        of_record = np.repeat(_halves(page["record"]), row.size_bytes // _STORED.itemsize, axis=0)
+        numbers.append(_mixed(stored["block"], stored["place"], of_record))
         records.append(of_record)
     return np.concatenate(numbers), np.concatenate(records)
 
 
-def _halves(records: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+def _halves(records: NDArray[np.bytes_]) -> Numbers:
     return np.frombuffer(np.ascontiguousarray(records).tobytes(), dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
 
-def _bytes_of(halves: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(halves.astype(">u8")).view(np.uint8).reshape(-1, 16)
-
-
-def _mixed(block: Numbers, place: Numbers, halves: NDArray[np.uint64]) -> Numbers:
+def _mixed(block: Numbers, place: Numbers, halves: Numbers) -> Numbers:
     """One number for block, place and record: two that differ are taken for one once in 2^64."""
     mixed = np.zeros(len(block), dtype=np.uint64)
     for part in (block, place, halves[:, 0], halves[:, 1]):

@@ -52,15 +52,15 @@ select
 -- No more landed rows are nowhere (neither staged nor in quarantine) than their run counted as unmapped.
 with staged as (
     select source_id, stream, record_key from pay_ready.person_records where tenant_id = %(tenant_id)s and record_key is not null
-    union
+    union all
     select source_id, stream, record_key from pay_ready.company_records where tenant_id = %(tenant_id)s and record_key is not null
-    union
+    union all
     select source_id, stream, record_key from pay_ready.shadowed_person_records where tenant_id = %(tenant_id)s
-    union
+    union all
     select source_id, stream, record_key from pay_ready.shadowed_company_records where tenant_id = %(tenant_id)s
-    union
+    union all
     select source_id, stream, record_key from pay_ready.interaction_records where tenant_id = %(tenant_id)s
-    union
+    union all
     select source_id, stream, record_key
     from pay_ready.quarantined_records
     where tenant_id = %(tenant_id)s
@@ -559,10 +559,14 @@ with wrong as materialized (
             length(fields.key) || ':' || fields.key
             || '36:' || (versions.provenance -> 'fields' ->> fields.key)
             || length(fields.value ->> 'value') || ':' || (fields.value ->> 'value')
-            || (
-                select string_agg(length(listed.value) || ':' || listed.value, '' order by listed.place)
-                from jsonb_array_elements_text(fields.value -> 'values') with ordinality as listed (value, place)
-            )
+            -- Nearly all fields have one value, and a subquery costs more than all else here.
+            || case jsonb_array_length(fields.value -> 'values')
+                when 1 then length(fields.value #>> '{values,0}') || ':' || (fields.value #>> '{values,0}')
+                else (
+                    select string_agg(length(listed.value) || ':' || listed.value, '' order by listed.place)
+                    from jsonb_array_elements_text(fields.value -> 'values') with ordinality as listed (value, place)
+                )
+            end
             || E'\n',
             '' order by fields.key collate "C"
         ) as lines
@@ -1025,10 +1029,19 @@ select block, place, record_id as record
 from pay_ready.block_members
 where tenant_id = %(tenant_id)s;
 
--- name: record_blocks
-select record_id, blocks
+-- name: block_sizes
+-- The lengths of what records say: few, and rows of one length are read as numbers at once.
+select distinct octet_length(blocks) as size_bytes
 from pay_ready.record_blocks
-where tenant_id = %(tenant_id)s;
+where tenant_id = %(tenant_id)s
+  and blocks <> '';
+
+-- name: record_blocks
+-- params: size_bytes integer
+select record_id as record, blocks
+from pay_ready.record_blocks
+where tenant_id = %(tenant_id)s
+  and octet_length(blocks) = %(size_bytes)s;
 
 -- name: outbox
 -- What memory has yet to hear of ends with the newest number, without a gap: it is drained from its beginning.
