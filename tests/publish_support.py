@@ -96,7 +96,7 @@ def stage(admin_url: str, tenant: TenantId, staged: Staged) -> None:
     with psycopg.connect(admin_url) as admin:
         # Interactions link to landed rows, which these tests have no part in: foreign keys are not looked at here.
         admin.execute("set session_replication_role = replica")
-        for table in ("interaction_participants", "interaction_records", "person_records", "company_records"):
+        for table in ("interaction_participants", "interaction_records", "person_records", "company_records", "landed_records"):
             admin.execute(f"delete from pay_ready.{table} where tenant_id = %s", (tenant,))  # type: ignore[arg-type]
         for source in SOURCES:
             admin.execute(
@@ -120,6 +120,7 @@ def restage(admin_url: str, tenant: TenantId, before: Staged, after: Staged) -> 
             record = stable_id("call", str(tenant), call.source, call.key)
             for table in ("interaction_participants", "interaction_records"):
                 admin.execute(f"delete from pay_ready.{table} where tenant_id = %s and record_id = %s", (tenant, record))  # type: ignore[arg-type]
+            admin.execute("delete from pay_ready.landed_records where tenant_id = %s and record_key = %s", (tenant, call.key))
         for table, old, new, id_of in (
             ("company_records", before.companies, after.companies, company_id),
             ("person_records", before.people, after.people, person_id),
@@ -201,6 +202,7 @@ def _add_person(admin: psycopg.Connection[tuple[object, ...]], tenant: TenantId,
 
 def _add_call(admin: psycopg.Connection[tuple[object, ...]], tenant: TenantId, row: CallRow, people: Mapping[str, PersonRow]) -> None:
     record, source = stable_id("call", str(tenant), row.source, row.key), stable_id(str(tenant), row.source)
+    _land_call(admin, tenant, source, row)
     admin.execute(
         "insert into pay_ready.interaction_records (tenant_id, record_id, source_id, stream, record_key, interaction_id, is_primary,"
         " interaction_type, external_id, occurred_at, metadata, content_hash, contract_version)"
@@ -215,6 +217,22 @@ def _add_call(admin: psycopg.Connection[tuple[object, ...]], tenant: TenantId, r
             (tenant, record, position, source, record, person_id(tenant, row.source, key) if is_person else None,
              None if is_person else company_id(tenant, row.source, key), people[key].side if is_person else "unknown"),
         )  # fmt: skip
+
+
+def _land_call(admin: psycopg.Connection[tuple[object, ...]], tenant: TenantId, source: UUID, row: CallRow) -> None:
+    """The landed row of a call, of one batch of its source."""
+    run, batch = stable_id("run", str(source)), stable_id("batch", str(source))
+    number = 1 + SOURCES.index(row.source)
+    for statement, values in (
+        ("tenant_counters (tenant_id, counter, value) values (%s, 'commit_seq', 4)", (tenant,)),
+        (("sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token, finished_at)"
+         " values (%s, %s, %s, 'replay', 'complete', 1, now())"), (tenant, run, source)),
+        ("landing_batches (tenant_id, batch_id, source_id, stream, run_id, commit_seq, landed) values (%s, %s, %s, 'calls', %s, %s, 0)",
+         (tenant, batch, source, run, number)),
+        (("landed_records (tenant_id, source_id, stream, record_key, data, content_hash, generation, cursor_order, emitted_at, batch_id)"
+         " values (%s, %s, 'calls', %s, '{}', %s, 0, '', %s, %s)"), (tenant, source, row.key, _hash(row), MOMENT, batch)),
+    ):  # fmt: skip
+        admin.execute(f"insert into pay_ready.{statement} on conflict do nothing", values)  # type: ignore[arg-type]
 
 
 _PUBLISHED: Mapping[str, str] = {

@@ -9,6 +9,7 @@ import typer
 
 from pay_ready.cli import (
     airbyte,
+    audit,
     backfill,
     checkpoint,
     connectors,
@@ -28,6 +29,7 @@ from pay_ready.cli import (
     sources,
     tenants,
     undo,
+    verify,
 )
 from pay_ready.errors import PayReadyError, UsageError
 
@@ -62,6 +64,7 @@ app.command("redo")(rollback.redo)
 app.command("resume")(rollback.resume)
 app.command("pending")(rollback.pending)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.command("verify")(verify.verify)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
@@ -70,6 +73,7 @@ app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(review.app, name="review")
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 
 

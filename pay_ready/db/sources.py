@@ -1,7 +1,7 @@
 """Data sources of a tenant: the row, its settings, and its credentials, which never stand anywhere unencrypted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.db.tenants import audit
+from pay_ready.db.tenants import audit, state_hash
 from pay_ready.errors import ConfigError, ConflictError, ContractError, DeniedError, NotFoundError, SecretError
 from pay_ready.model.ids import SourceId, source_id_of
 from pay_ready.secrets import Keyring
@@ -106,10 +106,12 @@ def add(
         "source_id": source, "name": name, "kind": kind, "ingest_mode": ingest_mode, "connector": connector,
         "config": Jsonb(config.model_dump(mode="json")),
     }  # fmt: skip
+    before = find(tx, name)
     if tx.execute("sources.add", added) == 0:
         raise ConflictError("the source is there already", f"look at it: pay-ready sources list, source {name}", source=name)
-    audit(tx, actor=actor, action="source.added", subject_kind="data_source", subject_id=str(source))
-    return require(tx, name)
+    now = require(tx, name)
+    _audit(tx, "source.added", before, now, actor=actor)
+    return now
 
 
 def find(tx: TenantTransaction, name: str) -> DataSource | None:
@@ -155,14 +157,14 @@ def set_status(tx: TenantTransaction, source: DataSource, status: Status, *, act
         tx.execute("sources.forget_credentials", {"source_id": source.source_id})
     if changed:
         words = {"active": "source.resumed", "paused": "source.paused", "removed": "source.removed"}
-        audit(tx, actor=actor, action=words[status], subject_kind="data_source", subject_id=str(source.source_id))
+        _audit(tx, words[status], source, replace(source, status=status), actor=actor)
     return changed
 
 
 def change_config(tx: TenantTransaction, source: DataSource, config: SourceConfig, *, actor: str) -> None:
     """Give the source other settings."""
     tx.execute("sources.change_config", {"source_id": source.source_id, "config": Jsonb(config.model_dump(mode="json"))})
-    audit(tx, actor=actor, action="source.config_changed", subject_kind="data_source", subject_id=str(source.source_id))
+    _audit(tx, "source.config_changed", source, replace(source, config=config), actor=actor)
 
 
 def put_credential(tx: TenantTransaction, source: SourceId, credential: Credential, plain: bytes, keyring: Keyring) -> None:
@@ -202,6 +204,7 @@ def rotate_credentials(tx: TenantTransaction, keyring: Keyring, *, actor: str) -
         SecretError: An envelope's key is in the ring no longer; nothing is changed.
     """
     rotated = 0
+    before = _envelopes_hash(tx)
     for row in tx.rows("sources.credentials_for_rotation"):
         envelope = bytes(row.envelope)
         if keyring.needs_rotation(envelope):
@@ -209,8 +212,32 @@ def rotate_credentials(tx: TenantTransaction, keyring: Keyring, *, actor: str) -
             put_credential(tx, row.source_id, row.credential, plain, keyring)
             rotated += 1
     if rotated:
-        audit(tx, actor=actor, action="credentials.rotated", subject_kind="tenant", subject_id=str(tx.tenant))
+        audit(
+            tx, actor=actor, action="credentials.rotated", subject_kind="tenant", subject_id=str(tx.tenant),
+            before_hash=before, after_hash=_envelopes_hash(tx),
+        )  # fmt: skip
     return rotated
+
+
+def _envelopes_hash(tx: TenantTransaction) -> bytes:
+    """Of all credentials as they are kept: encrypted."""
+    kept = {_row(row.source_id, row.credential): bytes(row.envelope).hex() for row in tx.rows("sources.credentials_for_rotation")}
+    return state_hash(kept)
+
+
+def _audit(tx: TenantTransaction, action: str, before: DataSource | None, after: DataSource, *, actor: str) -> None:
+    """What became of a source, by the hashes of its settings before and after."""
+    audit(
+        tx, actor=actor, action=action, subject_kind="data_source", subject_id=str(after.source_id),
+        before_hash=_hash_of(before) if before else None, after_hash=_hash_of(after),
+    )  # fmt: skip
+
+
+def _hash_of(source: DataSource) -> bytes:
+    return state_hash({
+        "name": source.name, "kind": source.kind, "ingest_mode": source.ingest_mode, "connector": source.connector,
+        "config": source.config.model_dump(mode="json"), "status": source.status,
+    })  # fmt: skip
 
 
 def _row(source: SourceId, credential: str) -> str:

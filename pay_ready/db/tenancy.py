@@ -33,6 +33,8 @@ Params = Mapping[str, object]
 _COPIED_AT_ONCE = 100_000  # rows
 _current_tenant: ContextVar[TenantId | None] = ContextVar("current_tenant", default=None)
 
+_SNAPSHOT = "set transaction isolation level repeatable read, read only"  # before the first query
+
 _BEGIN = (
     "select set_config('app.tenant_id', %(tenant)s, true), set_config('statement_timeout', %(statement_ms)s, true),"
     " set_config('lock_timeout', %(lock_ms)s, true), set_config('idle_in_transaction_session_timeout', %(idle_ms)s, true)"
@@ -246,12 +248,13 @@ class Database:
         return self._pool.get_stats()
 
     @contextmanager
-    def tenant_transaction(self, tenant: TenantId, *, work: Work = "people") -> Iterator[TenantTransaction]:
+    def tenant_transaction(self, tenant: TenantId, *, work: Work = "people", snapshot: bool = False) -> Iterator[TenantTransaction]:
         """One transaction in which only this tenant's rows exist; commits at the end, rolls back on any error.
 
         Args:
             tenant: Owner of every row read or written.
             work: Which timeouts hold: `people` who wait, or `batch` work.
+            snapshot: Every statement sees what the first one saw, and none may write.
 
         Raises:
             IsolationError: Called inside another tenant transaction, or the transaction ended under another tenant.
@@ -259,6 +262,8 @@ class Database:
         """
         with _entered(tenant), translating(), self._pool.connection() as connection, connection.transaction():
             limits = self._options.batch if work == "batch" else self._options.people
+            if snapshot:
+                connection.execute(_SNAPSHOT)
             connection.execute(_BEGIN, _begin_params(tenant, limits))
             yield TenantTransaction(connection, tenant, self.schema, limits)
             _refuse_switched_tenant(connection, tenant)

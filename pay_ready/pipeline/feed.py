@@ -10,7 +10,7 @@ from typing import Any
 from pay_ready.db import schemas, sources
 from pay_ready.db.sources import Contract, DataSource, IngestMode, SourceConfigV1, StreamConfigV1
 from pay_ready.db.tenancy import Database
-from pay_ready.db.tenants import audit
+from pay_ready.db.tenants import audit, state_hash
 from pay_ready.errors import CheckFailedError, ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import TenantId, source_id_of
 from pay_ready.pipeline.land.sync import Connector
@@ -215,7 +215,11 @@ def accept_schemas(database: Database, tenant: TenantId, name: str, streams: Seq
             hint = "choose one of " + (", ".join(sorted(known)) or "none: the source was never synced")
             raise NotFoundError("no such stream with a known shape", hint, source=name, stream=", ".join(unknown))
         schemas.close(tx, source.source_id, streams)
-        audit(tx, actor=actor, action="schema.accepted", subject_kind="data_source", subject_id=str(source.source_id))
+        audit(
+            tx, actor=actor, action="schema.accepted", subject_kind="data_source", subject_id=str(source.source_id),
+            before_hash=state_hash({"held": sorted(known)}),
+            after_hash=state_hash({"held": sorted(known.keys() - set(streams)) if streams else []}),
+        )  # fmt: skip
     return sorted(streams or known)
 
 

@@ -291,4 +291,10 @@ def _land(replay: Replay, run: Landing, stream: str, rows: Mapping[UUID, Landing
 def _audit(tx: TenantTransaction, action: str, ids: Sequence[UUID], *, actor: str, reason: str | None) -> None:
     if ids:
         subject = str(ids[0]) if len(ids) == 1 else f"{len(ids)} records"
-        tenants.audit(tx, actor=actor, action=action, subject_kind="quarantine", subject_id=subject, reason=reason)
+        # Of several records the hash says which; only a dismissal changes what is kept of them.
+        before = tenants.state_hash({"records": sorted(map(str, ids)), "status": "open"})
+        after = tenants.state_hash({"records": sorted(map(str, ids)), "status": "dismissed"}) if action.endswith("dismissed") else before
+        tenants.audit(
+            tx, actor=actor, action=action, subject_kind="quarantine", subject_id=subject, reason=reason,
+            before_hash=before, after_hash=after,
+        )  # fmt: skip

@@ -163,8 +163,9 @@ def abort_run(database: Database, tenant: TenantId, given: str, *, actor: str, r
         token = lease.token if lease else tenants.next_number(tx, "lease_token")
         runs.abort(tx, run, f"aborted by {actor}" + (f": {reason}" if reason else ""), token)
         tenants.audit(
-            tx, actor=actor, action="run.aborted", subject_kind="run", subject_id=str(run.run_id), reason=reason, run_id=run.run_id
-        )
+            tx, actor=actor, action="run.aborted", subject_kind="run", subject_id=str(run.run_id), reason=reason, run_id=run.run_id,
+            before_hash=tenants.state_hash({"status": "running"}), after_hash=tenants.state_hash({"status": "aborted"}),
+        )  # fmt: skip
         if lease:
             leases.release(tx, lease)
     process = leases.process_of(run.holder) if run.holder else None

@@ -169,6 +169,16 @@ def test_nothing_new_is_said_of_complete_runs_alone(statuses: str, expected: boo
     assert nothing_was_new(reports) is expected
 
 
+def test_everything_holds(demo: DemoRuns) -> None:
+    """Both tenants verify green, history too, as a table and as JSON; and the trail that they leave is whole outside the database."""
+    found = json.loads(demo.command("verify", "--deep", "--json").stdout)["data"]
+    assert [each["tenant"] for each in found] == ["acme-robotics", "northwind-health"]
+    assert all(result["state"] in ("ok", "skipped") for each in found for result in each["results"])
+    assert all(result["checked"] > 100 for result in found[0]["results"] if result["check"] in ("records", "entities", "feed", "blocks"))
+    demo.command("audit", "export", "-t", "acme-robotics", "--to", "trail.csv", "--format", "csv")
+    assert "the trail is whole" in demo.command("audit", "verify", "--file", "trail.csv").stdout
+
+
 def test_every_bad_row_is_in_quarantine_and_nothing_else(demo: DemoRuns) -> None:
     """The ten rows that break their contract on purpose are set aside, each with its reason; all others are staged."""
     with (EXPORTS / "truth.csv").open(newline="") as handle:
