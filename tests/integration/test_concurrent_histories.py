@@ -24,6 +24,7 @@ from tests.integration.test_increments import check_against_everything, run, wor
 from tests.integration.test_models import people_of
 from tests.publish_support import PersonRow, Staged, add_people, person_id, rows, stage
 from tests.reversing_support import decide, given_by, latest_run
+from tests.verify_support import assert_verified
 
 DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
 SEEDS = 500 if DEEP else 2
@@ -125,3 +126,4 @@ def _check(database: Database, admin_url: str, tenant: TenantId) -> None:
         hold = db_resolution.hold(tx)
         assert hold is None or db_checkpoints.run(tx, hold.run_no).kind == "rollback"
     assert given_by(admin_url, tenant) == 0
+    assert_verified(database, tenant)

@@ -32,6 +32,7 @@ from tests.integration.test_increments import changed, check_against_everything,
 from tests.integration.test_models import people_of
 from tests.publish_support import config, person_id, restage, rows, stage
 from tests.reversing_support import decide, given_by, go_back, latest_run, state_lines
+from tests.verify_support import assert_verified
 
 DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
 HISTORIES, STEPS = (200, 14) if DEEP else (4, 10)
@@ -166,6 +167,11 @@ class History(RuleBasedStateMachine):
         assert given_by(self.admin_url, self.tenant) == 0
         assert rows(self.admin_url, self.tenant, _FEED) == [(True, True)]
         assert rows(self.admin_url, self.tenant, _RUNS) == [(True, True)]
+
+    def teardown(self) -> None:
+        """What must hold of a tenant holds."""
+        if latest_run(self.database, self.tenant):
+            assert_verified(self.database, self.tenant)
 
     def _undo(self, undo: Callable[[Asked], UndoReport], *, tree: bool) -> None:
         before, queue = latest_run(self.database, self.tenant), self._queue()
