@@ -14,6 +14,7 @@ from pay_ready.cli import (
     decide,
     demo,
     entities,
+    erase,
     evaluate,
     explain,
     keys,
@@ -51,6 +52,7 @@ app.command("timeline")(entities.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)
+app.command("export")(erase.export)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
@@ -59,6 +61,7 @@ app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(keys.app, name="keys")
+app.add_typer(erase.app, name="erase")
 
 
 @app.callback()

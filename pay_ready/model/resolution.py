@@ -13,7 +13,7 @@ ENTITY_TYPES: tuple[EntityType, ...] = ("company", "person")  # companies resolv
 Criterion = Literal["valid", "source_order", "recent", "frequent", "longest"]
 ChangeKind = Literal["created", "merged", "split", "changed", "retired"]
 Refresh = Literal["on_drift", "by_hand"]
-RunKind = Literal["resolve", "refresh"]
+RunKind = Literal["resolve", "refresh", "rollback", "undo", "decision", "erasure"]
 Reads = Literal["auto", "changed", "all"]  # what a run reads: what changed, every record, or what costs less
 
 
