@@ -38,7 +38,7 @@ from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
     from pay_ready.pipeline.airbyte.source import PlatformOptions
-    from pay_ready.pipeline.erase import Eraser
+    from pay_ready.pipeline.erase.work import Eraser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class App:
             NotFoundError, DeniedError: As `tenant`; or there is no such login.
             SecretError: There is no key for the digests that keep erased people out.
         """
-        from pay_ready.pipeline.erase import Eraser
+        from pay_ready.pipeline.erase.work import Eraser
 
         if self.urls.erasure is None:
             hint = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"

@@ -12,7 +12,7 @@ from pay_ready.errors import DeniedError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.pipeline.erase import EraseReport
+    from pay_ready.pipeline.erase.work import EraseReport
     from pay_ready.pipeline.subject import Subject
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def erase(
         return
     if tenant is None or subject is None:
         raise UsageError("whom?", "say --tenant NAME and --subject email:ANN@X.COM")
-    from pay_ready.pipeline import erase as steps
+    from pay_ready.pipeline.erase import run as steps
 
     with opened_app() as opened, opened.eraser(tenant) as eraser:
         meant = _read(opened, tenant, subject)

@@ -122,7 +122,8 @@ def print_etl(report: "EtlReport") -> None:
             "seconds",
         ),
         (_source_row(outcome) for outcome in report.sources),
-        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; landed = staged + unmapped + refused)",
+        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; "
+        "landed = staged + unmapped + refused)",
     )
     for outcome in report.sources:
         if outcome.error is not None:

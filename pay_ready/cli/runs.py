@@ -24,8 +24,8 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id, or its begi
 WatermarksOption = Annotated[bool, typer.Option("--watermarks", help="Also show watermarks that are texts: they may be about people.")]
 ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe a refresh that drops much of a stream.")]
 _FIGURES = (
-    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed", "staged", "unmapped", "refused", "waiting", "tombstoned",
-    "flagged",
+    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed", "staged", "unmapped", "refused", "waiting",
+    "tombstoned", "flagged",
 )  # fmt: skip
 _VOLUME = ("stream", "records", "volume", "usually", "least", "most", "of runs", "watermark before", "after")
 _LONGEST_WHY = 60

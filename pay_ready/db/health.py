@@ -122,9 +122,8 @@ def _erasure_login(place: Place) -> Finding:
     role = in_schema("pay_ready_erasure", place.schema)
     with _connected(place.erasure_url) as connection:
         row = connection.execute(
-            "select rolname, rolsuper or rolbypassrls, exists (select from pg_roles where rolname = %(role)s) and pg_has_role(current_user,"
-            " coalesce((select oid from pg_roles where rolname = %(role)s), (select oid from pg_roles where rolname = current_user)), 'usage')"
-            " from pg_roles where rolname = current_user",
+            "select rolname, rolsuper or rolbypassrls, exists (select from pg_auth_members join pg_roles as granted on granted.oid = roleid"
+            " where member = pg_roles.oid and granted.rolname = %(role)s) from pg_roles where rolname = current_user",
             {"role": role},
         ).fetchone()
     name, bypasses, member = row or ("?", True, False)

@@ -182,7 +182,8 @@ def _replay_group(
         mapping = replay.mapping_of(source)
         found = suppressor(tx, source, lambda: mapping, replay.context, replay.keyring)
     group = _Group(
-        source=source, stream=records[0].stream, mapping=mapping, records=records, corrected=corrected, keep=found.kept_maker if found else None
+        source=source, stream=records[0].stream, mapping=mapping, records=records, corrected=corrected,
+        keep=found.kept_maker if found else None,
     )  # fmt: skip
     if step == "land" or corrected is not None:
         return _land_again(replay, group)

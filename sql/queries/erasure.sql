@@ -177,7 +177,8 @@ left join pay_ready.person_records as listed
     and listed.record_key = places.record_key;
 
 -- name: held_by_others
--- Which of these values records of others carry, too.
+-- Which of these values records of others carry, too: of people who have a name or another address. A number that was merely called is
+-- nobody else's (see nameless).
 -- params: record_ids uuid[], emails text[], phones text[], names text[] (lower case)
 select distinct held.kind, held.value
 from pay_ready.person_records as people
@@ -186,10 +187,23 @@ cross join lateral (values
 ) as held (kind, value)
 where people.tenant_id = %(tenant_id)s
   and people.record_id <> all(%(record_ids)s::uuid[])
+  and (people.full_name is not null or people.email_normalized <> all(%(emails)s::text[]))
   and (
       (held.kind = 'email' and held.value = any(%(emails)s::text[]))
       or (held.kind = 'phone' and held.value = any(%(phones)s::text[]))
       or (held.kind = 'name' and held.value = any(%(names)s::text[]))
+  );
+
+-- name: nameless
+-- Records that are nothing but a number or an address of these.
+-- params: emails text[], phones text[]
+select record_id
+from pay_ready.person_records
+where tenant_id = %(tenant_id)s
+  and full_name is null
+  and (
+      (phone = any(%(phones)s::text[]) and (email_normalized is null or email_normalized = any(%(emails)s::text[])))
+      or (email_normalized = any(%(emails)s::text[]) and (phone is null or phone = any(%(phones)s::text[])))
   );
 
 -- name: places_holding

@@ -70,6 +70,10 @@ class Theirs:
         text = _PHONE.sub(lambda found: ERASED if self._is_phone(found[0]) else found[0], text)
         return self.names.sub(ERASED, text) if self.names else text
 
+    def reach(self, text: str) -> bool:
+        """Whether an address or a number of theirs occurs in a text."""
+        return any(map(self._is_email, _EMAIL.findall(text))) or any(map(self._is_phone, _PHONE.findall(text)))
+
     def _is_email(self, text: str) -> bool:
         return any(self.knows("email", each) for each in _emails(text))
 
@@ -169,9 +173,10 @@ def digest_of(key: bytes, kind: Kind, text: str) -> bytes:
 
 def owns(person: StagedPerson, theirs: Theirs) -> bool:
     """Whether a person as a record lists them is one of these."""
-    values = (person.email, person.email_normalized, person.phone, *person.attributes.values())
     identifier = person.key.partition(":")[2].rpartition(":")[2]
-    return any(value is not None and theirs.hold(value) for value in values) or theirs.knows("record", identifier)
+    values = (person.email, person.email_normalized, person.phone, *person.attributes.values())
+    # Ids among the attributes are those of an owner or a manager.
+    return theirs.knows("record", identifier) or any(isinstance(value, str) and theirs.reach(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
