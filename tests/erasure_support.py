@@ -18,7 +18,7 @@ from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.etl import EtlReport, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.settings import Environment
-from tests.conftest import Scratch
+from tests.conftest import Scratch, Server, on_database, only_one
 
 EMAIL, FORMER_EMAIL, OTHER_EMAIL = "z.quillfeather@harborcanary.example", "zq.former@harborcanary.example", "zeph.alt@mailbox.example"
 BOB = "bob.castellan@harborcanary.example"
@@ -36,6 +36,7 @@ OTHERS = (
     "the shared quarterly plan", "Harbor Canary Works", "Otto Fremd", "otto@elsewhere.example", "deal of the harbor", "unrelated words",
     "noted for the file",
 )  # fmt: skip
+_ESTATE = "pay_ready_estate"
 _TIMES = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z", "archived": False}
 
 
@@ -212,9 +213,23 @@ def an_estate(scratch: Scratch, folder: Path, *slugs: str) -> Iterator[Estate]:
         yield estate
 
 
+def estate_template(server: Server, template: str, run_folder: Path) -> tuple[str, Path]:
+    """A database to be cloned with the tenants acme and beta, and the folder of their exports; made once per run, under a lock."""
+    folder = run_folder / "estate"
+    with only_one(run_folder / "estate.lock"):
+        if not (folder / "made").exists():
+            with psycopg.connect(server.admin_url, autocommit=True) as admin:
+                admin.execute(f"create database {_ESTATE} template {template}")  # type: ignore[arg-type]
+            urls = [on_database(url, _ESTATE) for url in (server.admin_url, server.app_url, server.erasure_url)]
+            with an_estate(Scratch(admin_url=urls[0], app_url=urls[1], erasure_url=urls[2]), folder, "acme", "beta"):
+                pass
+            (folder / "made").touch()
+    return _ESTATE, folder
+
+
 def move(scratch: Scratch, before: Path, after: Path) -> None:
     """A copy of what was made in another folder, for the sources of a cloned database."""
-    copytree(before, after, ignore=ignore_patterns("state"), dirs_exist_ok=True)
+    copytree(before, after, ignore=ignore_patterns("state", "made"), dirs_exist_ok=True)
     with psycopg.connect(scratch.admin_url) as admin:
         admin.execute(
             "update pay_ready.data_sources set config = replace(config::text, %s, %s)::jsonb",
@@ -267,9 +282,20 @@ def digest_of_tenant(admin_url: str, tenant: TenantId) -> str:
             admin.execute(
                 "select md5(coalesce(string_agg(line, '|' order by line), '')) from ("
                 f" select (to_jsonb(t) - 'updated_at')::text as line from pay_ready.{name} as t where tenant_id = %s"  # type: ignore[arg-type]
-                ") as lines where line !~ 'lease_token\"'",
+                ") as lines where line !~ ': \"lease_token\"'",
                 (tenant,),
             ).fetchone()
             for (name,) in tables
         ]
     return str(list(zip(tables, parts, strict=True)))
+
+
+def forget_tenant(admin_url: str, tenant: TenantId) -> None:
+    """Take a tenant's rows out of the database: a dump is then of the other one."""
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        for (table,) in admin.execute(
+            "select c.relname from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attname = 'tenant_id'"
+            " where c.relnamespace = 'pay_ready'::regnamespace and c.relkind = 'r'"
+        ).fetchall():
+            admin.execute(f"delete from pay_ready.{table} where tenant_id = %s", (tenant,))  # type: ignore[arg-type]

@@ -5,9 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -16,21 +14,17 @@ from pay_ready.failpoints import ENVIRONMENT_VARIABLE
 from pay_ready.pipeline.erase import rows, run
 from pay_ready.pipeline.subject import Subject
 from tests.conftest import Scratch, Server, cloned
-from tests.erasure_support import CANARIES, EMAIL, an_estate, digest_of_tenant, dumped, found_in, opened_estate
+from tests.erasure_support import CANARIES, EMAIL, digest_of_tenant, dumped, estate_template, forget_tenant, found_in, opened_estate
 
 POINTS = (*run.FAILPOINTS, *rows.FAILPOINTS)
 # One transaction is one transaction: its end, and a point before it; all of them under make test-deep.
 _TRIED = POINTS if os.environ.get("PAY_READY_TEST_DEEP") else ("erase.history_written", "erase.before_commit", "erase.after_commit")
 
 
-@pytest.fixture(scope="module")
-def made(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A database to be cloned, and its folder."""
-    folder = tmp_path_factory.mktemp("estate")
-    with cloned(server, template) as scratch:
-        with an_estate(scratch, folder, "acme"):
-            pass
-        yield urlsplit(scratch.admin_url).path.lstrip("/"), folder
+@pytest.fixture(scope="session")
+def made(server: Server, template: str, run_folder: Path) -> tuple[str, Path]:
+    """A database to be cloned in which two tenants have been resolved twice, and the folder of their exports."""
+    return estate_template(server, template, run_folder)
 
 
 def killed(scratch: Scratch, folder: Path, point: str) -> None:
@@ -46,6 +40,7 @@ def test_all_or_nothing(server: Server, made: tuple[str, Path], point: str) -> N
     """Killed before the commit every row is as it was, after it none of hers is there; the next attempt ends without her."""
     with cloned(server, made[0]) as scratch, opened_estate(scratch, made[1]) as estate:
         tenant = estate.tenant()
+        forget_tenant(scratch.admin_url, estate.tenant("beta"))  # with the same values
         before = digest_of_tenant(scratch.admin_url, tenant)
         killed(scratch, made[1], point)
         with psycopg.connect(scratch.admin_url) as admin:  # leases of a dead process run out by themselves

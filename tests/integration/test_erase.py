@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import psycopg
@@ -16,20 +15,28 @@ from pay_ready.pipeline.erase.run import erase
 from pay_ready.pipeline.erase.work import EraseReport
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.subject import Subject, export_path, export_subject, lift, read_subject
-from tests.conftest import Scratch, Server, cloned
-from tests.erasure_support import CANARIES, EMAIL, OTHERS, Estate, an_estate, digest_of_tenant, dumped, found_in, move, opened_estate
+from tests.conftest import Server, cloned
+from tests.erasure_support import (
+    CANARIES,
+    EMAIL,
+    OTHERS,
+    Estate,
+    digest_of_tenant,
+    dumped,
+    estate_template,
+    forget_tenant,
+    found_in,
+    move,
+    opened_estate,
+)
 
 SUBJECT = Subject(kind="email", value=EMAIL)
 
 
-@pytest.fixture(scope="module")
-def made(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A database to be cloned in which one tenant has been resolved twice, and the folder of its exports."""
-    folder = tmp_path_factory.mktemp("estate")
-    with cloned(server, template) as scratch:
-        with an_estate(scratch, folder, "acme"):
-            pass
-        yield urlsplit(scratch.admin_url).path.lstrip("/"), folder
+@pytest.fixture(scope="session")
+def made(server: Server, template: str, run_folder: Path) -> tuple[str, Path]:
+    """A database to be cloned in which two tenants have been resolved twice, and the folder of their exports."""
+    return estate_template(server, template, run_folder)
 
 
 @pytest.fixture
@@ -80,6 +87,12 @@ def resolve_again(estate: Estate, reads: Reads = "auto") -> int | None:
     return resolve_tenant(work.database, work.tenant, work.resolution, actor="tests", run_id=new_id(), reads=reads).run_no  # type: ignore[arg-type]
 
 
+def dump_of(estate: Estate) -> str:
+    """All that the database holds, but for the other tenant."""
+    forget_tenant(estate.scratch.admin_url, estate.tenant("beta"))
+    return dumped(estate.scratch.admin_url)
+
+
 def digests_hold(estate: Estate) -> None:
     """The digest of every version and of every checkpoint is that of its rows."""
     tenant = estate.tenant()
@@ -91,39 +104,39 @@ def digests_hold(estate: Estate) -> None:
             assert digest_at(tx, run_no) == bytes(digest), run_no
 
 
-def test_nothing_is_left_of_a_person_and_all_of_others(scratch: Scratch, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_person_and_all_of_others(estate: Estate) -> None:
     """All canaries are found before and none after, in any encoding; others' values stay; another tenant's rows are what they were."""
-    with an_estate(scratch, tmp_path, "acme", "beta") as estate:
-        decide(estate)
-        estate.run("acme")
-        before = dumped(scratch.admin_url)
-        assert found_in(before, CANARIES) == list(CANARIES)
-        beside = digest_of_tenant(scratch.admin_url, estate.tenant("beta"))
-        export = export_path(estate.app.environment.state_folder, "acme")
-        export_subject(estate.app.database, estate.tenant(), "acme", SUBJECT, export, actor="tests")
-        person = person_of(estate)
-        preview = erased(estate, dry_run=True)
-        assert digest_of_tenant(scratch.admin_url, estate.tenant("beta")) == beside
-        report = erased(estate)
-        assert (preview.counts, preview.entities, preview.records) == (report.counts, report.entities, report.records)
-        assert [each.entity_id for each in report.entities] == [person]
-        assert report.exports == (export,)
-        assert not export.exists()
-        assert digest_of_tenant(scratch.admin_url, estate.tenant("beta")) == beside
-        digests_hold(estate)
-        with psycopg.connect(scratch.admin_url) as admin:
-            admin.execute("set session_replication_role = replica")
-            for (table,) in admin.execute(
-                "select c.relname from pg_class as c join pg_attribute as a on a.attrelid = c.oid and a.attname = 'tenant_id'"
-                " where c.relnamespace = 'pay_ready'::regnamespace and c.relkind = 'r'"
-            ).fetchall():
-                admin.execute(f"delete from pay_ready.{table} where tenant_id = %s", (estate.tenant("beta"),))  # type: ignore[arg-type]
-        after = dumped(scratch.admin_url)
-        assert found_in(after, CANARIES) == []
-        assert found_in(after, OTHERS) == list(OTHERS)
-        # Twice is as once.
-        again = erased(estate)
-        assert (again.is_held, again.run_no) == (False, None)
+    url, beta = estate.scratch.admin_url, estate.tenant("beta")
+    decide(estate)
+    estate.run("acme")
+    assert found_in(dumped(url), CANARIES) == list(CANARIES)
+    beside = digest_of_tenant(url, beta)
+    export = export_path(estate.app.environment.state_folder, "acme")
+    export_subject(estate.app.database, estate.tenant(), "acme", SUBJECT, export, actor="tests")
+    person = person_of(estate)
+    preview = erased(estate, dry_run=True)
+    report = erased(estate)
+    assert (preview.counts, preview.entities, preview.records) == (report.counts, report.entities, report.records)
+    assert [each.entity_id for each in report.entities] == [person]
+    assert report.exports == (export,)
+    assert not export.exists()
+    assert digest_of_tenant(url, beta) == beside
+    digests_hold(estate)
+    forget_tenant(url, beta)
+    after = dumped(url)
+    assert found_in(after, CANARIES) == []
+    assert found_in(after, OTHERS) == list(OTHERS)
+    # Twice is as once.
+    again = erased(estate)
+    assert (again.is_held, again.run_no) == (False, None)
+
+
+def test_a_preview_changes_nothing(estate: Estate) -> None:
+    """Not a row of the tenant is another, and no lease is left."""
+    before = digest_of_tenant(estate.scratch.admin_url, estate.tenant())
+    assert erased(estate, dry_run=True).is_dry_run
+    assert digest_of_tenant(estate.scratch.admin_url, estate.tenant()) == before
+    assert estate.rows("select count(*) from pay_ready.leases where tenant_id = %s", estate.tenant()) == [(0,)]
 
 
 def test_a_reimport_brings_nothing_back(estate: Estate) -> None:
@@ -138,7 +151,7 @@ def test_a_reimport_brings_nothing_back(estate: Estate) -> None:
     assert sum(each.landed for each in streams) == 0
     assert all(each.landing_holds for each in streams)
     assert estate.rows("select count(*) from pay_ready.landed_records where tenant_id = %s", estate.tenant()) == landed
-    assert found_in(dumped(estate.scratch.admin_url), CANARIES) == []
+    assert found_in(dump_of(estate), CANARIES) == []
     assert resolve_again(estate, "all") is None
 
 
@@ -207,7 +220,7 @@ def test_a_new_record_of_an_erased_person_does_not_land(estate: Estate) -> None:
     assert (counts["engagements_notes"].landed, counts["engagements_notes"].quarantined) == (1, 0)
     bodies = estate.rows("select body from pay_ready.interaction_records where tenant_id = %s and record_key = '199'", estate.tenant())
     assert bodies == [("ask [erased]",)]
-    assert found_in(dumped(estate.scratch.admin_url), [EMAIL, "kept nowhere"]) == []
+    assert found_in(dump_of(estate), [EMAIL, "kept nowhere"]) == []
 
 
 def test_records_only_keeps_what_does_not_carry_the_address(estate: Estate) -> None:
@@ -234,7 +247,7 @@ def test_records_only_keeps_what_does_not_carry_the_address(estate: Estate) -> N
     assert all(each.carries for each in report.records)
     assert report.counts["entity_versions made anew"] >= 1
     digests_hold(estate)
-    dump = dumped(estate.scratch.admin_url)
+    dump = dump_of(estate)
     assert found_in(dump, CANARIES) == []
     assert found_in(dump, OTHERS) == list(OTHERS)
     resolve_again(estate)
