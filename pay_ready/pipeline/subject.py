@@ -171,9 +171,16 @@ def text_pattern(values: Values, source: UUID | None, names: Iterable[str]) -> s
     """
     found = [_escaped_forms(each) for each in sorted(values.emails)]
     found += [r"[^0-9a-z]{0,3}".join(number.lstrip("+")[-9:]) for number in sorted(values.phones)]
-    found += [_escaped_forms(each) for each in sorted(names)]
+    found += [form for each in sorted(names) for form in _name_forms(each)]
     found += [rf"\m{re.escape(each)}\M" for each in sorted(values.distinct_ids(source))] if source else []
     return "|".join(found) or r"\A\Z(?!)"
+
+
+def _name_forms(name: str) -> list[str]:
+    """A name as it is written, and with the family name first."""
+    words = name.replace(",", " ").split()
+    orders = [words] if len(words) == 1 else [words, [words[-1], *words[:-1]]]
+    return [r"[\s,._-]+".join(f"(?:{_escaped_forms(word)})" for word in order) for order in orders]
 
 
 def _escaped_forms(text: str) -> str:
