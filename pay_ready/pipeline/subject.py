@@ -162,37 +162,42 @@ def values_of(rows: Sequence[Any], appearances: Sequence[Any]) -> Values:
     )  # fmt: skip
 
 
-def text_pattern(values: Values, source: UUID | None, names: Iterable[str]) -> str:
-    """A regular expression of Postgres, for `~*`, that finds texts in which a subject may be; it may find too much, never too little.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What the server looks for in texts: it may find too much, never too little, and reads a text once."""
+
+    literals: tuple[str, ...] = field(repr=False)  # patterns of LIKE, lower case
+    numbers: str | None = field(repr=False)  # a regular expression: the last digits of numbers, whatever stands between them
+
+    @property
+    def params(self) -> dict[str, object]:
+        """As parameters of a statement."""
+        return {"literals": list(self.literals), "numbers": self.numbers}
+
+
+def search_for(values: Values, source: UUID | None, names: Iterable[str]) -> Search:
+    """What finds the texts in which a subject may be.
 
     Args:
         source: Whose ids are looked for, too.
-        names: Those to look for.
+        names: Those to look for, in either order of given and family name.
     """
-    found = [_escaped_forms(each) for each in sorted(values.emails)]
-    found += [r"[^0-9a-z]{0,3}".join(number.lstrip("+")[-9:]) for number in sorted(values.phones)]
-    found += [form for each in sorted(names) for form in _name_forms(each)]
-    found += [rf"\m{re.escape(each)}\M" for each in sorted(values.distinct_ids(source))] if source else []
-    return "|".join(found) or r"\A\Z(?!)"
+    wanted = [[each] for each in (*values.emails, *(values.distinct_ids(source) if source else ()))]
+    for name in names:
+        words = name.replace(",", " ").split()
+        wanted += [words] if len(words) == 1 else [words, [words[-1], *words[:-1]]]
+    literals = {f"%{'%'.join(form)}%" for words in wanted for form in zip(*map(_forms, words), strict=True)}
+    numbers = "|".join("[^0-9a-z]{0,3}".join(number.lstrip("+")[-9:]) for number in sorted(values.phones))
+    return Search(literals=tuple(sorted(literals)), numbers=numbers or None)
 
 
-def _name_forms(name: str) -> list[str]:
-    """A name as it is written, and with the family name first."""
-    words = name.replace(",", " ").split()
-    orders = [words] if len(words) == 1 else [words, [words[-1], *words[:-1]]]
-    return [r"[\s,._-]+".join(f"(?:{_escaped_forms(word)})" for word in order) for order in orders]
-
-
-def _escaped_forms(text: str) -> str:
-    """A text as it stands in jsonb, in JSON with escapes, and in `encode(…, 'escape')` of either."""
-    octal = "".join(chr(byte) if byte < 128 else f"\\{byte:03o}" for byte in text.encode("utf-8", "surrogatepass"))
+def _forms(text: str) -> tuple[str, ...]:
+    """A text as it stands in jsonb, in JSON with escapes, and in `encode(…, 'escape')` of either; lower case, quoted for LIKE."""
     escaped = json.dumps(text)[1:-1]
-    forms = {text, octal, escaped, escaped.replace("\\", "\\\\")}
-    return "|".join(sorted({_quoted(form) for form in forms}))
-
-
-def _quoted(text: str) -> str:
-    return "".join(letter if letter.isalnum() or ord(letter) > 127 else f"\\{letter}" for letter in text)
+    octal = ["".join(chr(byte) if byte < 128 else f"\\{byte:03o}" for byte in each.encode("utf-8", "surrogatepass"))
+             for each in (text, text.lower())]  # fmt: skip
+    forms = (text, *octal, escaped, escaped.replace("\\", "\\\\"))
+    return tuple(re.sub(r"([\\%_])", r"\\\1", form.lower()) for form in forms)
 
 
 def suppressor(
@@ -294,9 +299,9 @@ def document_of(tx: TenantTransaction, held: Held) -> dict[str, list[dict[str, A
     holding = {
         Place(source.source_id, row.stream, row.record_key)
         for source in sources.list_all(tx)
-        for row in tx.rows("erasure.places_holding", {"source_id": source.source_id, "pattern": text_pattern(values, source.source_id, ())})
+        for row in tx.rows("erasure.places_holding", {"source_id": source.source_id, **search_for(values, source.source_id, ()).params})
     }
-    quarantined = tx.rows("erasure.quarantined", {**erasure.place_params(listed), "pattern": text_pattern(values, None, ())})
+    quarantined = tx.rows("erasure.quarantined", {**erasure.place_params(listed), **search_for(values, None, ()).params})
     return {
         "landed_records": [
             {"source": row.source, "stream": row.place.stream, "record_key": row.place.record_key, "landed_at": row.landed_at,

@@ -207,15 +207,21 @@ where tenant_id = %(tenant_id)s
   );
 
 -- name: places_holding
--- Landed rows of a source in which a pattern occurs; one reading of them in the server.
--- params: source_id uuid, pattern text
+-- Landed rows of a source in which a value may stand; one reading of them in the server.
+-- params: source_id uuid, literals text[] (patterns of lower case), numbers text (a regular expression, or null)
 select landed.stream, landed.record_key
 from pay_ready.landed_records as landed
 left join pay_ready.large_payloads as payloads
     on payloads.tenant_id = landed.tenant_id and payloads.payload_id = landed.payload_id
+cross join lateral (
+    select concat_ws(' ', landed.record_key, landed.data::text, encode(payloads.content, 'escape')) as content
+) as texts
 where landed.tenant_id = %(tenant_id)s
   and landed.source_id = %(source_id)s
-  and (landed.data::text ~* %(pattern)s or encode(payloads.content, 'escape') ~* %(pattern)s or landed.record_key ~* %(pattern)s);
+  and (
+      lower(texts.content) like any(%(literals)s::text[])
+      or texts.content ~ %(numbers)s::text
+  );
 
 -- name: landed
 -- Landed rows by place. is_staged: their batch is.
@@ -298,17 +304,20 @@ where tenant_id = %(tenant_id)s
   and record_id = any(%(record_ids)s::uuid[]);
 
 -- name: quarantined
--- Quarantined rows of landed rows, and those in which a pattern occurs.
--- params: source_ids uuid[], streams text[], record_keys text[], pattern text
-select kept.quarantine_id, kept.source_id, kept.stream, kept.record_key, kept.step, kept.reason, kept.payload_id, kept.quarantined_at,
+-- Quarantined rows of landed rows, and those in which a value may stand.
+-- params: source_ids uuid[], streams text[], record_keys text[], literals text[], numbers text (as in places_holding)
+select
+    kept.quarantine_id, kept.source_id, kept.stream, kept.record_key, kept.step, kept.reason, kept.payload_id, kept.quarantined_at,
     coalesce(kept.raw, payloads.content) as content
 from pay_ready.quarantined_records as kept
 left join pay_ready.large_payloads as payloads on payloads.tenant_id = kept.tenant_id and payloads.payload_id = kept.payload_id
+cross join lateral (
+    select concat_ws(' ', kept.record_key, encode(coalesce(kept.raw, payloads.content), 'escape')) as content
+) as texts
 where kept.tenant_id = %(tenant_id)s
   and (
-      encode(kept.raw, 'escape') ~* %(pattern)s
-      or encode(payloads.content, 'escape') ~* %(pattern)s
-      or kept.record_key ~* %(pattern)s
+      lower(texts.content) like any(%(literals)s::text[])
+      or texts.content ~ %(numbers)s::text
       or (kept.source_id, kept.stream, kept.record_key) in (
           select * from unnest(%(source_ids)s::uuid[], %(streams)s::text[], %(record_keys)s::text[])
       )
@@ -322,27 +331,27 @@ where tenant_id = %(tenant_id)s
 
 -- name: clean_states
 -- A state or a watermark that holds the person's values: the stream begins anew.
--- params: pattern text
+-- params: literals text[] (patterns)
 update pay_ready.stream_states
-set watermark = case when watermark ~* %(pattern)s then '' else watermark end,
-    state = case when state ~* %(pattern)s then null else state end
+set watermark = case when lower(watermark) like any(%(literals)s::text[]) then '' else watermark end,
+    state = case when lower(state) like any(%(literals)s::text[]) then null else state end
 where tenant_id = %(tenant_id)s
-  and (watermark ~* %(pattern)s or state ~* %(pattern)s);
+  and (lower(watermark) like any(%(literals)s::text[]) or lower(state) like any(%(literals)s::text[]));
 
 -- name: clean_watermarks
--- params: pattern text
+-- params: literals text[] (patterns)
 update pay_ready.stream_runs
-set watermark_before = case when watermark_before ~* %(pattern)s then null else watermark_before end,
-    watermark_after = case when watermark_after ~* %(pattern)s then null else watermark_after end
+set watermark_before = case when lower(watermark_before) not like all(%(literals)s::text[]) then watermark_before end,
+    watermark_after = case when lower(watermark_after) not like all(%(literals)s::text[]) then watermark_after end
 where tenant_id = %(tenant_id)s
-  and (watermark_before ~* %(pattern)s or watermark_after ~* %(pattern)s);
+  and (lower(watermark_before) like any(%(literals)s::text[]) or lower(watermark_after) like any(%(literals)s::text[]));
 
 -- name: clean_scratch
--- params: pattern text
+-- params: literals text[] (patterns)
 update pay_ready.backfill_states
 set scratch = null
 where tenant_id = %(tenant_id)s
-  and scratch ~* %(pattern)s;
+  and lower(scratch) like any(%(literals)s::text[]);
 
 -- name: drop_edges
 -- params: record_ids uuid[]

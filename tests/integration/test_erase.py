@@ -116,7 +116,8 @@ def test_nothing_is_left_of_a_person_and_all_of_others(estate: Estate) -> None:
     person = person_of(estate)
     preview = erased(estate, dry_run=True)
     report = erased(estate)
-    assert (preview.counts, preview.entities, preview.records) == (report.counts, report.entities, report.records)
+    assert (preview.counts, preview.entities, preview.rebased) == (report.counts, report.entities, report.rebased)
+    assert [each.record_id for each in preview.records] == [each.record_id for each in report.records]
     assert [each.entity_id for each in report.entities] == [person]
     assert report.exports == (export,)
     assert not export.exists()

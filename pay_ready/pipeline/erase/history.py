@@ -73,7 +73,7 @@ def take_history(work: Work, before: Mapping[UUID, Any]) -> History:
     return History(
         entities=tuple(
             TouchedEntity(
-                entity_id=entity, name=row.name, records=row.record_count,
+                entity_id=entity, records=row.record_count,
                 remaining=sum(each.entity_id == entity and each.closed_run_no is None for each in left),
             )
             for entity, row in before.items()

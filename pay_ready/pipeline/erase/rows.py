@@ -22,7 +22,7 @@ from pay_ready.pipeline.land.suppress import (
 )
 from pay_ready.pipeline.land.values import fits_jsonb
 from pay_ready.pipeline.stage import restage_within
-from pay_ready.pipeline.subject import text_pattern
+from pay_ready.pipeline.subject import search_for
 
 FAILPOINTS = ("erase.landed_written",)
 
@@ -128,7 +128,7 @@ def _places_holding(work: Work) -> set[Place]:
         for source in work.sources.values()
         for row in work.tx.rows(
             "erasure.places_holding",
-            {"source_id": source.source_id, "pattern": text_pattern(work.values, source.source_id, work.unique_names)},
+            {"source_id": source.source_id, **search_for(work.values, source.source_id, work.unique_names).params},
         )
     }
 
@@ -257,8 +257,8 @@ def _by_stream(wanted: Iterable[Place]) -> dict[tuple[UUID, str], list[str]]:
 
 def take_quarantined(work: Work) -> None:
     """Quarantined rows of what went, and those that hold a value: broken records go whole."""
-    pattern = text_pattern(work.values, None, work.unique_names)
-    rows = work.tx.rows("erasure.quarantined", {**erasure.place_params(work.keys_gone | work.keys_frozen), "pattern": pattern})
+    search = search_for(work.values, None, work.unique_names)
+    rows = work.tx.rows("erasure.quarantined", {**erasure.place_params(work.keys_gone | work.keys_frozen), **search.params})
     theirs = _told_by_values(work)
     going = [row for row in rows if _is_of(work.keys_gone, row) or _holds(theirs, row)]
     work.refused.extend(row.quarantine_id for row in going if row.step == "land")
@@ -285,7 +285,7 @@ def _holds(theirs: Theirs, row: Any) -> bool:
 
 def take_states(work: Work) -> None:
     """Watermarks and states that hold a value: hardly ever, but nothing forbids a source to."""
-    pattern = {"pattern": text_pattern(work.values, None, work.unique_names)}
-    work.execute("stream_states", "clean_states", pattern)
-    work.execute("stream_runs", "clean_watermarks", pattern)
-    work.execute("backfill_states", "clean_scratch", pattern)
+    search = search_for(work.values, None, work.unique_names).params
+    work.execute("stream_states", "clean_states", search)
+    work.execute("stream_runs", "clean_watermarks", search)
+    work.execute("backfill_states", "clean_scratch", search)

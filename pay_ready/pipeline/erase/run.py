@@ -111,7 +111,7 @@ def _erase(
     work = begun(eraser, tx, subject, records_only=records_only)
     failpoint("erase.found")
     before = {row.entity_id: row for row in live_versions(work)}
-    records = going(work)
+    records = going(work, named=dry_run)
     touched = take_landed(work)
     failpoint("erase.staged")
     take_quarantined(work)

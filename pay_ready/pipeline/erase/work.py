@@ -25,7 +25,6 @@ class TouchedEntity:
     """A published person whom an erasure touches. `remaining` of the records stay."""
 
     entity_id: UUID
-    name: str | None
     records: int
     remaining: int
 
@@ -36,7 +35,7 @@ class GoingRecord:
 
     record_id: UUID
     source: str | None
-    name: str | None
+    name: str | None  # in a preview alone
     carries: bool
 
 
@@ -166,12 +165,12 @@ def live_versions(work: Work) -> Iterable[Any]:
     return (row for row in work.tx.rows("erasure.versions", asked) if row.closed_run_no is None)
 
 
-def going(work: Work) -> tuple[GoingRecord, ...]:
-    """The records that go, as somebody who must confirm it wants to see them."""
+def going(work: Work, *, named: bool) -> tuple[GoingRecord, ...]:
+    """The records that go; `named` for somebody who must confirm it, and never in a report of what was done."""
     rows = {row.record_id: row for row in work.tx.rows("erasure.people", work.records)}
     found = []
     for record in work.held.records:
         row = rows.get(record)
-        name = (row.full_name or row.email or row.phone) if row else None
+        name = (row.full_name or row.email or row.phone) if row and named else None
         found.append(GoingRecord(record_id=record, source=row.source if row else None, name=name, carries=record in work.held.carrying))
     return tuple(found)
