@@ -32,6 +32,7 @@ DISTINCT_ID = 6  # characters
 
 _EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w])\+?\(?\d(?:[\s().\-/\u2010-\u2015\u00a0]{0,3}\d){6,16}(?!\w)")
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
 _MENTION = re.compile(r"(?<=<@)\w+")
 _KEYLESS = re.compile(r"([0-9a-f]{64})\.\d+")
 _LONGEST_VALUE = 320  # characters
@@ -84,13 +85,16 @@ class Theirs:
 
 @lru_cache(maxsize=50_000)
 def _emails(text: str) -> tuple[str, ...]:
-    address = parse_email(text)
+    # Checking an address takes far longer than reading one; beyond ASCII its host has two spellings.
+    address = parse_email(text, validate=not text.isascii())
     plain = text.casefold()
     return (plain,) if address is None or address.normalized == plain else (address.normalized, plain)
 
 
 @lru_cache(maxsize=50_000)
 def _phone(text: str, region: str) -> str | None:
+    if _E164.fullmatch(text):  # as most sources write it: it need not be understood to be compared
+        return text
     number = parse_phone(text, region)
     if number is None and not text.startswith("+"):
         number = parse_phone(f"+{text}", region)
