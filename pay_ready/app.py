@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pay_ready.db import tenants
-from pay_ready.db.admin import grant_app
+from pay_ready.db.admin import grant_app, grant_erasure
 from pay_ready.db.embedded import start_embedded, stop_embedded
 from pay_ready.db.health import Finding, Place, disk, examine
 from pay_ready.db.migrate import migrate, migration_status
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
-from pay_ready.errors import ConfigError, PayReadyError, SecretError, UsageError
+from pay_ready.errors import ConfigError, DeniedError, PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.pipeline.etl import TenantWork
@@ -38,6 +38,7 @@ from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
     from pay_ready.pipeline.airbyte.source import PlatformOptions
+    from pay_ready.pipeline.erase.work import Eraser
     from pay_ready.pipeline.review.desk import Desk
 
 
@@ -48,6 +49,7 @@ class Urls:
     app: str
     admin: str | None
     embedded: bool
+    erasure: str | None = None  # of a login that may delete history
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +181,31 @@ class App:
         """
         return load_mapping(mapping_path(source.kind, source.config.mapping))
 
+    @contextmanager
+    def eraser(self, slug: str) -> Iterator["Eraser"]:
+        """What erases people of a tenant, by the login that may delete history.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`; or there is no such login.
+            SecretError: There is no key for the digests that keep erased people out.
+        """
+        from pay_ready.pipeline.erase.work import Eraser
+
+        if self.urls.erasure is None:
+            hint = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"
+            raise DeniedError("erasing needs a login of its own, which may delete history", hint)
+        work = self.work(slug)
+        digest_key = work.keyring().digest_keys(work.tenant)[0]
+        database = Database(self.urls.erasure, _pool_options(self.settings, None), self.domain.database_schema)
+        database.open()
+        try:
+            yield Eraser(
+                database=database, tenant=work.tenant, slug=slug, actor=self.actor, digest_key=digest_key, config=work.resolution,
+                context=work.context, mapping_of=self.mapping, state_folder=self.environment.state_folder,
+            )  # fmt: skip
+        finally:
+            database.close()
+
     @property
     def admin_url(self) -> str:
         """The administrator's URL.
@@ -227,11 +254,13 @@ def admin_urls(environment: Environment | None = None) -> Iterator[tuple[Urls, s
     if environment.database_url is not None or environment.admin_database_url is not None:
         admin = environment.admin_database_url.get_secret_value() if environment.admin_database_url else None
         app = environment.database_url.get_secret_value() if environment.database_url else admin or ""
-        yield Urls(app=app, admin=admin, embedded=False), domain.database_schema
+        erasure = environment.erasure_database_url.get_secret_value() if environment.erasure_database_url else None
+        yield Urls(app=app, admin=admin, embedded=False, erasure=erasure), domain.database_schema
         return
     server = start_embedded(environment.state_folder)
     try:
-        yield Urls(app=server.app_url, admin=server.admin_url, embedded=True), domain.database_schema
+        urls = Urls(app=server.app_url, admin=server.admin_url, embedded=True, erasure=server.erasure_url)
+        yield urls, domain.database_schema
     finally:
         stop_embedded(environment.state_folder)
 
@@ -246,7 +275,7 @@ def diagnose(environment: Environment | None = None) -> list[Finding]:
                 _prepare_embedded(urls, schema)
             how = f"embedded, in {environment.state_folder}" if urls.embedded else "PAY_READY_DATABASE_URL"
             findings.append(Finding(check="configuration", state="ok", found=f"domain {environment.domain}, database: {how}"))
-            findings += examine(Place(app_url=urls.app, admin_url=urls.admin, schema=schema))
+            findings += examine(Place(app_url=urls.app, admin_url=urls.admin, schema=schema, erasure_url=urls.erasure))
     except PayReadyError as error:
         findings.append(Finding(check="configuration", state="fail", found=str(error), fix=error.hint))
     return [*findings, disk(environment.state_folder), _key_finding(environment), _connector_finding()]
@@ -275,6 +304,7 @@ def _prepare_embedded(urls: Urls, schema: str) -> None:
     if migration_status(urls.admin, schema).pending:
         migrate(urls.admin, schema)
     grant_app(urls.admin, urlsplit(urls.app).username or "", schema)
+    grant_erasure(urls.admin, urlsplit(urls.erasure or "").username or "", schema)
 
 
 def mapping_path(kind: str, own: str | None) -> Path:
@@ -322,8 +352,11 @@ def load_keyring(environment: Environment, *, may_generate: bool) -> Keyring:
 @contextmanager
 def _urls(environment: Environment) -> Iterator[Urls]:
     if environment.database_url is not None:
-        admin = environment.admin_database_url
-        yield Urls(app=environment.database_url.get_secret_value(), admin=admin.get_secret_value() if admin else None, embedded=False)
+        admin, erasure = environment.admin_database_url, environment.erasure_database_url
+        yield Urls(
+            app=environment.database_url.get_secret_value(), admin=admin.get_secret_value() if admin else None, embedded=False,
+            erasure=erasure.get_secret_value() if erasure else None,
+        )  # fmt: skip
         return
     if environment.admin_database_url is not None:
         # Never the administrator's URL in its place, and nobody's own database is migrated without being asked.

@@ -7,6 +7,7 @@ another tenant, column or row does not open there.
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import stat
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from pay_ready.errors import SecretError
 _VERSION = b"v1"
 _KEY_BYTES, _KEY_ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 8, 12, 16
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
+_DIGEST_PURPOSE = b"pay_ready keyed digests v1"
 _HOW_TO_MAKE_A_KEY = "pay-ready keys generate makes one"
 
 
@@ -37,6 +39,7 @@ class SecretKey:
 
     key_id: bytes
     cipher: AESGCM = field(repr=False, compare=False)
+    digest_key: bytes = field(repr=False, compare=False)  # of keyed digests; says nothing of the key
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -52,7 +55,7 @@ class SecretKey:
             raise SecretError("a secret key is not base64", _HOW_TO_MAKE_A_KEY) from None
         if len(key) != _KEY_BYTES:
             raise SecretError("a secret key has the wrong length", _HOW_TO_MAKE_A_KEY, bytes=len(key), expected=_KEY_BYTES)
-        return cls(hashlib.sha256(key).digest()[:_KEY_ID_BYTES], AESGCM(key))
+        return cls(hashlib.sha256(key).digest()[:_KEY_ID_BYTES], AESGCM(key), hmac.digest(key, _DIGEST_PURPOSE, "sha256"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,13 @@ class Keyring:
             return self._key(header).cipher.decrypt(nonce, sealed, bound)
         except InvalidTag:
             raise SecretError("a secret is damaged or belongs elsewhere", "enter it again", column=column, row=row) from None
+
+    def digest_keys(self, tenant: UUID) -> tuple[bytes, ...]:
+        """Keys of HMAC-SHA-256 for one tenant, newest first: the same value has another digest in every tenant.
+
+        Digests are made with the first and looked for with all of them: whoever takes an old key out of the ring takes its digests away.
+        """
+        return tuple(hmac.digest(key.digest_key, tenant.bytes, "sha256") for key in self.keys)
 
     def needs_rotation(self, envelope: bytes) -> bool:
         """Whether the envelope was made with another key than the one that encrypts now.

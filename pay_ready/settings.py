@@ -169,6 +169,7 @@ class Environment(BaseSettings):
     config: Path | None = None
     database_url: SecretStr | None = None
     admin_database_url: SecretStr | None = None
+    erasure_database_url: SecretStr | None = None
     secret_key: SecretStr | None = None
     secret_key_file: Path | None = None
 

@@ -14,7 +14,7 @@ import pytest
 import structlog
 from psycopg import sql
 
-from pay_ready.db.admin import grant_app
+from pay_ready.db.admin import grant_app, grant_erasure
 from pay_ready.db.embedded import start_embedded
 from pay_ready.db.migrate import migrate
 from pay_ready.db.tenancy import Database, PoolOptions
@@ -25,10 +25,11 @@ TEMPLATE = "pay_ready_template"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """URLs of the administrator and of the app's login, each on any database of the server."""
+    """URLs of the administrator, of the app's login and of the one that erases, each on any database of the server."""
 
     admin_url: str
     app_url: str
+    erasure_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Scratch:
 
     admin_url: str
     app_url: str
+    erasure_url: str  # of a login that may delete history
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +71,10 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(run_folder: Path) -> Iterator[Server]:
-    """The embedded server of this run, or the one that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name."""
+    """The embedded server of this run, or the one that PAY_READY_TEST_ADMIN_URL, _APP_URL and _ERASURE_URL name."""
     if admin_url := os.environ.get("PAY_READY_TEST_ADMIN_URL"):
-        yield Server(admin_url=admin_url, app_url=os.environ["PAY_READY_TEST_APP_URL"])
+        app_url = os.environ["PAY_READY_TEST_APP_URL"]
+        yield Server(admin_url=admin_url, app_url=app_url, erasure_url=os.environ.get("PAY_READY_TEST_ERASURE_URL", app_url))
         return
     from pay_ready.db.embedded import stop_embedded
 
@@ -82,7 +85,7 @@ def server(run_folder: Path) -> Iterator[Server]:
         for setting in ("fsync", "full_page_writes"):
             admin.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
         admin.execute("select pg_reload_conf()")
-    yield Server(admin_url=embedded.admin_url, app_url=embedded.app_url)
+    yield Server(admin_url=embedded.admin_url, app_url=embedded.app_url, erasure_url=embedded.erasure_url)
     stop_embedded(home)
 
 
@@ -96,6 +99,8 @@ def template(server: Server, run_folder: Path) -> str:
             migrate(url)
             login = urlsplit(server.app_url).username or ""
             grant_app(url, login)
+            if server.erasure_url != server.app_url:
+                grant_erasure(url, urlsplit(server.erasure_url).username or "")
             admin.execute(sql.SQL("alter database {} rename to {}").format(sql.Identifier(TEMPLATE + "_new"), sql.Identifier(TEMPLATE)))
     return TEMPLATE
 
@@ -108,7 +113,10 @@ def cloned(server: Server, template: str | None) -> Iterator[Scratch]:
         origin = sql.SQL(" template {}").format(sql.Identifier(template)) if template else sql.SQL("")
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(name)) + origin)
     try:
-        yield Scratch(admin_url=on_database(server.admin_url, name), app_url=on_database(server.app_url, name))
+        yield Scratch(
+            admin_url=on_database(server.admin_url, name), app_url=on_database(server.app_url, name),
+            erasure_url=on_database(server.erasure_url, name),
+        )  # fmt: skip
     finally:
         with psycopg.connect(server.admin_url, autocommit=True) as admin:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))

@@ -14,9 +14,21 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.backfill.plan import BackfillPlan
     from pay_ready.pipeline.backfill.report import BackfillReport
 
-_FIGURES = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "stage_quarantined", "skipped")
+_FIGURES = (
+    "emitted",
+    "landed",
+    "unchanged",
+    "superseded",
+    "deleted",
+    "quarantined",
+    "suppressed",
+    "staged",
+    "unmapped",
+    "stage_quarantined",
+    "skipped",
+)
 _HEADINGS = ("from", "to", "status", *_FIGURES[:-2], "refused", "skipped", "there before", "seconds")
-_EQUATIONS = "emitted = landed + unchanged + superseded + deleted + quarantined; landed = staged + unmapped + refused"
+_EQUATIONS = "emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; landed = staged + unmapped + refused"
 _SHOWN_CHUNKS = 400  # of a plan with more, the first and the last
 
 

@@ -16,6 +16,7 @@ from pay_ready.cli import (
     decide,
     demo,
     entities,
+    erase,
     evaluate,
     explain,
     keys,
@@ -65,6 +66,7 @@ app.command("resume")(rollback.resume)
 app.command("pending")(rollback.pending)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.command("verify")(verify.verify)
+app.command("export")(erase.export)
 app.add_typer(run.app, name="run")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tenants.app, name="tenants")
@@ -75,6 +77,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(erase.app, name="erase")
 
 
 @app.callback()

@@ -149,7 +149,14 @@ def _replay(opened: "App", tenant: str) -> "Replay":
     from pay_ready.pipeline.quarantine import Replay
 
     work = opened.work(tenant)
-    return Replay(database=opened.database, tenant=work.tenant, mapping_of=opened.mapping, context=work.context, actor=opened.actor)
+    return Replay(
+        database=opened.database,
+        tenant=work.tenant,
+        mapping_of=opened.mapping,
+        context=work.context,
+        actor=opened.actor,
+        keyring=work.keyring,
+    )
 
 
 def _selection(

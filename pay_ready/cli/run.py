@@ -107,9 +107,23 @@ def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOptio
 def print_etl(report: "EtlReport") -> None:
     """What came in, what became of it, who is who."""
     print_table(
-        ("source", "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "refused", "seconds"),
+        (
+            "source",
+            "emitted",
+            "landed",
+            "unchanged",
+            "superseded",
+            "deleted",
+            "quarantined",
+            "suppressed",
+            "staged",
+            "unmapped",
+            "refused",
+            "seconds",
+        ),
         (_source_row(outcome) for outcome in report.sources),
-        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined; landed = staged + unmapped + refused)",
+        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; "
+        "landed = staged + unmapped + refused)",
     )
     for outcome in report.sources:
         if outcome.error is not None:
@@ -130,7 +144,18 @@ def print_etl(report: "EtlReport") -> None:
 def _source_row(outcome: "SourceOutcome") -> Sequence[object]:
     totals = [
         sum(getattr(stream, name) for stream in outcome.equations)
-        for name in ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "stage_quarantined")
+        for name in (
+            "emitted",
+            "landed",
+            "unchanged",
+            "superseded",
+            "deleted",
+            "quarantined",
+            "suppressed",
+            "staged",
+            "unmapped",
+            "stage_quarantined",
+        )
     ]
     seconds = (outcome.sync.seconds if outcome.sync else 0) + (outcome.stage.elapsed_s if outcome.stage else 0)
     return (outcome.source, *totals, seconds)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.land.report import SyncReport
     from pay_ready.pipeline.run_column import HeldStreamV2, JobV2
 
-_FIGURES = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")
+_FIGURES = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed")
 _VOLUME = ("stream", "records", "volume", "usually", "least", "most", "of runs", "watermark before", "after")
 
 _STEPS = ("trigger", "watch", "plan", "read", "write", "stage")  # in the order in which they begin; others come after them

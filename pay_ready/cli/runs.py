@@ -24,8 +24,8 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id, or its begi
 WatermarksOption = Annotated[bool, typer.Option("--watermarks", help="Also show watermarks that are texts: they may be about people.")]
 ShrinkOption = Annotated[bool, typer.Option("--accept-shrink", help="Believe a refresh that drops much of a stream.")]
 _FIGURES = (
-    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "refused", "waiting", "tombstoned",
-    "flagged",
+    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed", "staged", "unmapped", "refused", "waiting",
+    "tombstoned", "flagged",
 )  # fmt: skip
 _VOLUME = ("stream", "records", "volume", "usually", "least", "most", "of runs", "watermark before", "after")
 _LONGEST_WHY = 60
@@ -129,7 +129,7 @@ def print_run(detail: "RunDetail", tenant: str) -> None:
     if report and report.job:
         say(job_line(report.job))
     holds = all(each.landing_holds and each.staging_holds for each in detail.streams)
-    title = "emitted = landed + unchanged + superseded + deleted + quarantined; landed = staged + unmapped + refused + waiting"
+    title = "emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; landed = staged + unmapped + refused + waiting"
     rows = ((each.stream, each.status, *(_figure(getattr(each, _field(name))) for name in _FIGURES)) for each in detail.streams)
     print_table(("stream", "status", *_FIGURES), rows, title=f"{title}: {'both hold' if holds else 'THEY DO NOT HOLD'}")
     print_table(_VOLUME, ((each.stream, each.emitted, *volume_cells(each.volume), each.watermark_before, each.watermark_after)

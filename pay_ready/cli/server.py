@@ -24,6 +24,9 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def migrate(
     app_login: Annotated[str | None, typer.Option(help="Make this login for the app, or give an existing one its rights.")] = None,
+    erasure_login: Annotated[
+        str | None, typer.Option(help="Make this login for `pay-ready erase`, or give an existing one its rights.")
+    ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only say what is applied and what is not.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,7 +37,7 @@ def migrate(
     import secrets
 
     from pay_ready.app import admin_urls
-    from pay_ready.db.admin import grant_app, login_exists
+    from pay_ready.db.admin import grant_app, grant_erasure, login_exists
     from pay_ready.db.migrate import migrate as run_migrations
     from pay_ready.db.migrate import migration_status
 
@@ -45,15 +48,20 @@ def migrate(
         if not status:
             run_migrations(urls.admin, schema, on_applied=lambda name: note(f"applied {name}"))
         after = migration_status(urls.admin, schema)
-        if app_login:
-            password = None if login_exists(urls.admin, app_login) else secrets.token_urlsafe(24)
-            grant_app(urls.admin, app_login, schema, password=password)
+        made: list[tuple[str, str, str]] = []
+        for login, grant, variable in (
+            (app_login, grant_app, "PAY_READY_DATABASE_URL"), (erasure_login, grant_erasure, "PAY_READY_ERASURE_DATABASE_URL"),
+        ):  # fmt: skip
+            if login:
+                password = None if login_exists(urls.admin, login) else secrets.token_urlsafe(24)
+                grant(urls.admin, login, schema, password=password)
+                made += [(login, password, variable)] if password else []
     applied = [name for name in before.pending if name not in after.pending]
     if as_json:
         print_json("migrations", {"schema": schema, "applied": applied, "pending": after.pending, "total": len(after.applied)})
     else:
         say(f"{schema}: {len(applied)} applied now, {len(after.applied)} in all, {len(after.pending)} pending")
-    if app_login and password:
+    for login, password, variable in made:
         # Shown once, on standard error: it is a secret, not data.
-        note(f"login {app_login} made; its password, shown this once: {password}")
-        note(f"set PAY_READY_DATABASE_URL=postgresql://{app_login}:<password>@<host>:<port>/<database>")
+        note(f"login {login} made; its password, shown this once: {password}")
+        note(f"set {variable}=postgresql://{login}:<password>@<host>:<port>/<database>")

@@ -58,10 +58,23 @@ def grant_app(admin_url: str, login: str, schema: str = SCHEMA, *, password: str
     Raises:
         UsageError: The login is absent and no password was given.
     """
-    app_role = sql.Identifier(in_schema("pay_ready_app", schema))
+    _grant(admin_url, login, [in_schema("pay_ready_app", schema)], password, option="--app-login")
+
+
+def grant_erasure(admin_url: str, login: str, schema: str = SCHEMA, *, password: str | None = None) -> None:
+    """As `grant_app`, of a login that may delete history, too: the app works without it.
+
+    Raises:
+        UsageError: The login is absent and no password was given.
+    """
+    roles = [in_schema(role, schema) for role in ("pay_ready_app", "pay_ready_erasure")]
+    _grant(admin_url, login, roles, password, option="--erasure-login")
+
+
+def _grant(admin_url: str, login: str, roles: Sequence[str], password: str | None, *, option: str) -> None:
     absent = not login_exists(admin_url, login)
     if absent and password is None:
-        raise UsageError("no such login", "let it be made: pay-ready migrate --app-login NAME", login=login)
+        raise UsageError("no such login", f"let it be made: pay-ready migrate {option} NAME", login=login)
     with admin_connection(admin_url) as connection:
         if absent:
             connection.execute(
@@ -69,4 +82,5 @@ def grant_app(admin_url: str, login: str, schema: str = SCHEMA, *, password: str
                     sql.Identifier(login), sql.Literal(password)
                 )
             )
-        connection.execute(sql.SQL("grant {} to {}").format(app_role, sql.Identifier(login)))
+        for role in roles:
+            connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(login)))

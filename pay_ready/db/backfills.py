@@ -68,6 +68,7 @@ class Chunk:
     superseded: int = 0
     deleted: int = 0
     quarantined: int = 0
+    suppressed: int = 0
     staged: int = 0
     unmapped: int = 0
     stage_quarantined: int = 0
@@ -77,8 +78,9 @@ class Chunk:
 
     @property
     def landing_holds(self) -> bool:
-        """emitted = landed + unchanged + superseded + deleted + quarantined."""
-        return self.emitted == self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined
+        """emitted = landed + unchanged + superseded + deleted + quarantined + suppressed."""
+        accounted = self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined + self.suppressed
+        return self.emitted == accounted
 
     @property
     def waiting_rows(self) -> int:

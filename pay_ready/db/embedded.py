@@ -23,6 +23,7 @@ from psycopg import sql
 
 from pay_ready.db import embedded_locks as locks
 from pay_ready.db.embedded_layout import (
+    ERASURE_LOGIN,
     LOGIN,
     PORT,
     SUPERUSER,
@@ -54,6 +55,7 @@ class EmbeddedServer:
     port: int
     admin_url: str = field(repr=False)  # libpq URI of the superuser on the asked database
     app_url: str = field(repr=False)  # the same database, login `pay_ready_login`
+    erasure_url: str = field(repr=False)  # the same, login `pay_ready_erasure_login`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,8 @@ _here = _Here()
 def start_embedded(home: Path, *, database: str = "pay_ready") -> EmbeddedServer:
     """The server of the state folder `home`: started, adopted, or as this process has it already.
 
-    Makes the state folder, the cluster, `database` and the login `pay_ready_login` where they are absent. The login is a
-    member of no role: it can connect and see nothing until the migrations' bootstrap grants it the app's.
+    Makes the state folder, the cluster, `database` and the logins `pay_ready_login` and `pay_ready_erasure_login` where they are absent.
+    These are members of no role: they can connect and see nothing until the migrations' bootstrap grants them the app's, or erasure's.
 
     Raises:
         ConfigError: it cannot run here, or not on these data (other major version, other owner, disk full); says the way out.
@@ -229,7 +231,8 @@ def _data_version(data_dir: Path) -> str | None:
 def _server(layout: Layout, database: str) -> EmbeddedServer:
     with translating(), _connect(layout) as connection:
         _served_version(connection, layout)
-        _ensure_login(connection, layout)
+        _ensure_login(connection, LOGIN, layout.app_password_file)
+        _ensure_login(connection, ERASURE_LOGIN, layout.erasure_password_file)
         if connection.execute("select 1 from pg_database where datname = %s", (database,)).fetchone() is None:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
     return EmbeddedServer(
@@ -238,6 +241,7 @@ def _server(layout: Layout, database: str) -> EmbeddedServer:
         port=PORT,
         admin_url=layout.url(SUPERUSER, password(layout.admin_password_file), database),
         app_url=layout.url(LOGIN, password(layout.app_password_file), database),
+        erasure_url=layout.url(ERASURE_LOGIN, password(layout.erasure_password_file), database),
     )
 
 
@@ -265,17 +269,17 @@ def _served_version(connection: psycopg.Connection[tuple[object, ...]], layout: 
     return version
 
 
-def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], layout: Layout) -> None:
-    known = connection.execute("select 1 from pg_roles where rolname = %s", (LOGIN,)).fetchone() is not None
-    if known and layout.app_password_file.exists():
+def _ensure_login(connection: psycopg.Connection[tuple[object, ...]], login: str, password_file: Path) -> None:
+    known = connection.execute("select 1 from pg_roles where rolname = %s", (login,)).fetchone() is not None
+    if known and password_file.exists():
         return
-    secret = password(layout.app_password_file)
+    secret = password(password_file)
     # The verifier, not the password: the statement may be logged or sampled.
-    verifier = connection.pgconn.encrypt_password(secret.encode(), LOGIN.encode(), b"scram-sha-256").decode()
+    verifier = connection.pgconn.encrypt_password(secret.encode(), login.encode(), b"scram-sha-256").decode()
     verb = sql.SQL("alter role" if known else "create role")
     connection.execute(
         sql.SQL("{} {} login nosuperuser nobypassrls nocreatedb nocreaterole inherit password {}").format(
-            verb, sql.Identifier(LOGIN), sql.Literal(verifier)
+            verb, sql.Identifier(login), sql.Literal(verifier)
         )
     )
 

@@ -22,6 +22,7 @@ from pay_ready.errors import ConfigError
 
 SUPERUSER = "postgres"
 LOGIN = "pay_ready_login"
+ERASURE_LOGIN = "pay_ready_erasure_login"
 # The port only names the socket file: the server listens on no network.
 PORT = 5432
 SOCKET_PATH_BYTES = 103  # the smallest limit among the systems (macOS: 104 with the closing zero)
@@ -65,6 +66,11 @@ class Layout:
     def app_password_file(self) -> Path:
         """Password of the application's login."""
         return self.root / "app.password"
+
+    @property
+    def erasure_password_file(self) -> Path:
+        """Password of the login that may delete history."""
+        return self.root / "erasure.password"
 
     @property
     def location_file(self) -> Path:

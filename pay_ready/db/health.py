@@ -38,6 +38,7 @@ class Place:
     app_url: str
     admin_url: str | None
     schema: str
+    erasure_url: str | None = None
 
 
 def examine(place: Place) -> list[Finding]:
@@ -46,6 +47,7 @@ def examine(place: Place) -> list[Finding]:
         ("server", _server),
         ("app role", _app_role),
         ("roles", _roles),
+        ("erasure login", _erasure_login),
         ("migrations", _migrations),
         ("row security", _row_security),
         ("row security, live", _row_security_live),
@@ -111,6 +113,25 @@ def _app_role(place: Place) -> Finding:
         fix = f"alter role {name} nocreaterole nocreatedb"
         return Finding(check="app role", state="warn", found=f"{name} may create roles or databases", fix=fix)
     return Finding(check="app role", state="ok", found=f"{name}, member of {app_role}")
+
+
+def _erasure_login(place: Place) -> Finding:
+    fix = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"
+    if place.erasure_url is None:
+        return Finding(check="erasure login", state="warn", found="none: nobody can be erased", fix=fix)
+    role = in_schema("pay_ready_erasure", place.schema)
+    with _connected(place.erasure_url) as connection:
+        row = connection.execute(
+            "select rolname, rolsuper or rolbypassrls, exists (select from pg_auth_members join pg_roles as granted on granted.oid = roleid"
+            " where member = pg_roles.oid and granted.rolname = %(role)s) from pg_roles where rolname = current_user",
+            {"role": role},
+        ).fetchone()
+    name, bypasses, member = row or ("?", True, False)
+    if bypasses:
+        return Finding(check="erasure login", state="fail", found=f"{name} bypasses row security", fix=fix)
+    if not member:
+        return Finding(check="erasure login", state="fail", found=f"{name} is no member of {role}", fix=f"grant {role} to {name}")
+    return Finding(check="erasure login", state="ok", found=f"{name}, member of {role}")
 
 
 def _roles(place: Place) -> Finding:

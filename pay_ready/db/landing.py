@@ -75,6 +75,7 @@ class Counts:
     superseded: int = 0
     deleted: int = 0
     quarantined: int = 0
+    suppressed: int = 0  # of people who were erased
     flagged: int = 0  # with quality flags
     skipped: int = 0  # outside of a backfill's range
     undated: int = 0  # without a date, so that no backfill can ask for them
@@ -136,6 +137,7 @@ class StreamRun:
     superseded: int
     deleted: int
     quarantined: int
+    suppressed: int
     tombstoned: int
     flagged: int
     staged: int

@@ -145,6 +145,7 @@ class StreamEquations:
     superseded: int
     deleted: int
     quarantined: int
+    suppressed: int
     staged: int
     unmapped: int
     stage_quarantined: int
@@ -152,8 +153,9 @@ class StreamEquations:
 
     @property
     def landing_holds(self) -> bool:
-        """emitted = landed + unchanged + superseded + deleted + quarantined."""
-        return self.emitted == self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined
+        """emitted = landed + unchanged + superseded + deleted + quarantined + suppressed."""
+        accounted = self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined + self.suppressed
+        return self.emitted == accounted
 
     @property
     def staging_holds(self) -> bool:

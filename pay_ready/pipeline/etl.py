@@ -20,13 +20,14 @@ from pay_ready.db import entities, leases, operation, sources, volume
 from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
-from pay_ready.db.tenancy import Database
+from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.db.volume import StreamSize
 from pay_ready.errors import CheckFailedError, HeldBackError, OnHoldError, PartialError, PayReadyError, PublishHeldError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
+from pay_ready.pipeline.land.buffer import Keep
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.report import SyncReport
@@ -34,6 +35,7 @@ from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_sour
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
+from pay_ready.pipeline.subject import suppressor
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
 from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
@@ -65,6 +67,11 @@ class TenantWork:
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
+
+    def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
+        """What keeps the records of erased people from landing; None when nobody was erased."""
+        found = suppressor(tx, source, lambda: self.feed(source).mapping, self.context, self.keyring)
+        return found.kept_maker if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +226,7 @@ def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress 
         opened = open_source(work, name, run_job=True, progress=progress)
         report = sync_source(
             work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
-            progress=progress, is_whole=not opened.source.config.streams, findings=opened.findings,
+            progress=progress, is_whole=not opened.source.config.streams, findings=opened.findings, suppress=work.suppress,
         )  # fmt: skip
         done(report.emitted, report.status)
         return report

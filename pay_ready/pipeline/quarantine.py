@@ -20,12 +20,16 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConfigError, ConflictError, ContractError, NotFoundError, PayReadyError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.pipeline.land.buffer import Keep
 from pay_ready.pipeline.land.lease import held_lease
+from pay_ready.pipeline.land.record_range import Outside, RangedMaker
 from pay_ready.pipeline.land.rows import StreamPlan, row_maker
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.run_column import plain_report
 from pay_ready.pipeline.stage import restage_records, stage_source
+from pay_ready.pipeline.subject import suppressor
+from pay_ready.secrets import Keyring
 from pay_ready.sources.protocol import Record
 
 MOST_AT_ONCE = 100_000
@@ -71,6 +75,7 @@ class Replay:
     mapping_of: Callable[[DataSource], SourceMapping]
     context: MappingContext
     actor: str
+    keyring: Callable[[], Keyring]  # asked only when the tenant has erased somebody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ class _Group:
     mapping: SourceMapping
     records: Sequence[QuarantinedRecord]
     corrected: bytes | None
+    keep: Keep | None  # of a tenant that has erased somebody
 
 
 def list_quarantine(database: Database, tenant: TenantId, wanted: QuarantineFilter, *, most: int = 100) -> tuple[QuarantinedRecord, ...]:
@@ -173,7 +179,12 @@ def _replay_group(
     with replay.database.tenant_transaction(replay.tenant) as tx:
         # What a removed source landed can still be staged; nothing lands for it any more.
         source = sources.find(tx, source_name) or sources.require(tx, source_name)
-    group = _Group(source=source, stream=records[0].stream, mapping=replay.mapping_of(source), records=records, corrected=corrected)
+        mapping = replay.mapping_of(source)
+        found = suppressor(tx, source, lambda: mapping, replay.context, replay.keyring)
+    group = _Group(
+        source=source, stream=records[0].stream, mapping=mapping, records=records, corrected=corrected,
+        keep=found.kept_maker if found else None,
+    )  # fmt: skip
     if step == "land" or corrected is not None:
         return _land_again(replay, group)
     keys = [record.record_key for record in records if record.record_key is not None]
@@ -225,22 +236,31 @@ def _rows(tx: TenantTransaction, group: _Group) -> dict[UUID, LandingRow]:
         row = _row(tx, group, record, content)
         if isinstance(row, LandingRow):
             found[record.quarantine_id] = row
+        elif isinstance(row, str):
+            raise ConflictError(
+                "the record is of somebody who was erased", "nothing was replayed: pay-ready erase list", stream=group.stream
+            )
         elif group.corrected is not None:
             raise ContractError("the correction cannot land", "mend the file and try again", reason=row.reason, stream=group.stream)
     return found
 
 
-def _row(tx: TenantTransaction, group: _Group, record: QuarantinedRecord, content: bytes) -> LandingRow | Refused:
+def _row(tx: TenantTransaction, group: _Group, record: QuarantinedRecord, content: bytes) -> LandingRow | Refused | Outside:
     """A record that has landed before keeps its key and its cursor: the correction is newer by the time it was made."""
     emitted = Record(stream=group.stream, data=Raw(content), emitted_at=datetime.now(UTC).timestamp() * 1000)
     source_id = group.source.source_id
     if record.record_key is None:
-        return row_maker(source_id, _plan(group))(emitted)
-    row = row_maker(source_id, StreamPlan(stream=group.stream))(emitted)
-    if isinstance(row, Refused):
+        return _maker(group, _plan(group))(emitted)
+    row = _maker(group, StreamPlan(stream=group.stream))(emitted)
+    if not isinstance(row, LandingRow):
         return row
     cursor = quarantine.standing_cursor(tx, source_id, group.stream, record.record_key)
     return structs.replace(row, record_key=record.record_key.encode(), cursor_order=cursor.encode())
+
+
+def _maker(group: _Group, plan: StreamPlan) -> RangedMaker:
+    make = row_maker(group.source.source_id, plan)
+    return group.keep(make, plan) if group.keep else make
 
 
 def _plan(group: _Group) -> StreamPlan:

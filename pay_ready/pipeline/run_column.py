@@ -59,6 +59,7 @@ class StreamVolumeV2(_Stored):
 class StreamReportV2(StreamReportV1):
     """One stream, still without its watermarks."""
 
+    suppressed: int = 0
     flagged: int = 0
     skipped: int = 0
     undated: int = 0

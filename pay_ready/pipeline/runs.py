@@ -39,6 +39,7 @@ class RunStream:
     superseded: int
     deleted: int
     quarantined: int
+    suppressed: int
     tombstoned: int
     staged: int
     unmapped: int
@@ -208,7 +209,8 @@ def _streams(tx: TenantTransaction, run: Run, report: SyncReportV2 | None, *, sh
     return [
         RunStream(
             stream=each.stream, status=counts[each.stream].status, emitted=each.emitted, landed=each.landed, unchanged=each.unchanged,
-            superseded=each.superseded, deleted=each.deleted, quarantined=each.quarantined, tombstoned=counts[each.stream].tombstoned,
+            superseded=each.superseded, deleted=each.deleted, quarantined=each.quarantined,
+            suppressed=each.suppressed, tombstoned=counts[each.stream].tombstoned,
             staged=each.staged, unmapped=each.unmapped, stage_quarantined=each.stage_quarantined, waiting=each.waiting,
             landing_holds=each.landing_holds, staging_holds=each.staging_holds, flagged=counts[each.stream].flagged,
             volume=volumes.get(each.stream), schema_changes=report.schema_changes.get(each.stream, ()) if report else (),

@@ -162,6 +162,35 @@ def restage_records(
     return total
 
 
+def restage_within(
+    tx: TenantTransaction,
+    source: SourceId,
+    mapping: SourceMapping,
+    context: MappingContext,
+    stream: str,
+    record_keys: Sequence[str],
+    *,
+    has_tables: bool = False,
+) -> None:
+    """Stage these records again inside a transaction that changed what they say, or took them away.
+
+    Args:
+        has_tables: Whether an earlier call of the transaction has made the temporary tables.
+    """
+    job = StageJob(tenant=tx.tenant, source_id=source, mapping=mapping, context=context, page_rows=PAGE_ROWS)
+    position = staging.lock_position(tx, source, stream)
+    scope = job.scope(stream, again=True)
+    if not has_tables:
+        staging.make_tables(tx)
+    runs: set[RunId] = set()
+    for start in range(0, len(record_keys), PAGE_ROWS):
+        staging.empty_tables(tx)
+        keys = staging.landed_of_keys(tx, scope, record_keys[start : start + PAGE_ROWS], position.staged_commit_seq)
+        _stage_chunk(tx, job, scope, keys)
+        runs |= {key.run_id for key in keys}
+    _require_equations(tx, runs, stream)
+
+
 def check_equations(tx: TenantTransaction, run: RunId, *, is_staged: bool = False) -> tuple[StreamEquations, ...]:
     """Both equations of a landing run, a row per stream: what reports print.
 

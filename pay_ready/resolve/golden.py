@@ -107,14 +107,19 @@ def _microseconds(moment: datetime | None) -> int | None:
 def entity_version(entity_id: UUID, entity_type: EntityType, records: Sequence[SourceRecord], config: ResolutionConfig) -> EntityVersion:
     """The golden record of an entity's records (at least one)."""
     found = survivors(records, config.rules(entity_type).survivorship, _validity(entity_type, config))
+    return version_of(entity_id, entity_type, found, len(records))
+
+
+def version_of(entity_id: UUID, entity_type: EntityType, found: Mapping[str, Survivor], record_count: int) -> EntityVersion:
+    """The golden record of what survived."""
     company = found.get("company") if entity_type == "person" else None
     return EntityVersion(
         entity_id=entity_id,
         entity_type=entity_type,
         company_entity_id=UUID(company.value) if company else None,
-        record_count=len(records),
+        record_count=record_count,
         survivors=found,
-        content_hash=_content_hash(entity_id, found, len(records)),
+        content_hash=_content_hash(entity_id, found, record_count),
     )
 
 

@@ -70,7 +70,7 @@ where tenant_id = %(tenant_id)s
 -- name: stream_runs
 -- params: run_id uuid
 select
-    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, tombstoned, flagged, skipped, undated, staged,
+    stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, suppressed, tombstoned, flagged, skipped, undated, staged,
     unmapped, stage_quarantined
 from pay_ready.stream_runs
 where tenant_id = %(tenant_id)s
@@ -305,17 +305,18 @@ where streams.tenant_id = %(tenant_id)s
 
 -- name: add_counts
 -- params: source_id uuid, run_id uuid, streams text[], and bigint[] of emitted, landed, unchanged, superseded, deleted, quarantined,
--- flagged, skipped, undated
+-- suppressed, flagged, skipped, undated
 insert into pay_ready.stream_runs as streams (
-    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, flagged, skipped, undated
+    tenant_id, run_id, source_id, stream, status, emitted, landed, unchanged, superseded, deleted, quarantined, suppressed, flagged,
+    skipped, undated
 )
 select
     %(tenant_id)s, %(run_id)s, %(source_id)s, added.stream, 'running', added.emitted, added.landed, added.unchanged, added.superseded,
-    added.deleted, added.quarantined, added.flagged, added.skipped, added.undated
+    added.deleted, added.quarantined, added.suppressed, added.flagged, added.skipped, added.undated
 from unnest(
     %(streams)s::text[], %(emitted)s::bigint[], %(landed)s::bigint[], %(unchanged)s::bigint[], %(superseded)s::bigint[],
-    %(deleted)s::bigint[], %(quarantined)s::bigint[], %(flagged)s::bigint[], %(skipped)s::bigint[], %(undated)s::bigint[]
-) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined, flagged, skipped, undated)
+    %(deleted)s::bigint[], %(quarantined)s::bigint[], %(suppressed)s::bigint[], %(flagged)s::bigint[], %(skipped)s::bigint[], %(undated)s::bigint[]
+) as added (stream, emitted, landed, unchanged, superseded, deleted, quarantined, suppressed, flagged, skipped, undated)
 on conflict (tenant_id, run_id, stream) do update
 set emitted = streams.emitted + excluded.emitted,
     landed = streams.landed + excluded.landed,
@@ -323,6 +324,7 @@ set emitted = streams.emitted + excluded.emitted,
     superseded = streams.superseded + excluded.superseded,
     deleted = streams.deleted + excluded.deleted,
     quarantined = streams.quarantined + excluded.quarantined,
+    suppressed = streams.suppressed + excluded.suppressed,
     flagged = streams.flagged + excluded.flagged,
     skipped = streams.skipped + excluded.skipped,
     undated = streams.undated + excluded.undated;

@@ -256,9 +256,10 @@ select
     entities.entity_type,
     coalesce(anchors.record_id, entities.anchor_record_id) as anchor_record_id,
     entities.minted_run_no,
-    lives.retired_run_no
+    -- An id whose versions all went with an erased person is retired since it was minted.
+    case when lives.entity_id is null then entities.minted_run_no else lives.retired_run_no end as retired_run_no
 from pay_ready.entities as entities
-join (
+left join (
     select
         entity_id,
         case when bool_or(closed_run_no is null) then null else max(closed_run_no) end as retired_run_no
@@ -386,11 +387,13 @@ select
     entities.entity_type,
     coalesce(anchors.record_id, entities.anchor_record_id) as anchor_record_id,
     entities.minted_run_no,
-    lives.retired_run_no
+    case when lives.versions = 0 then entities.minted_run_no else lives.retired_run_no end as retired_run_no
 from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
 join pay_ready.entities as entities on entities.tenant_id = %(tenant_id)s and entities.entity_id = asked.entity_id
 join lateral (
-    select case when bool_or(versions.closed_run_no is null) then null else max(versions.closed_run_no) end as retired_run_no
+    select
+        count(*) as versions,
+        case when bool_or(versions.closed_run_no is null) then null else max(versions.closed_run_no) end as retired_run_no
     from pay_ready.entity_versions as versions
     where versions.tenant_id = %(tenant_id)s
       and versions.entity_id = asked.entity_id

@@ -191,6 +191,7 @@ select
     runs.superseded,
     runs.deleted,
     runs.quarantined,
+    runs.suppressed,
     runs.staged,
     runs.unmapped,
     runs.stage_quarantined,

@@ -29,6 +29,7 @@ from pay_ready.pipeline.quarantine import (
     show_quarantined,
 )
 from pay_ready.pipeline.stage import check_equations, stage_source
+from pay_ready.secrets import Keyring, generate_key
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, MAPPING, Desk, Version, desk_mapping, make_desk
 
@@ -52,7 +53,10 @@ def desk(database: Database, tenant: TenantId) -> Desk:
 @pytest.fixture
 def replay(desk: Desk, mapping: SourceMapping) -> Replay:
     """Replays of the tenant."""
-    return Replay(database=desk.database, tenant=desk.tenant, mapping_of=lambda _: mapping, context=CONTEXT, actor="tests")
+    keyring = Keyring.from_text(generate_key())
+    return Replay(
+        database=desk.database, tenant=desk.tenant, mapping_of=lambda _: mapping, context=CONTEXT, actor="tests", keyring=lambda: keyring
+    )
 
 
 def stage(desk: Desk, mapping: SourceMapping) -> None:

@@ -144,6 +144,16 @@ def test_erasure_reads_and_deletes_own_rows_only(acting: Attacker, filled: Fille
                 assert acting.attempt(text.replace("{}", "{0}"), table).denied, f"{table.name}: {text}"
 
 
+def test_erasure_rewrites_digests_of_versions_and_nothing_else(administrator: psycopg.Connection[Any]) -> None:
+    """The one column that the erasure role may update; the app may not."""
+    granted = administrator.execute(
+        "select grantee, table_name, column_name from information_schema.column_privileges"
+        " where table_schema = 'pay_ready' and privilege_type = 'UPDATE' and grantee <> 'pay_ready_owner'"
+        " and (grantee = 'pay_ready_erasure' or column_name = 'state_digest')"
+    ).fetchall()
+    assert granted == [("pay_ready_erasure", "resolution_runs", "state_digest")]
+
+
 def test_search_and_public_have_no_rights_on_tables(acting: Attacker, filled: Filled) -> None:
     """Until its function exists, the search role reads nothing; whoever is no member of anything reads nothing."""
     acting.connection.execute("create role nobody_in_particular")  # rolled back with the test's transaction

@@ -13,8 +13,8 @@ from pay_ready.pipeline.backfill.plan import BackfillPlan, PlanState
 
 BackfillStatus = Literal["planned", "complete", "partial", "failed"]
 _FIGURES = (
-    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "staged", "unmapped", "stage_quarantined", "skipped",
-    "landed_before", "seconds",
+    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed", "staged", "unmapped", "stage_quarantined",
+    "skipped", "landed_before", "seconds",
 )  # fmt: skip
 
 

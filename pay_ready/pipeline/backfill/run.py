@@ -124,6 +124,7 @@ def run_chunk(source: BackfillSource, plan: BackfillPlan, chunk: Chunk, *, progr
         options=replace(work.options, lease_wait_s=max(work.options.lease_wait_s, work.options.timeout_s)),
         progress=progress,
         chunk=ChunkRead(key=ChunkKey(plan_id=plan.plan_id, start=chunk.start), records=records),
+        suppress=work.suppress,
     )
     if report.status != "complete":
         hint = "the same command goes on with it"

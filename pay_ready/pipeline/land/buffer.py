@@ -12,6 +12,9 @@ from pay_ready.pipeline.land.rows import UNEXPECTED, RowMaker, StreamPlan, refus
 from pay_ready.sources.protocol import Control, Message, NotProtocol, Oversized, Record, State, StreamDescriptor, StreamStatus
 from pay_ready.sources.ranges import RecordRange
 
+# Leaves out, or masks, what is somebody's who was erased (`suppress.Suppressor.kept_maker`).
+Keep = Callable[[RowMaker | RangedMaker, StreamPlan], RangedMaker]
+
 # States that concern all streams are kept under this name.
 ALL_STREAMS = ""
 # A source without STATEs is landed all the same once this many times a flush has come together; only the state waits.
@@ -103,6 +106,7 @@ class _Buffered:
 class Lander:
     """Collects records by stream and hands out flushes through `write`, in order. Memory is bounded by the limits.
 
+    `keep`: makes the rows of a tenant that has erased somebody.
     `has_all_state`: the source once gave a state of all streams at once; the first state of a single one ends that.
     """
 
@@ -115,10 +119,11 @@ class Lander:
         clock: Callable[[], float],
         *,
         has_all_state: bool = False,
+        keep: Keep | None = None,
     ) -> None:
         self._has_all_state = has_all_state
         self._source, self._limits, self._write, self._clock = source, limits, write, clock
-        self._streams = {begun.plan.stream: _Buffered(begun, begun.plan.stream, _maker(source, begun)) for begun in streams}
+        self._streams = {begun.plan.stream: _Buffered(begun, begun.plan.stream, _maker(source, begun, keep)) for begun in streams}
         self._by_name: dict[tuple[str | None, str], _Buffered] = {}
         self._all_state: str | None = None
         self._sealed_rows = self._sealed_bytes = self._open_rows = self._open_bytes = 0
@@ -271,9 +276,10 @@ class Lander:
         self._open_rows = self._open_bytes = 0
 
 
-def _maker(source: SourceId, begun: BegunStream) -> RowMaker | RangedMaker:
+def _maker(source: SourceId, begun: BegunStream, keep: Keep | None) -> RowMaker | RangedMaker:
     make = row_maker(source, begun.plan)
-    return ranged(make, begun.plan, begun.records) if begun.records else make
+    ranging = ranged(make, begun.plan, begun.records) if begun.records else make
+    return keep(ranging, begun.plan) if keep else ranging
 
 
 def _flush_of(buffered: _Buffered, taken: Sequence[LandingRow | Refused]) -> StreamFlush:
@@ -286,7 +292,7 @@ def _flush_of(buffered: _Buffered, taken: Sequence[LandingRow | Refused]) -> Str
         begun=buffered.begun,
         rows=best,
         packed=() if is_keyless or buffered.begun is None else tuple(packed_rows(buffered.stream, best)),
-        folded=folded + Counts(emitted=len(bad), quarantined=len(bad), **buffered.outside),
+        folded=folded + Counts(emitted=len(bad) + buffered.outside.get("suppressed", 0), quarantined=len(bad), **buffered.outside),
         refused=bad,
         state=buffered.state,
         watermark=max((row.cursor_order for row in rows), default=b"").decode(),

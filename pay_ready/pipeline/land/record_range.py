@@ -12,7 +12,7 @@ from pay_ready.sources.cursors import cursor_text
 from pay_ready.sources.protocol import Record
 from pay_ready.sources.ranges import RecordRange
 
-Outside = Literal["skipped", "undated"]
+Outside = Literal["skipped", "undated", "suppressed"]  # the last: of somebody who was erased
 RangedMaker = Callable[[Record], LandingRow | Refused | Outside]
 
 

@@ -15,6 +15,7 @@ VolumeWord = Literal["usual", "high", "low", "first"]
 
 # Records: a stream that brings some rows more than it ever did is no news.
 _FEW = 100
+_COUNTED = ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed")
 # Runs: after its first load a stream brings little, and nobody knows yet how little is usual.
 _LEAST_HISTORY = 3
 
@@ -52,13 +53,15 @@ class StreamReport:
     watermark_after: str
     skipped: int = 0  # records outside of a backfill's range
     undated: int = 0  # records without a date, so that no backfill can ask for them
+    suppressed: int = 0  # records of people who were erased
     flagged: int = 0  # records in which source or destination had to change a value
     volume: StreamVolume | None = None
 
     @property
     def landing_holds(self) -> bool:
-        """emitted = landed + unchanged + superseded + deleted + quarantined."""
-        return self.emitted == self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined
+        """emitted = landed + unchanged + superseded + deleted + quarantined + suppressed."""
+        accounted = self.landed + self.unchanged + self.superseded + self.deleted + self.quarantined + self.suppressed
+        return self.emitted == accounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,14 +153,14 @@ def volume_of(emitted: int, earlier: Sequence[int]) -> StreamVolume:
 
 
 def require_landing_equation(run: RunId, streams: Sequence[StreamReport]) -> None:
-    """emitted = landed + unchanged + superseded + deleted + quarantined, for each stream.
+    """emitted = landed + unchanged + superseded + deleted + quarantined + suppressed, for each stream.
 
     Raises:
         CountError: It does not hold; names the run, the stream and the counts.
     """
     for stream in streams:
         if not stream.landing_holds:
-            counts = {name: getattr(stream, name) for name in ("emitted", "landed", "unchanged", "superseded", "deleted", "quarantined")}
+            counts = {name: getattr(stream, name) for name in _COUNTED}
             raise CountError(
                 "the counts of a run do not add up", "check it with: pay-ready verify", run=run, stream=stream.stream, **counts
             )

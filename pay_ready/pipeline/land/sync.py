@@ -27,7 +27,7 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land import states as land_states
 from pay_ready.pipeline.land.begin import BegunRead, begin_read
-from pay_ready.pipeline.land.buffer import ALL_STREAMS, Flush, FlushLimits, Lander, NewConfig
+from pay_ready.pipeline.land.buffer import ALL_STREAMS, Flush, FlushLimits, Keep, Lander, NewConfig
 from pay_ready.pipeline.land.check import accounted_by_stream, require_all_accounted
 from pay_ready.pipeline.land.commit_queue import Turn, Write, committed_in_turn
 from pay_ready.pipeline.land.findings import RunFindings
@@ -82,6 +82,13 @@ class Plan(Protocol):
         """The streams to read. States are by stream; one that was never read has none."""
 
 
+class Suppress(Protocol):
+    """Looks up, before each attempt, what of a source must not land."""
+
+    def __call__(self, tx: TenantTransaction, source: DataSource, /) -> Keep | None:
+        """What keeps the records of erased people out; None when the tenant has erased nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
     """How a sync goes about it; the defaults are the shipped settings."""
@@ -119,6 +126,7 @@ class Sync:
     is_whole: bool
     findings: RunFindings = field(default_factory=RunFindings)
     chunk: ChunkRead | None = None
+    suppress: Suppress | None = None
 
 
 @dataclass(slots=True)
@@ -162,6 +170,7 @@ def sync_source(
     is_whole: bool = False,
     findings: RunFindings | None = None,
     chunk: ChunkRead | None = None,
+    suppress: Suppress | None = None,
 ) -> SyncReport:
     """Bring the records of a source in; the report says how it went, also when it failed.
 
@@ -171,6 +180,7 @@ def sync_source(
         is_whole: Whether the catalog is all that the source offers: a stream that was landed before and is not in it is then
             gone, and the run is partial, unless shrinking was accepted.
         findings: What the caller, the plan or the connector find out beside the records; the report says it.
+        suppress: Keeps the records of people who were erased out.
         chunk: Land its records alone, from its scratch state on; nothing of the live streams moves but their rows.
 
     Raises:
@@ -184,7 +194,7 @@ def sync_source(
     source = insist(_active_source)(database, tenant, source_name)
     sync = Sync(
         database=database, tenant=tenant, source=source, connector=connector, plan=_plan_of(catalog), keyring=keyring,
-        options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(), chunk=chunk,
+        options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(), chunk=chunk, suppress=suppress,
     )  # fmt: skip
     run = RunId(new_id())
     holder = leases.holder_name(run)
@@ -276,11 +286,12 @@ def _read(sync: Sync, run: Landing, course: _Course, deadline: float) -> None:
         course.before.setdefault(stream, watermark)
     if not begun.streams:
         return
+    keep = _keep(sync)
     # A pool too small for two transactions and the lease's renewal writes one after the other.
     threads = 2 if sync.database.most_connections >= _ENOUGH_CONNECTIONS else 1
     commits = committed_in_turn(partial(_commit, sync, run), partial(_tell, sync, course), threads=threads)
     with commits as write, sync.connector(begun.config, begun.catalog, begun.states) as reading:
-        lander = _lander(sync, run, begun, write)
+        lander = _lander(sync, run, begun, write, keep)
         for messages in clock.waited("read", reading.batches()):
             lander.take(messages)
             if sync.source.ingest_mode == "replay":  # what strange connectors warn of may be about people
@@ -323,8 +334,16 @@ def _judged(sync: Sync, run: Landing, course: _Course, catalog: ConfiguredCatalo
     return judged
 
 
-def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write) -> Lander:
-    return Lander(run.source_id, begun.streams, sync.options.limits, write, time.monotonic, has_all_state=begun.has_all_state)
+def _keep(sync: Sync) -> Keep | None:
+    if sync.suppress is None:
+        return None
+    with sync.database.tenant_transaction(sync.tenant) as tx:
+        return sync.suppress(tx, sync.source)
+
+
+def _lander(sync: Sync, run: Landing, begun: BegunRead, write: Write, keep: Keep | None) -> Lander:
+    has_all_state = begun.has_all_state
+    return Lander(run.source_id, begun.streams, sync.options.limits, write, time.monotonic, has_all_state=has_all_state, keep=keep)
 
 
 def _commit(sync: Sync, run: Landing, item: Sequence[Flush] | NewConfig, await_turn: Turn) -> Written:
