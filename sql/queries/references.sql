@@ -2,19 +2,6 @@
 
 -- name: assignments
 with wrong as materialized (
-    select 'assignments.closed_run_no ' || child.closed_run_no::text as offender
-    from (
-        select distinct closed_run_no
-        from pay_ready.assignments
-        where tenant_id = %(tenant_id)s
-          and closed_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.closed_run_no
-    )
-    union all
     select 'assignments.entity_id ' || child.entity_id::text as offender
     from (
         select distinct entity_id
@@ -26,19 +13,6 @@ with wrong as materialized (
         select from pay_ready.entities as parent
         where parent.tenant_id = %(tenant_id)s
           and parent.entity_id = child.entity_id
-    )
-    union all
-    select 'assignments.opened_run_no ' || child.opened_run_no::text as offender
-    from (
-        select distinct opened_run_no
-        from pay_ready.assignments
-        where tenant_id = %(tenant_id)s
-          and opened_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.opened_run_no
     )
 )
 select
@@ -314,19 +288,6 @@ with wrong as materialized (
         where parent.tenant_id = %(tenant_id)s
           and parent.entity_id = child.other_entity_id
     )
-    union all
-    select 'entity_changes.run_no ' || child.run_no::text as offender
-    from (
-        select distinct run_no
-        from pay_ready.entity_changes
-        where tenant_id = %(tenant_id)s
-          and run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.run_no
-    )
 )
 select
     (select count(*) from pay_ready.entity_changes where tenant_id = %(tenant_id)s) as checked,
@@ -336,19 +297,6 @@ select
 
 -- name: entity_redirects
 with wrong as materialized (
-    select 'entity_redirects.closed_run_no ' || child.closed_run_no::text as offender
-    from (
-        select distinct closed_run_no
-        from pay_ready.entity_redirects
-        where tenant_id = %(tenant_id)s
-          and closed_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.closed_run_no
-    )
-    union all
     select 'entity_redirects.entity_id ' || child.entity_id::text as offender
     from (
         select distinct entity_id
@@ -360,19 +308,6 @@ with wrong as materialized (
         select from pay_ready.entities as parent
         where parent.tenant_id = %(tenant_id)s
           and parent.entity_id = child.entity_id
-    )
-    union all
-    select 'entity_redirects.opened_run_no ' || child.opened_run_no::text as offender
-    from (
-        select distinct opened_run_no
-        from pay_ready.entity_redirects
-        where tenant_id = %(tenant_id)s
-          and opened_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.opened_run_no
     )
     union all
     select 'entity_redirects.target_entity_id ' || child.target_entity_id::text as offender
@@ -396,19 +331,6 @@ select
 
 -- name: entity_versions
 with wrong as materialized (
-    select 'entity_versions.closed_run_no ' || child.closed_run_no::text as offender
-    from (
-        select distinct closed_run_no
-        from pay_ready.entity_versions
-        where tenant_id = %(tenant_id)s
-          and closed_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.closed_run_no
-    )
-    union all
     select 'entity_versions.company_entity_id ' || child.company_entity_id::text as offender
     from (
         select distinct company_entity_id
@@ -434,19 +356,6 @@ with wrong as materialized (
         where parent.tenant_id = %(tenant_id)s
           and parent.entity_id = child.entity_id
     )
-    union all
-    select 'entity_versions.opened_run_no ' || child.opened_run_no::text as offender
-    from (
-        select distinct opened_run_no
-        from pay_ready.entity_versions
-        where tenant_id = %(tenant_id)s
-          and opened_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.opened_run_no
-    )
 )
 select
     (select count(*) from pay_ready.entity_versions where tenant_id = %(tenant_id)s) as checked,
@@ -456,19 +365,6 @@ select
 
 -- name: interaction_entities
 with wrong as materialized (
-    select 'interaction_entities.closed_run_no ' || child.closed_run_no::text as offender
-    from (
-        select distinct closed_run_no
-        from pay_ready.interaction_entities
-        where tenant_id = %(tenant_id)s
-          and closed_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.closed_run_no
-    )
-    union all
     select 'interaction_entities.entity_id ' || child.entity_id::text as offender
     from (
         select distinct entity_id
@@ -480,19 +376,6 @@ with wrong as materialized (
         select from pay_ready.entities as parent
         where parent.tenant_id = %(tenant_id)s
           and parent.entity_id = child.entity_id
-    )
-    union all
-    select 'interaction_entities.opened_run_no ' || child.opened_run_no::text as offender
-    from (
-        select distinct opened_run_no
-        from pay_ready.interaction_entities
-        where tenant_id = %(tenant_id)s
-          and opened_run_no is not null
-    ) as child
-    where not exists (
-        select from pay_ready.resolution_runs as parent
-        where parent.tenant_id = %(tenant_id)s
-          and parent.run_no = child.opened_run_no
     )
 )
 select

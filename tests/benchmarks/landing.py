@@ -144,11 +144,12 @@ def main(rows: int = ROWS, rounds: int = 1) -> None:
 def running_server(home: Path) -> Iterator[Server]:
     """The named server, else the embedded one."""
     if admin_url := os.environ.get("PAY_READY_TEST_ADMIN_URL"):
-        yield Server(admin_url=admin_url, app_url=os.environ["PAY_READY_TEST_APP_URL"])
+        app_url = os.environ["PAY_READY_TEST_APP_URL"]
+        yield Server(admin_url=admin_url, app_url=app_url, erasure_url=app_url)
         return
     embedded = start_embedded(home)
     try:
-        yield Server(admin_url=embedded.admin_url, app_url=embedded.app_url)
+        yield Server(admin_url=embedded.admin_url, app_url=embedded.app_url, erasure_url=embedded.erasure_url)
     finally:
         stop_embedded(home)
 

@@ -38,7 +38,7 @@ def test_a_backfill_by_command(run: Run, exports: Path) -> None:  # noqa: F811
     done = run(*WANTED)
     assert done.returncode == 0, done.stderr
     total = next(line for line in done.stdout.splitlines() if line.strip().startswith("total"))
-    assert total.split()[:11] == ["total", "complete", "4", "4", "0", "0", "0", "0", "3", "0", "1"]
+    assert total.split()[:12] == ["total", "complete", "4", "4", "0", "0", "0", "0", "0", "3", "0", "1"]
     assert "complete; 4 rows landed in 2 chunks" in done.stdout
     assert "next: pay-ready run resolve --tenant acme" in done.stdout
     assert "backfill crm: 2 of 2 - 2026-01-02, 4 rows" in done.stderr

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pay_ready.cli.main import main
 from pay_ready.cli.output import print_table
 from tests.conftest import Scratch
 
@@ -22,16 +23,36 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(scratch: Scratch, tmp_path: Path) -> Run:
-    """`pay-ready` on a database of this test's own, with a clean environment."""
+def run(scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`pay-ready` on a database of this test's own, with a clean environment.
+
+    In this process, where what a command loads is loaded once; with variables of its own, in one of its own.
+    """
+    places = {
+        "HOME": str(tmp_path), "PAY_READY_HOME": str(tmp_path / "state"), "PAY_READY_DATABASE_URL": scratch.app_url,
+        "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
+    }  # fmt: skip
 
     def call(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        clean = {
-            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PAY_READY_HOME": str(tmp_path / "state"),
-            "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url, **environment,
-        }  # fmt: skip
-        command = [sys.executable, "-m", "pay_ready.cli.main", *words]
-        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        if environment:
+            clean = {"PATH": os.environ["PATH"], **places, **environment}
+            command = [sys.executable, "-m", "pay_ready.cli.main", *words]
+            return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
+        kept = dict(os.environ)  # options of every command become variables
+        try:
+            for name in [each for each in os.environ if each.startswith("PAY_READY_")]:
+                del os.environ[name]
+            os.environ.update(places)
+            monkeypatch.chdir(tmp_path)
+            monkeypatch.setattr(sys, "argv", ["pay-ready", *words])
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(ended.value.code or 0), told.out, told.err)
 
     return call
 
@@ -118,7 +139,11 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (["timeline", "x", "-t", "acme", "--since", "2026-02-01", "--until", "2026-02-01"], 2, "--until is not after --since"),
         (["timeline", "x", "-t", "acme", "--csv", "--json"], 2, "say --csv or --json"),
         (["people", "nobody@customer.example", "-t", "acme"], 4, "nobody and nothing by that name"),
-        (["tenants", "settings", "acme", "--set", "database.pool=1"], 2, "the keys here are: airbyte, entity_resolution, etl, staging"),
+        (
+            ["tenants", "settings", "acme", "--set", "database.pool=1"],
+            2,
+            "the keys here are: airbyte, checkpoints, entity_resolution, etl, review, staging",
+        ),
         (["tenants", "settings", "acme", "--set", "staging.internal_domains=acme.com"], 2, 'a list is wanted, for example ["acme.com"'),
         (["connectors", "install", "airbyte-source-faker"], 2, "airbyte-source-faker==7.2.1, or a shipped manifest: gong"),
         (["connectors", "install"], 2, "name==version, --manifest FILE, or a shipped one: gong"),

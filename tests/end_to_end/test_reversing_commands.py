@@ -1,35 +1,15 @@
 """Checkpoints, rollback, redo, resume and undo from the command line, and a schedule that runs meanwhile."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pay_ready.cli.main import main
 from tests.conftest import Scratch
-from tests.end_to_end.test_command_line import Run, data_of
+from tests.end_to_end.test_command_line import Run, data_of, run
 
-
-@pytest.fixture
-def run(scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`pay-ready` in this process, on a database of this test's own: what a command loads is loaded once."""
-    for name, value in (
-        ("HOME", str(tmp_path / "state")), ("DATABASE_URL", scratch.app_url), ("ADMIN_DATABASE_URL", scratch.admin_url),
-    ):  # fmt: skip
-        monkeypatch.setenv(f"PAY_READY_{name}", value)
-
-    def call(*words: str) -> "subprocess.CompletedProcess[str]":
-        monkeypatch.setattr(sys, "argv", ["pay-ready", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess(words, int(ended.value.code or 0), told.out, told.err)
-
-    return call
+__all__ = ["run"]  # a fixture
 
 
 @pytest.fixture

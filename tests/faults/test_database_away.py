@@ -125,7 +125,8 @@ def load(own: Own) -> Iterator[Load]:
 @contextmanager
 def prepared(own: Own, template: str = "pay_ready") -> Iterator[Load]:
     """A load in a database of its own; it ran undisturbed, and that was undone."""
-    with cloned(Server(admin_url=own.server.admin_url, app_url=own.server.app_url), template) as scratch:
+    server = Server(admin_url=own.server.admin_url, app_url=own.server.app_url, erasure_url=own.server.erasure_url)
+    with cloned(server, template) as scratch:
         with opened(scratch.app_url, POOL) as database:
             tenant = make_tenant(database, "acme")
             add_source(database, tenant, settings=CONFIG)

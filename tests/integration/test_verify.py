@@ -205,7 +205,7 @@ DAMAGE: list[tuple[str, str, tuple[str, ...], set[str]]] = [
         ("insert into pay_ready.entity_redirects (tenant_id, entity_id, opened_run_no)"
         f" select %(tenant)s, entity_id, {_RUN} from picked"),
         _OFFENDER,
-    ), {"digest"}),
+    ), set()),
     ("ids", "a retired id leads", (
         _pick(_RETIRED),
         ("update pay_ready.entity_redirects set target_entity_id = (select max(entity_id::text)::uuid from pay_ready.entity_redirects"
@@ -213,12 +213,12 @@ DAMAGE: list[tuple[str, str, tuple[str, ...], set[str]]] = [
         ("update pay_ready.entity_redirects set target_entity_id = (select entity_id from picked)"
         f" {_CURRENT} and entity_id = (select max(entity_id::text)::uuid from pay_ready.entity_redirects {_CURRENT})"),
         _OFFENDER,
-    ), {"digest", "feed", "checkpoints"}),
+    ), {"feed"}),
     ("links", "a match is in one entity", (
         "update pay_ready.decisions set verdict = 'match' where tenant_id = %(tenant)s",
         "delete from pay_ready.resolution_queue where tenant_id = %(tenant)s",
         "select decision_id::text from pay_ready.decisions where tenant_id = %(tenant)s",
-    ), set()),
+    ), {"digest", "checkpoints"}),
     ("links", "people do not contradict", (
         ("insert into pay_ready.decisions (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor)"
         " select %(tenant)s, gen_random_uuid(), 'person', least(said, id), greatest(said, id), 'match', 'human', 'x' from"
@@ -233,7 +233,7 @@ DAMAGE: list[tuple[str, str, tuple[str, ...], set[str]]] = [
     ("versions", "rows are opened and closed", (
         f"update pay_ready.assignments set closed_run_no = 77 where tenant_id = %(tenant)s and closed_run_no = {_RUN}",
         "select 'assignments run 77'",
-    ), {"isolation", "digest"}),
+    ), {"digest"}),
     ("versions", "at any run a key has one row", (
         ("create temporary table picked as select entity_id from pay_ready.entity_versions where tenant_id = %(tenant)s"
         " and closed_run_no is not null and entity_id in (select entity_id from pay_ready.entity_versions"
@@ -241,7 +241,7 @@ DAMAGE: list[tuple[str, str, tuple[str, ...], set[str]]] = [
         (f"update pay_ready.entity_versions set closed_run_no = {_RUN} + 1 where tenant_id = %(tenant)s and closed_run_no is not null"
         " and entity_id = (select entity_id from picked)"),
         "select 'version ' || entity_id from picked",
-    ), {"isolation", "digest", "checkpoints"}),
+    ), {"digest", "checkpoints"}),
     ("versions", "an interaction has one first", (
         ("create temporary table picked as select min(interaction_id::text)::uuid as entity_id from pay_ready.interaction_entities"
         f" {_CURRENT}"),
