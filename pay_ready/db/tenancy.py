@@ -165,6 +165,12 @@ class TenantTransaction:
                 copy.set_types(list(binary_types))
             yield copy
 
+    def export_snapshot(self) -> str:
+        """A name for what this transaction sees, by which others may see the same while it is open."""
+        with translating():
+            row = self._connection.execute("select pg_export_snapshot()").fetchone()
+        return str(row[0]) if row else ""
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction that may fail alone."""
@@ -248,13 +254,14 @@ class Database:
         return self._pool.get_stats()
 
     @contextmanager
-    def tenant_transaction(self, tenant: TenantId, *, work: Work = "people", snapshot: bool = False) -> Iterator[TenantTransaction]:
+    def tenant_transaction(self, tenant: TenantId, *, work: Work = "people", snapshot: bool | str = False) -> Iterator[TenantTransaction]:
         """One transaction in which only this tenant's rows exist; commits at the end, rolls back on any error.
 
         Args:
             tenant: Owner of every row read or written.
             work: Which timeouts hold: `people` who wait, or `batch` work.
-            snapshot: Every statement sees what the first one saw, and none may write.
+            snapshot: Every statement sees what the first one saw, and none may write; or what a transaction saw that is still open and
+                gave this name to it (`TenantTransaction.export_snapshot`).
 
         Raises:
             IsolationError: Called inside another tenant transaction, or the transaction ended under another tenant.
@@ -264,6 +271,8 @@ class Database:
             limits = self._options.batch if work == "batch" else self._options.people
             if snapshot:
                 connection.execute(_SNAPSHOT)
+            if isinstance(snapshot, str):
+                connection.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)))
             connection.execute(_BEGIN, _begin_params(tenant, limits))
             yield TenantTransaction(connection, tenant, self.schema, limits)
             _refuse_switched_tenant(connection, tenant)

@@ -881,27 +881,50 @@ select
     0::bigint as pending;
 
 -- name: audit_runs
--- Every published run has its event, from the digest that the run before left to its own.
-with runs as (
-    select run_no, state_digest, lag(state_digest) over (order by run_no) as stood_digest
+-- Every published run has its event, from a digest that the run before had to its own; an erasure moves a digest on, and says from where.
+-- The last digest told is the one that stands.
+with events as materialized (
+    select
+        subject_id, seq, action, before_hash, after_hash,
+        lag(after_hash) over (partition by subject_id order by seq) as stood_hash,
+        row_number() over (partition by subject_id order by seq desc) as place
+    from pay_ready.audit_events
+    where tenant_id = %(tenant_id)s
+      and subject_kind = 'run'
+      and after_hash is not null
+),
+runs as (
+    select run_no, run_no::text as told_as, (run_no - 1)::text as before_as, state_digest
     from pay_ready.resolution_runs
     where tenant_id = %(tenant_id)s
 ),
 wrong as materialized (
     select runs.run_no
     from runs
-    left join (
-        select subject_id, before_hash, after_hash
-        from pay_ready.audit_events
-        where tenant_id = %(tenant_id)s
-          and subject_kind = 'run'
-          and after_hash is not null
-    ) as events
-        on events.subject_id = runs.run_no::text
-        and events.after_hash = runs.state_digest
-        and events.before_hash = coalesce(runs.stood_digest, events.before_hash)
     where runs.state_digest is not null
-      and events.subject_id is null
+      and (
+          not exists (
+              select from events as own
+              where own.subject_id = runs.told_as
+                and own.action <> 'erasure.rebased'
+                and (
+                    not exists (select from events as earlier where earlier.subject_id = runs.before_as)
+                    or exists (
+                        select from events as earlier where earlier.subject_id = runs.before_as and earlier.after_hash = own.before_hash
+                    )
+                )
+          )
+          or not exists (
+              select from events as latest
+              where latest.subject_id = runs.told_as and latest.place = 1 and latest.after_hash = runs.state_digest
+          )
+          or exists (
+              select from events as moved
+              where moved.subject_id = runs.told_as
+                and moved.action = 'erasure.rebased'
+                and moved.before_hash is distinct from moved.stood_hash
+          )
+      )
 )
 select
     (select count(*) from runs) as checked,

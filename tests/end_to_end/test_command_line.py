@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pay_ready.cli.main import main
 from pay_ready.cli.output import print_table
+from tests.command_support import called
 from tests.conftest import Scratch
 
 ADD = ["sources", "add", "-t", "acme", "x"]
@@ -23,7 +23,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(scratch: Scratch, tmp_path: Path) -> Run:
     """`pay-ready` on a database of this test's own, with a clean environment.
 
     In this process, where what a command loads is loaded once; with variables of its own, in one of its own.
@@ -38,21 +38,7 @@ def run(scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
             clean = {"PATH": os.environ["PATH"], **places, **environment}
             command = [sys.executable, "-m", "pay_ready.cli.main", *words]
             return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
-        kept = dict(os.environ)  # options of every command become variables
-        try:
-            for name in [each for each in os.environ if each.startswith("PAY_READY_")]:
-                del os.environ[name]
-            os.environ.update(places)
-            monkeypatch.chdir(tmp_path)
-            monkeypatch.setattr(sys, "argv", ["pay-ready", *words])
-            capsys.readouterr()
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            os.environ.clear()
-            os.environ.update(kept)
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess(words, int(ended.value.code or 0), told.out, told.err)
+        return called(words, places, tmp_path)
 
     return call
 

@@ -21,7 +21,10 @@ from pay_ready.demo import DEMO_TENANTS, EXPORTS
 from pay_ready.model.ids import RunId, new_id, source_id_of, tenant_id_of
 from pay_ready.pipeline.etl import EtlReport
 from pay_ready.resources import resource_path
+from tests.command_support import called
 from tests.conftest import Scratch, Server, cloned
+
+pytestmark = pytest.mark.xdist_group("demo")  # what they share is made once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,9 @@ class DemoRuns:
 
     def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """A command about what the demo left."""
-        return _run(self.scratch, self.folder, *words, code=code)
+        done = called(words, _places(self.scratch, self.folder), self.folder)
+        assert done.returncode == code, done.stderr
+        return done
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +58,19 @@ def demo(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
         )  # fmt: skip
 
 
-def _run(scratch: Scratch, folder: Path, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"),
-        "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "pay_ready.cli.main", *(words or ("demo",))]
+def _run(scratch: Scratch, folder: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {"PATH": os.environ["PATH"], **_places(scratch, folder)}
+    command = [sys.executable, "-m", "pay_ready.cli.main", "demo"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+    assert done.returncode == 0, done.stderr
     return done
+
+
+def _places(scratch: Scratch, folder: Path) -> dict[str, str]:
+    return {
+        "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"), "PAY_READY_DATABASE_URL": scratch.app_url,
+        "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
+    }  # fmt: skip
 
 
 def _standing(admin_url: str) -> dict[str, int]:

@@ -1,17 +1,18 @@
 """`pay-ready export` and `pay-ready erase` as people and programs meet them."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command_support import called
 from tests.conftest import Scratch, Server, cloned
 from tests.erasure_support import EMAIL, a_key, estate_template, move
+
+pytestmark = pytest.mark.xdist_group("erase")  # what they share is made once
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SUBJECT = ("-t", "acme", "--subject", f"email:{EMAIL}")
@@ -32,14 +33,11 @@ def run(scratch: Scratch, tmp_path: Path) -> Run:
 
     def call(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         clean = {
-            "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PAY_READY_HOME": str(tmp_path / "home"),
-            "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
-            "PAY_READY_ERASURE_DATABASE_URL": scratch.erasure_url, "PAY_READY_SECRET_KEY_FILE": str(a_key(tmp_path)),
-            "PYTHONPATH": str(Path(__file__).parents[2]), **environment,
+            "HOME": str(tmp_path), "PAY_READY_HOME": str(tmp_path / "home"), "PAY_READY_DATABASE_URL": scratch.app_url,
+            "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url, "PAY_READY_ERASURE_DATABASE_URL": scratch.erasure_url,
+            "PAY_READY_SECRET_KEY_FILE": str(a_key(tmp_path)), **environment,
         }  # fmt: skip
-        command = [sys.executable, "-m", "pay_ready.cli.main", *words]
-        kept = {name: value for name, value in clean.items() if value}
-        return subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True, check=False)
+        return called(words, {name: value for name, value in clean.items() if value}, tmp_path)
 
     return call
 

@@ -30,10 +30,17 @@ LEDGER = (
     "tenant_counters", "leases", "person_records", "shadowed_person_records", "step_runs",
 )  # fmt: skip
 # Where a run ends: between a chunk's commits, in the transaction that closes it, after it, in staging; more in deep runs.
-POINTS = ("land.before_commit", "land.after_commit", "backfill.before_end", "backfill.chunk_ended", "stage.before_commit")
+POINTS = ("land.after_commit", "backfill.before_end", "stage.before_commit")
 IN_THE_CHUNK = ("land.", "backfill.before_end")
 if os.environ.get("PAY_READY_TEST_DEEP") == "1":
-    POINTS += ("land.after_states", "land.after_rows", "stage.rows_written", "stage.after_commit")
+    POINTS += (
+        "land.before_commit",
+        "backfill.chunk_ended",
+        "land.after_states",
+        "land.after_rows",
+        "stage.rows_written",
+        "stage.after_commit",
+    )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pay_ready.app import App, open_app
+from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import entities, tenants
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import TransientError
@@ -279,6 +280,33 @@ def review_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object
         return app.desk("acme").rules
 
 
+def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How many of sixty checkpoints, a day between two of them, the end of a run keeps."""
+    from pay_ready.pipeline.checkpoint import prune
+
+    with app_with(scratch, overrides, folder) as app:
+        tenant = app.tenant_id("acme")
+        with app.database.tenant_transaction(tenant) as tx:
+            tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        with psycopg.connect(scratch.admin_url) as admin:
+            admin.execute(
+                "insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, report)"
+                " select %s, number, gen_random_uuid(), 'resolve', 'tests', sha256(''), '{\"schema_version\": 2}'"
+                " from generate_series(1, 60) as number",
+                (tenant,),
+            )
+            admin.execute(
+                "insert into pay_ready.checkpoints (tenant_id, checkpoint_id, name, run_no, digest, kind, created_at)"
+                " select %s, gen_random_uuid(), number::text, number, sha256(''), 'automatic', now() - make_interval(days => 60 - number)"
+                " from generate_series(1, 60) as number",
+                (tenant,),
+            )
+        work = app.work("acme")
+        prune(app.database, tenant, keep_count=work.keep_count, keep_days=work.keep_days, actor="tests")
+        with app.database.tenant_transaction(tenant) as tx:
+            return len(db_checkpoints.checkpoints(tx))
+
+
 # Similar enough at one threshold and not at the other; a second field agrees.
 LIKE_NAMES = [
     contact(1, firstname="Theodorika", lastname="Wendelstein", phone="+12125550100"),
@@ -309,6 +337,8 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "review.blind": (True, review_rules),
     "review.double": (True, review_rules),
     "review.gold_percent": (50, review_rules),
+    "checkpoints.keep_count": (5, checkpoints_kept),
+    "checkpoints.keep_days": (30, checkpoints_kept),
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
     "database.transaction_pooler": (True, prepared),

@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
@@ -16,22 +17,29 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
+from pay_ready.app import mapping_path
 from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import restore as db_restore
 from pay_ready.db.state import digest_at
-from pay_ready.db.tenancy import Database
+from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConflictError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline import checkpoint
+from pay_ready.pipeline.erase.run import erase
+from pay_ready.pipeline.erase.work import Eraser
+from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolve import resolve_tenant
 from pay_ready.pipeline.rollback import redo, resume
+from pay_ready.pipeline.subject import read_subject
 from pay_ready.pipeline.undo import Asked, UndoReport, undo_change, undo_decision
 from tests.conftest import Scratch, make_tenant
+from tests.faults.support import opened
 from tests.integration.test_increments import changed, check_against_everything, run, world
 from tests.integration.test_models import people_of
 from tests.publish_support import config, person_id, restage, rows, stage
 from tests.reversing_support import decide, given_by, go_back, latest_run, state_lines
+from tests.staging_support import CONTEXT
 from tests.verify_support import assert_verified
 
 DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
@@ -51,7 +59,9 @@ class History(RuleBasedStateMachine):
     """One tenant's history, and what was published in it."""
 
     database: ClassVar[Database]
+    erasing: ClassVar[Database]  # by the login that may delete history
     admin_url: ClassVar[str]
+    folder: ClassVar[Path]
     made: ClassVar[int] = 0
 
     def __init__(self) -> None:
@@ -60,11 +70,11 @@ class History(RuleBasedStateMachine):
         self.tenant: TenantId = make_tenant(self.database, f"history-{History.made}")
         self.states: dict[int, list[str]] = {}  # by run
 
-    @initialize(seed=st.integers(0, 10_000))
-    def begin(self, seed: int) -> None:
-        """A first load."""
+    @initialize(seed=st.integers(0, 10_000), with_calls=st.booleans())
+    def begin(self, seed: int, with_calls: bool) -> None:
+        """A first load; calls that were never landed stand in nobody's way but an erasure's."""
         self.chosen = random.Random(seed)
-        self.staged = world(seed, 24)
+        self.staged = world(seed, 24) if with_calls else replace(world(seed, 24), calls=())
         self.spare = [replace(each, key=f"spare:{each.key}") for each in people_of(80, seed + 1)]
         stage(self.admin_url, self.tenant, self.staged)
         run(self.database, self.tenant, "all")
@@ -156,6 +166,32 @@ class History(RuleBasedStateMachine):
             assert isinstance(decision, UUID)
             self._undo(lambda asked: undo_decision(self.database, self.tenant, decision, asked), tree=tree)
 
+    @precondition(lambda self: not self.staged.calls)
+    @rule(at=st.integers(0, 1_000), records_only=st.booleans())
+    def forget(self, at: int, records_only: bool) -> None:
+        """A person erased: no state there ever was has a trace of them, and all states can be returned to as they are now."""
+        known = [each for each in self.staged.people if each.email]
+        if len(known) < 8:
+            return
+        email = str(known[at % len(known)].email)
+        report = erase(self._eraser(), read_subject(f"email:{email}", "US"), records_only=records_only)
+        gone = {each.record_id for each in report.records}
+        assert gone
+        left = [each for each in self.staged.people if person_id(self.tenant, each.source, each.key) not in gone]
+        after = replace(self.staged, people=left)
+        restage(self.admin_url, self.tenant, self.staged, after)
+        self.staged = after
+        self.states = {run_no: state_lines(self.admin_url, self.tenant, run_no) for run_no in self.states}
+        for lines in self.states.values():
+            assert not [each for each in lines if email in each or any(str(record) in each for record in gone)]
+        self._keep()
+
+    def _eraser(self) -> Eraser:
+        return Eraser(
+            database=self.erasing, tenant=self.tenant, slug="history", actor="tests", digest_key=bytes(32), config=config(),
+            context=CONTEXT, mapping_of=lambda source: load_mapping(mapping_path(source.kind, None)), state_folder=self.folder,
+        )  # fmt: skip
+
     @invariant()
     def holds(self) -> None:
         """The digest is that of the rows, numbers have no gaps, every id leads somewhere."""
@@ -201,16 +237,18 @@ class History(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3_600)
-def test_histories(database: Database, scratch: Scratch) -> None:
+def test_histories(database: Database, scratch: Scratch, tmp_path: Path) -> None:
     """Four histories; 200 under PAY_READY_TEST_DEEP."""
 
     class Here(History):
         """In this test's database."""
 
-    Here.database, Here.admin_url = database, scratch.admin_url
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-        ),
-    )
+    Here.database, Here.admin_url, Here.folder = database, scratch.admin_url, tmp_path
+    with opened(scratch.erasure_url, PoolOptions(max_size=1, overflow=0)) as erasing:
+        Here.erasing = erasing
+        run_state_machine_as_test(
+            Here,
+            settings=settings(
+                max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+            ),
+        )

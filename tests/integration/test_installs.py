@@ -96,7 +96,8 @@ def test_names_are_spelt_one_way() -> None:
         ("uv", "3.0.0", ContractError),
         ("uv", "4.0.0", NotFoundError),
         ("uv", "5.0.0", NotFoundError),
-        ("pip", "4.0.0", NotFoundError),
+        # pip takes half a minute where uv takes a second.
+        *([("pip", "4.0.0", NotFoundError)] if os.environ.get("PAY_READY_TEST_DEEP") else []),
     ],
 )
 def test_failures_leave_nothing(

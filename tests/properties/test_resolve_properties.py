@@ -1,5 +1,6 @@
 """What holds of resolution for any records: order does not matter, ids last, decisions are honoured."""
 
+import os
 import random
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,6 +15,7 @@ from pay_ready.resolve.changes import assignment_line, moved_digest
 from pay_ready.resolve.engine import resolve
 from tests.publish_support import config
 
+DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
 CONFIG = config()
 TENANT = TenantId(stable_id("tenant", "properties"))
 RECORDS = [stable_id("record", str(number)) for number in range(12)]
@@ -53,7 +55,7 @@ def people_table(rows: Sequence[dict[str, str | None]], ids: Sequence[UUID]) -> 
     return pa.table(columns)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 if DEEP else 50, deadline=None)
 @given(rows=people, order=st.randoms(use_true_random=False))
 def test_shuffled_records_resolve_to_the_same(rows: list[dict[str, str | None]], order: random.Random) -> None:
     """Clusters, confidences and edges are the same for every order of the input rows."""
@@ -66,7 +68,7 @@ def test_shuffled_records_resolve_to_the_same(rows: list[dict[str, str | None]],
     assert straight.edges.equals(shuffled.edges)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100 if DEEP else 30, deadline=None)
 @given(rows=people.filter(lambda rows: len(rows) > 1), verdict=st.sampled_from(["match", "no_match"]))
 def test_one_decision_always_holds(rows: list[dict[str, str | None]], verdict: str) -> None:
     """Two records that somebody joined or parted are so in the result, whatever the evidence says."""
@@ -77,7 +79,7 @@ def test_one_decision_always_holds(rows: list[dict[str, str | None]], verdict: s
 
 
 @given(rows=people)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100 if DEEP else 30, deadline=None)
 def test_common_names_alone_never_link(rows: list[dict[str, str | None]]) -> None:
     """Records with nothing but a first and a last name stay alone in a small tenant, where nobody knows how rare a name is."""
     bare: list[dict[str, str | None]] = [{"full_name": (row["full_name"] or "").replace("García López", "Lopez")} for row in rows]
@@ -85,7 +87,7 @@ def test_common_names_alone_never_link(rows: list[dict[str, str | None]]) -> Non
     assert all(len(each) == 1 for each in resolve("person", people_table(bare, ids), CONFIG).clusters())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 if DEEP else 20, deadline=None)
 @given(rows=people, more=people)
 def test_a_model_says_the_same_of_two_records_whoever_else_is_there(
     rows: list[dict[str, str | None]], more: list[dict[str, str | None]]

@@ -16,7 +16,7 @@ from pay_ready.pipeline.stage import check_equations, stage_source
 from tests.conftest import Scratch
 from tests.staging_support import CONTEXT, Desk, Version, desk_mapping, dump, make_desk
 
-EXAMPLES = int(os.environ.get("PAY_READY_STAGE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("PAY_READY_STAGE_EXAMPLES", "6"))
 
 # All others that hold rows of a run refer to these.
 LANDED = "sync_runs, landing_batches, landed_records, person_records, company_records"

@@ -172,8 +172,12 @@ def _publish(work: Work, run_id: RunId, history: History, touched: set[UUID], re
     digest = db_resolution.standing(tx).state_digest
     tenants.next_number(tx, "resolution_no")
     run_no = tenants.next_number(tx, "run_no")
-    erasure.add_run(tx, run_no=run_no, run_id=run_id, actor=actor, report=_report(standing.report), state_digest=digest)
+    erasure.add_run(tx, run_no=run_no, run_id=run_id, actor=actor, report=_report(standing.report, history), state_digest=digest)
     failpoint("erase.run_opened")
+    tenants.audit(
+        tx, actor=actor, action="resolution.published", subject_kind="run", subject_id=str(run_no), run_id=run_id, before_hash=digest,
+        after_hash=digest,
+    )  # fmt: skip
     db_publish.add_checkpoint(tx, before_run_no=standing.run_no, run_no=run_no, digest=digest or digest_at(tx, standing.run_no))
     tx.execute("publish.make_change_table")
     db_publish.write_changes(tx, history.changes, run_no)
@@ -182,9 +186,12 @@ def _publish(work: Work, run_id: RunId, history: History, touched: set[UUID], re
     return run_no, rebased
 
 
-def _report(before: Mapping[str, Any]) -> PublishReport:
-    """The figures of the version before it, which the next increment goes on from."""
-    people, companies = before.get("people", {}), before.get("companies", {})
+def _report(before: Mapping[str, Any], history: History) -> PublishReport:
+    """The figures of the version before it without the person's, which the next increment goes on from."""
+    people, companies = dict(before.get("people", {})), before.get("companies", {})
+    if people:
+        people["records"] -= sum(each.records - each.remaining for each in history.entities)
+        people["entities"] -= sum(not each.remaining for each in history.entities)
     return PublishReport(
         people=people, companies=companies, reasons=["erasure"], interactions_linked=0, interactions_unlinked=0, capped_blocks=[],
         ignored_decisions=0,
