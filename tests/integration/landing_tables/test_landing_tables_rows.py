@@ -186,7 +186,9 @@ def test_an_index_on_the_job_is_used_or_hinted_at(reader: Reader, simulated: Sim
 def end_readers(admin_url: str) -> None:
     """The server ends the sessions that read a destination."""
     with psycopg.connect(admin_url) as connection:
-        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy (select%'")
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where query like 'copy (select%' and datname = current_database()"
+        )
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
