@@ -17,7 +17,7 @@ demo: $(INSTALLED) ## the whole pipeline on two invented tenants, in an embedded
 	@$(BIN)/pay-ready demo
 
 test: $(INSTALLED) ## the tests, two at a time on each core: many of them wait for processes, leases and disks
-	@$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3)) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3)) --dist worksteal $(ARGS)
 
 test-deep: $(INSTALLED) ## the same with every long count whole, not sampled
 	@PAY_READY_TEST_DEEP=1 $(BIN)/python -m pytest -n auto -m "not weaviate_live and not spark" $(ARGS)

@@ -1,5 +1,6 @@
 """Reviewing in a terminal: one pair after the other, a key for each answer."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,10 @@ class Session:
         while self.asked < self.most and (item := self.queue.next()) is not None:
             self.asked += 1
             print_item(item)
-            try:
+            with ExitStack() as interrupted:
+                interrupted.callback(self.queue.give_back, item.pair)
                 goes_on = self._answered(item)
-            except BaseException:
-                self.queue.give_back(item.pair)
-                raise
+                interrupted.pop_all()
             if not goes_on:
                 self._told()
                 return

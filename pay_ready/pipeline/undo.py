@@ -25,7 +25,7 @@ from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.resolution import EntityType
-from pay_ready.model.review import Decision, NewDecision, Pair
+from pay_ready.model.review import Decision, NewDecision, Pair, Verdict
 from pay_ready.pipeline.rollback import differs, open_restored, restored_report
 from pay_ready.resolve.changes import HeldDecision, decision_line, moved_digest
 
@@ -167,7 +167,7 @@ class _Group:
 class _Links:
     """Decisions that an undo makes and takes back."""
 
-    pairs: Mapping[Pair, str]  # with the verdict
+    pairs: Mapping[Pair, Verdict]
     withdrawn: Sequence[Decision]
 
 
@@ -265,7 +265,7 @@ class _Step:
             return _Links(pairs={}, withdrawn=standing)
         if self.asked.allow_rematch:
             return _Links(pairs={}, withdrawn=())
-        pairs: dict[Pair, str] = {}
+        pairs: dict[Pair, Verdict] = {}
         for line in lines:
             if line.other_entity_id is None:
                 continue
@@ -274,7 +274,7 @@ class _Step:
             sides = [db_restore.members_at(self.tx, at, each) for each in (line.entity_id, line.other_entity_id)]
             if not all(sides):
                 continue
-            verdict = "no_match" if is_merge else "match"
+            verdict: Verdict = "no_match" if is_merge else "match"
             told = [(min(sides[0]), min(sides[1]))]
             if is_merge:
                 told += islice(db_restore.matches_between(self.tx, line.entity_type, *sides), _MOST_LINKS)
@@ -324,12 +324,17 @@ class _Step:
         moment = db_decisions.lock(tx)
         for decision in links.withdrawn:
             db_decisions.withdraw(tx, decision, actor=self.asked.actor, reason=self.asked.reason, moment=moment)
-        opened = []
-        for pair, verdict in links.pairs.items():
-            new = NewDecision(pair=pair, verdict=verdict, actor=self.asked.actor, reason=self.asked.reason, context=_CONTEXT)  # type: ignore[arg-type]
-            made = db_decisions.make(tx, new, status="decided", moment=moment)
-            ends = {"entity_type": pair.entity_type, "left_id": pair.left_id, "right_id": pair.right_id}
-            opened.append(HeldDecision(decision_id=made.decision_id, verdict=verdict, **ends))  # type: ignore[arg-type]
+        new = [
+            NewDecision(pair=pair, verdict=verdict, actor=self.asked.actor, reason=self.asked.reason, context=_CONTEXT)
+            for pair, verdict in links.pairs.items()
+        ]
+        opened = [
+            HeldDecision(
+                decision_id=decision, entity_type=each.pair.entity_type, left_id=each.pair.left_id, right_id=each.pair.right_id,
+                verdict=each.verdict,
+            )
+            for decision, each in zip(db_decisions.add_decisions(tx, new), new, strict=True)
+        ]  # fmt: skip
         gone = {each.decision_id for each in links.withdrawn}
         closed = [
             each for each in held.values() if each.decision_id in gone or Pair(each.entity_type, each.left_id, each.right_id) in links.pairs

@@ -24,8 +24,6 @@ from pay_ready.resources import resource_path
 from tests.command_support import called
 from tests.conftest import Scratch, Server, cloned
 
-pytestmark = pytest.mark.xdist_group("demo")  # what they share is made once
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoRuns:

@@ -12,8 +12,6 @@ from tests.command_support import called
 from tests.conftest import Scratch, Server, cloned
 from tests.erasure_support import EMAIL, a_key, estate_template, move
 
-pytestmark = pytest.mark.xdist_group("erase")  # what they share is made once
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SUBJECT = ("-t", "acme", "--subject", f"email:{EMAIL}")
 

@@ -16,8 +16,6 @@ from pay_ready.pipeline.subject import Subject
 from tests.conftest import Scratch, Server, cloned
 from tests.erasure_support import CANARIES, EMAIL, digest_of_tenant, dumped, estate_template, forget_tenant, found_in, opened_estate
 
-pytestmark = pytest.mark.xdist_group("erase")  # what they share is made once
-
 POINTS = (*run.FAILPOINTS, *rows.FAILPOINTS)
 # One transaction is one transaction: its end, and a point before it; all of them under make test-deep.
 _TRIED = POINTS if os.environ.get("PAY_READY_TEST_DEEP") else ("erase.history_written", "erase.before_commit", "erase.after_commit")

@@ -24,8 +24,6 @@ from pay_ready.pipeline import publish, touched
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
 
-pytestmark = pytest.mark.xdist_group("publish_crash")  # what they share is made once
-
 # An exception is rolled back by the same door wherever it comes from: every point of it under make test-deep.
 _IS_DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
 _MODES = ("raise", "kill") if _IS_DEEP else ("kill",)

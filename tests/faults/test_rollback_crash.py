@@ -30,8 +30,6 @@ from tests.faults.test_publish_crash import advisory_locks, end_sessions
 from tests.publish_support import history, resolve
 from tests.reversing_support import ACTS, latest_run, state_lines, three_runs
 
-pytestmark = pytest.mark.xdist_group("rollback_crash")  # what they share is made once
-
 DEEP = bool(os.environ.get("PAY_READY_TEST_DEEP"))
 SEED = int(os.environ.get("PAY_READY_FAULT_SEED", "20261126"))
 POOL = PoolOptions(max_size=1, overflow=0)

@@ -30,8 +30,6 @@ from tests.erasure_support import (
     opened_estate,
 )
 
-pytestmark = pytest.mark.xdist_group("erase")  # what they share is made once
-
 SUBJECT = Subject(kind="email", value=EMAIL)
 
 

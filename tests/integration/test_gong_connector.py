@@ -45,8 +45,6 @@ from pay_ready.sources.manifests import CDK_VERSION, read_manifest, shipped_mani
 from tests.conftest import Scratch
 from tests.fake_gong import ACCESS_KEY, FakeGong, GongData, Json, listed_at
 
-pytestmark = pytest.mark.xdist_group("gong")  # what they share is made once
-
 EXPORTS = resource_path("demo", "exports", "acme-robotics", "gong")
 FIRST, BEFORE = "2026-10-12", "2026-10-22"
 PERIOD = {"start_date": FIRST, "end_date": BEFORE}

@@ -25,8 +25,6 @@ from tests.isolation.predicates import untied
 from tests.publish_support import PersonRow, Staged, person_id, restage, rows, stage
 from tests.verify_support import assert_verified, breaches, verified
 
-pytestmark = pytest.mark.xdist_group("verify")  # what they share is made once
-
 _DECIDE = (
     "insert into pay_ready.decisions (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor)"
     " values (%(tenant)s, %(decision)s, 'person', %(left)s, %(right)s, %(verdict)s, %(by)s, 'reviewer')"
