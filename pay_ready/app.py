@@ -20,6 +20,7 @@ from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
 from pay_ready.errors import ConfigError, DeniedError, PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
+from pay_ready.model.resolution import ResolutionConfig
 from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
@@ -103,10 +104,7 @@ class App:
         """
         tenant = self.tenant(slug)
         settings = self.settings_of(tenant)
-        shipped = resource_path("config", "resolution", "default.toml")
-        resolution = replace(
-            load_resolution_config(shipped, settings.entity_resolution.model_dump()), settings_version=tenant.settings_version
-        )
+        resolution = _resolution_config(tenant, settings)
         return TenantWork(
             database=self.database,
             tenant=tenant.tenant_id,
@@ -148,7 +146,7 @@ class App:
 
         tenant = self.tenant(slug)
         settings = self.settings_of(tenant)
-        resolution = load_resolution_config(resource_path("config", "resolution", "default.toml"), settings.entity_resolution.model_dump())
+        resolution = _resolution_config(tenant, settings)
         rules = ReviewRules(
             blind=settings.review.blind,
             double=settings.review.double,
@@ -383,6 +381,13 @@ def _pool_options(settings: Settings, most_connections: int | None) -> PoolOptio
         people=_timeouts(settings.database.people),
         batch=_timeouts(settings.database.batch),
     )
+
+
+def _resolution_config(tenant: tenants.Tenant, settings: Settings) -> ResolutionConfig:
+    """How a tenant's people and companies are recognised."""
+    shipped = resource_path("config", "resolution", "default.toml")
+    config = load_resolution_config(shipped, settings.entity_resolution.model_dump())
+    return replace(config, settings_version=tenant.settings_version)
 
 
 def _timeouts(configured: WorkTimeouts) -> Timeouts:

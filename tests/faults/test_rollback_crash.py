@@ -71,6 +71,7 @@ def undisturbed(server: Server, template: str) -> Iterator[Mapping[str, Undistur
                 three_runs(database, scratch.admin_url, TENANT)
                 if scratch is back:
                     ACTS["rollback"](database, TENANT)
+            end_sessions(scratch)  # a database is not cloned while one is still on its way out
         found = {}
         for act, start in (("rollback", begun), ("redo", back), ("undo", begun)):
             name = urlsplit(start.admin_url).path.lstrip("/")
