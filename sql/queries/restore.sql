@@ -554,11 +554,19 @@ from (
     select restore_changes.*, row_number() over (partition by entity_type, change order by change_no) as place
     from pg_temp.restore_changes
 ) as shown
-left join pay_ready.entity_versions as present
-    on present.tenant_id = %(tenant_id)s and present.entity_id = shown.entity_id and present.closed_run_no is null
+left join lateral (
+    select versions.name, versions.record_count
+    from pay_ready.entity_versions as versions
+    where versions.tenant_id = %(tenant_id)s and versions.entity_id = shown.entity_id and versions.closed_run_no is null
+    offset 0
+) as present on true
 left join pg_temp.restore_versions as restored on restored.entity_id = shown.entity_id and restored.after_hash is not null
-left join pay_ready.entity_versions as past
-    on past.tenant_id = %(tenant_id)s and past.entity_id = shown.entity_id and past.opened_run_no = restored.source_run_no
+left join lateral (
+    select versions.name, versions.record_count
+    from pay_ready.entity_versions as versions
+    where versions.tenant_id = %(tenant_id)s and versions.entity_id = shown.entity_id and versions.opened_run_no = restored.source_run_no
+    offset 0
+) as past on true
 where shown.place <= %(most)s
 order by shown.change_no;
 
