@@ -42,6 +42,8 @@ bench: $(INSTALLED) ## benchmarks: each beside a peer or a limit, in one run
 lock: $(INSTALLED) ## renew requirements.lock: newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+	@$(BIN)/uv pip compile deploy/weights.in --no-deps --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet >> requirements.lock
 
 clean: ## remove .venv and caches; data of the embedded server stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -97,6 +97,10 @@ class ContractError(PayReadyError):
     """A record or protocol message breaks its contract."""
 
 
+class EmbeddingError(PayReadyError):
+    """A vector is none: of another length, not a number, or zero; or vectors of two models would be compared."""
+
+
 class SecretError(PayReadyError):
     """A secret is missing, malformed, or does not open with this key."""
 

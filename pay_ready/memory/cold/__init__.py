@@ -1,0 +1,1 @@
+"""The cold tier: one port, a Weaviate server or Postgres behind it."""
