@@ -12,6 +12,7 @@ from pay_ready.db.publish import InteractionChanges
 from pay_ready.db.state import moved, sum_of
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.resolution import ChangeKind, EntityType
+from pay_ready.model.review import Verdict
 
 _TABLES = ("record", "entity", "move", "version", "decision", "link", "waiting", "change")
 _DIGEST = np.dtype([("digest", "S32")])
@@ -266,6 +267,14 @@ def matches_between(
     """Pairs across two groups of records that the present model takes for a match."""
     asked = {"entity_type": entity_type, "record_ids": list(one), "other_ids": list(other)}
     return ((row.left_id, row.right_id) for row in tx.rows("restore.matches_between", asked))
+
+
+def decided_between(
+    tx: TenantTransaction, entity_type: EntityType, verdict: Verdict, one: Sequence[UUID], other: Sequence[UUID]
+) -> list[tuple[UUID, UUID]]:  # fmt: skip
+    """Pairs across two groups of records that a current decision is about."""
+    asked = {"entity_type": entity_type, "verdict": verdict, "record_ids": list(one), "other_ids": list(other)}
+    return [(row.left_id, row.right_id) for row in tx.rows("restore.decided_between", asked)]
 
 
 def honoured_since(tx: TenantTransaction, decision_id: UUID) -> int | None:

@@ -276,6 +276,8 @@ class _Step:
                 continue
             verdict: Verdict = "no_match" if is_merge else "match"
             told = [(min(sides[0]), min(sides[1]))]
+            # What somebody said to the contrary would stand beside it, and neither could be honoured.
+            told += db_restore.decided_between(self.tx, line.entity_type, "match" if is_merge else "no_match", *sides)
             if is_merge:
                 told += islice(db_restore.matches_between(self.tx, line.entity_type, *sides), _MOST_LINKS)
             pairs |= {Pair.of(line.entity_type, one, other): verdict for one, other in told}

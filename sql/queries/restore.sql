@@ -202,6 +202,19 @@ where latest.tenant_id = %(tenant_id)s
     or (edges.left_id = any(%(other_ids)s) and edges.right_id = any(%(record_ids)s)))
 order by edges.left_id, edges.right_id;
 
+-- name: decided_between
+-- Pairs across two groups of records that somebody decided, and nobody otherwise since.
+-- params: entity_type text, verdict text, record_ids uuid[], other_ids uuid[]
+select left_id, right_id
+from pay_ready.decisions
+where tenant_id = %(tenant_id)s
+  and entity_type = %(entity_type)s
+  and superseded_at is null
+  and verdict = %(verdict)s
+  and ((left_id = any(%(record_ids)s) and right_id = any(%(other_ids)s))
+    or (left_id = any(%(other_ids)s) and right_id = any(%(record_ids)s)))
+order by left_id, right_id;
+
 -- name: honoured_since
 -- params: decision_id uuid
 select opened_run_no

@@ -18,6 +18,7 @@ from tests.conftest import Scratch
 from tests.integration.test_increments import check_against_everything, run
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, person_id, restage, rows, stage
 from tests.reversing_support import decide, given_by, latest_run, state_lines
+from tests.verify_support import assert_verified
 
 GLOBEX = CompanyRow(source="salesforce", key="id:g", name="Globex", domain="globex.com")
 ANN, ANNIE, BOB, ROB, CLEO, CLEA = PEOPLE = (
@@ -232,6 +233,31 @@ def test_a_decision_is_undone_with_what_it_did(database: Database, scratch: Scra
     check_against_everything(database, admin_url, tenant)
 
 
+def test_a_merge_by_a_decision_about_others_of_it_is_undone(
+    database: Database, scratch: Scratch, tenant: TenantId, begun: Staged
+) -> None:  # fmt: skip
+    """The match that two records were brought together by is taken back with the merge, whichever records of both sides it names."""
+    moved(database, scratch, tenant, begun, ANN_BRIDGE, BOB_BRIDGE)
+    sides = [
+        sorted(person_id(tenant, each.source, each.key) for each in side) for side in ((ANN, ANNIE, ANN_BRIDGE), (BOB, ROB, BOB_BRIDGE))
+    ]
+    apart = state_lines(scratch.admin_url, tenant, latest_run(database, tenant))
+    match = decide(database, tenant, sides[0][-1], sides[1][-1], verdict="match")
+    run(database, tenant, "changed")
+    assert entity(scratch.admin_url, tenant, ANN) == entity(scratch.admin_url, tenant, BOB)
+    undone(database, tenant, line_of(database, tenant, "merged"))
+    assert_verified(database, tenant)
+    with database.tenant_transaction(tenant) as tx:
+        assert db_decisions.require(tx, match).superseded_at is not None
+    run(database, tenant, "changed")
+    assert entity(scratch.admin_url, tenant, ANN) != entity(scratch.admin_url, tenant, BOB)
+    without = [[line for line in lines if not line.startswith("run_decisions")] for lines in (apart, _latest(database, scratch, tenant))]
+    assert [line for line in without[0] if line.startswith("assignments")] == [
+        line for line in without[1] if line.startswith("assignments")
+    ]
+    check_against_everything(database, scratch.admin_url, tenant)
+
+
 def test_what_cannot_be_undone(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
     """A change that is none, and one of another kind; each error names the next step."""
     assert begun.people
@@ -270,6 +296,10 @@ def entity(admin_url: str, tenant: TenantId, row: PersonRow) -> object:
     query = "select entity_id from pay_ready.assignments where tenant_id = %(tenant)s and closed_run_no is null and record_id = "
     found = rows(admin_url, tenant, f"{query}'{person_id(tenant, row.source, row.key)}'")
     return found[0][0] if found else None
+
+
+def _latest(database: Database, scratch: Scratch, tenant: TenantId) -> list[str]:
+    return state_lines(scratch.admin_url, tenant, latest_run(database, tenant))
 
 
 def _asked(**how: bool) -> Asked:
