@@ -134,6 +134,9 @@ def _print(report: "UndoReport", tenant: str) -> None:
     if report.decided:
         keep = "would keep" if report.is_dry_run else "keep"
         say(f"{report.decided:,} decisions {keep} it so: pay-ready review list -t {tenant} --context undo")
+    if report.against:
+        named = ", ".join(map(str, report.against))
+        say(f"in the way: stewards decided the contrary ({named}); take that back first: pay-ready undo --decision ID")
     if report.withdrawn:
         say(f"decisions {'to be ' if report.is_dry_run else ''}withdrawn: {', '.join(map(str, report.withdrawn))}")
     if report.run_no is not None:

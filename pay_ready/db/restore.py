@@ -27,6 +27,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A decision that holds; `is_word` where it is a steward's own, not an undo's nor an agent's."""
+
+    decision_id: UUID
+    left_id: UUID
+    right_id: UUID
+    is_word: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeExample:
     """What happens to an entity: what it is called now and then, personal values that go to the operator who asks."""
 
@@ -271,10 +281,10 @@ def matches_between(
 
 def decided_between(
     tx: TenantTransaction, entity_type: EntityType, verdict: Verdict, one: Sequence[UUID], other: Sequence[UUID]
-) -> list[tuple[UUID, UUID]]:  # fmt: skip
-    """Pairs across two groups of records that a current decision is about."""
+) -> list[Decided]:  # fmt: skip
+    """What holds about pairs with a record of each of two groups."""
     asked = {"entity_type": entity_type, "verdict": verdict, "record_ids": list(one), "other_ids": list(other)}
-    return [(row.left_id, row.right_id) for row in tx.rows("restore.decided_between", asked)]
+    return [Decided(**row._asdict()) for row in tx.rows("restore.decided_between", asked)]
 
 
 def honoured_since(tx: TenantTransaction, decision_id: UUID) -> int | None:

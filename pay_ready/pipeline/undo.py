@@ -5,7 +5,8 @@ since, their state of then comes back byte for byte; if one did, the undo is ref
 tree, takes them back as well. Links that keep what was taken back from coming again are decisions like any other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from uuid import UUID
@@ -68,6 +69,7 @@ class UndoReport:
     differences: Differences | None  # None where nothing is undone
     decided: int  # pairs that are kept apart, or together, from now on
     withdrawn: tuple[UUID, ...]  # decisions
+    against: tuple[UUID, ...] = ()  # decisions of stewards that say the contrary: they stand in the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ def undo_change(
             hint = f"undo a merge or a split; for all that a run did: pay-ready rollback -t TENANT --to before-run-{line.run_no}"
             raise UsageError(f"a change of kind {line.change} is not undone by itself", hint, change=change_seq)
         report = step.take_back([line])
-        if report.blocked and step.is_undone(report.blocked[0]):
+        if report.blocked and step.is_undone(line, report.blocked[0].blockers):
             return replace(report, blocked=(), is_undone=True)
         _refuse_blocked(report)
         failpoint("undo.before_commit")
@@ -169,6 +171,11 @@ class _Links:
 
     pairs: Mapping[Pair, Verdict]
     withdrawn: Sequence[Decision]
+    against: Sequence[UUID] = ()  # words of stewards that say the contrary
+
+
+class _LookedError(Exception):
+    """Ends a look that leaves nothing behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,7 @@ class _Step:
     def take_back(self, lines: Sequence[FeedLine]) -> UndoReport:
         """Take back changes of one run, as far as nothing stands in their way."""
         groups = self._groups(lines)
-        free = [each for each in groups if self.asked.tree or not each.blockers]
+        free = [each for each in groups if not each.blockers or (self.asked.tree and not self.is_undone(each.lines[0], each.blockers))]
         blocked = tuple(Blocked(line=line, blockers=each.blockers) for each in groups if each not in free for line in each.lines)
         undone = tuple(line for each in free for line in each.lines)
         if not undone:
@@ -213,14 +220,17 @@ class _Step:
             return self._told(blocked=tuple(Blocked(line=line, blockers=later) for line in undone))
         return self._restore(part, links, self._told(undone=undone, followed=later))
 
-    def is_undone(self, blocked: Blocked) -> bool:
+    def is_undone(self, line: FeedLine, blockers: Sequence[FeedLine]) -> bool:
         """Whether the change was undone already, and nothing else happened to those concerned."""
-        if any(each.kind != "undo" for each in blocked.blockers):
+        if any(each.kind != "undo" for each in blockers):
             return False
-        line = blocked.line
         part = db_restore.closure(self.tx, line.run_no - 1, [each for each in (line.entity_id, line.other_entity_id) if each is not None])
-        db_restore.find(self.tx, line.run_no - 1, part)
-        return not differs(db_restore.differences(self.tx, part, examples=0))
+        is_there = False
+        with suppress(_LookedError), self.tx.savepoint():  # what it found it in goes with the savepoint
+            db_restore.find(self.tx, line.run_no - 1, part)
+            is_there = not differs(db_restore.differences(self.tx, part, examples=0))
+            raise _LookedError
+        return is_there
 
     def _told(
         self,
@@ -262,26 +272,46 @@ class _Step:
             words = [db_decisions.require(self.tx, each) for each in made]
             concerned = set(part.records)
             standing = [each for each in words if each.superseded_at is None and {each.left_id, each.right_id} <= concerned]
-            return _Links(pairs={}, withdrawn=standing)
+            pairs, against = self._contrary(lines, {each.decision_id for each in standing})
+            return _Links(pairs=pairs, withdrawn=standing, against=against)
+        pairs, against = self._contrary(lines, set())
         if self.asked.allow_rematch:
-            return _Links(pairs={}, withdrawn=())
+            return _Links(pairs={}, withdrawn=(), against=against)
+        for line, sides in self._sides(lines):
+            verdict: Verdict = "no_match" if line.change == "merged" else "match"
+            told = [(min(sides[0]), min(sides[1]))]
+            if line.change == "merged":
+                told += islice(db_restore.matches_between(self.tx, line.entity_type, *sides), _MOST_LINKS)
+            pairs |= {Pair.of(line.entity_type, one, other): verdict for one, other in told}
+        return _Links(pairs=pairs, withdrawn=(), against=against)
+
+    def _contrary(self, lines: Sequence[FeedLine], own: Collection[UUID]) -> tuple[dict[Pair, Verdict], list[UUID]]:
+        """What holds of records of both sides and says the contrary: beside the undo neither could be honoured.
+
+        Returns:
+            Pairs whose word an undo or an agent said, to be said the other way round; and the words of stewards, which nobody overrules.
+        """
         pairs: dict[Pair, Verdict] = {}
+        against: list[UUID] = []
+        for line, sides in self._sides(lines):
+            words: tuple[Verdict, Verdict] = ("match", "no_match") if line.change == "merged" else ("no_match", "match")
+            said, now = words
+            for each in db_restore.decided_between(self.tx, line.entity_type, said, *sides):
+                if each.is_word:
+                    against.append(each.decision_id)
+                elif each.decision_id not in own:
+                    pairs[Pair.of(line.entity_type, each.left_id, each.right_id)] = now
+        return pairs, against
+
+    def _sides(self, lines: Sequence[FeedLine]) -> Iterator[tuple[FeedLine, tuple[list[UUID], list[UUID]]]]:
+        """Each merge with the records of both entities before it, each split with those after it."""
         for line in lines:
             if line.other_entity_id is None:
                 continue
-            is_merge = line.change == "merged"
-            at = line.run_no - 1 if is_merge else line.run_no
-            sides = [db_restore.members_at(self.tx, at, each) for each in (line.entity_id, line.other_entity_id)]
-            if not all(sides):
-                continue
-            verdict: Verdict = "no_match" if is_merge else "match"
-            told = [(min(sides[0]), min(sides[1]))]
-            # What somebody said to the contrary would stand beside it, and neither could be honoured.
-            told += db_restore.decided_between(self.tx, line.entity_type, "match" if is_merge else "no_match", *sides)
-            if is_merge:
-                told += islice(db_restore.matches_between(self.tx, line.entity_type, *sides), _MOST_LINKS)
-            pairs |= {Pair.of(line.entity_type, one, other): verdict for one, other in told}
-        return _Links(pairs=pairs, withdrawn=())
+            at = line.run_no - 1 if line.change == "merged" else line.run_no
+            one, other = (db_restore.members_at(self.tx, at, each) for each in (line.entity_id, line.other_entity_id))
+            if one and other:
+                yield line, (one, other)
 
     def _restore(self, part: Part, links: _Links, report: UndoReport) -> UndoReport:
         """Give the part back the state from before the run whose changes are undone."""
@@ -293,8 +323,12 @@ class _Step:
         found = db_restore.differences(tx, part, examples=_EXAMPLES)
         failpoint("undo.found")
         report = replace(
-            report, differences=found, decided=len(links.pairs), withdrawn=tuple(each.decision_id for each in links.withdrawn)
+            report, differences=found, decided=len(links.pairs), withdrawn=tuple(each.decision_id for each in links.withdrawn),
+            against=tuple(links.against),
         )  # fmt: skip
+        if links.against and not asked.dry_run:
+            hint = f"take that back first, with what it did: pay-ready undo --decision {links.against[0]}, or pay-ready review undo"
+            raise ConflictError("a steward decided the contrary", hint, decision=links.against[0], decisions=len(links.against))
         if asked.dry_run or not (differs(found) or links.pairs or links.withdrawn):
             return report
         before = standing.state_digest or digest_at(tx, standing.run_no)

@@ -203,9 +203,9 @@ where latest.tenant_id = %(tenant_id)s
 order by edges.left_id, edges.right_id;
 
 -- name: decided_between
--- Pairs across two groups of records that somebody decided, and nobody otherwise since.
+-- Decisions about records of two groups, of each one, that hold; `is_word` is a steward's own word, not an undo's nor an agent's.
 -- params: entity_type text, verdict text, record_ids uuid[], other_ids uuid[]
-select left_id, right_id
+select decision_id, left_id, right_id, actor_type = 'human' and context <> 'undo' as is_word
 from pay_ready.decisions
 where tenant_id = %(tenant_id)s
   and entity_type = %(entity_type)s

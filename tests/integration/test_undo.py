@@ -195,11 +195,11 @@ def test_in_bulk(database: Database, scratch: Scratch, tenant: TenantId, begun: 
 
 def test_a_merge_beside_another_of_the_same_run(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
     """Three became one: one of them is not taken out by itself, and the other merge is named."""
-    assert begun
-    ann, bob, cleo = (person_id(tenant, each.source, each.key) for each in (ANN, BOB, CLEO))
-    decide(database, tenant, ann, bob, verdict="match")
-    decide(database, tenant, bob, cleo, verdict="match")
-    run(database, tenant, "changed")
+    anne = PersonRow(source="salesforce", key="id:9", full_name="Ann Lee", email="ann.lee@initech.com")
+    bridge = PersonRow(source="hubspot", key="id:10", full_name="Ann Lee", email="ann.lee@initech.com", phone="+12065550100")
+    begun = moved(database, scratch, tenant, begun, anne)
+    apart = [each for each in state_lines(scratch.admin_url, tenant, latest_run(database, tenant)) if not each.startswith("run_decisions")]
+    moved(database, scratch, tenant, begun, ANN_BRIDGE, bridge)
     with database.tenant_transaction(tenant) as tx:
         merges = db_restore.feed_lines(tx, change="merged")
     assert len(merges) == 2
@@ -207,7 +207,7 @@ def test_a_merge_beside_another_of_the_same_run(database: Database, scratch: Scr
     with pytest.raises(ConflictError, match="stand in the way"):
         undo_change(database, tenant, merges[0].change_seq, _asked())
     undo_where(database, tenant, Where(run_no=merges[0].run_no), _asked(allow_rematch=True))
-    assert state_lines(scratch.admin_url, tenant, 1) == [
+    assert apart == [
         each for each in state_lines(scratch.admin_url, tenant, latest_run(database, tenant)) if not each.startswith("run_decisions")
     ]
 
@@ -233,29 +233,24 @@ def test_a_decision_is_undone_with_what_it_did(database: Database, scratch: Scra
     check_against_everything(database, admin_url, tenant)
 
 
-def test_a_merge_by_a_decision_about_others_of_it_is_undone(
-    database: Database, scratch: Scratch, tenant: TenantId, begun: Staged
-) -> None:  # fmt: skip
-    """The match that two records were brought together by is taken back with the merge, whichever records of both sides it names."""
-    moved(database, scratch, tenant, begun, ANN_BRIDGE, BOB_BRIDGE)
-    sides = [
-        sorted(person_id(tenant, each.source, each.key) for each in side) for side in ((ANN, ANNIE, ANN_BRIDGE), (BOB, ROB, BOB_BRIDGE))
-    ]
-    apart = state_lines(scratch.admin_url, tenant, latest_run(database, tenant))
-    match = decide(database, tenant, sides[0][-1], sides[1][-1], verdict="match")
-    run(database, tenant, "changed")
-    assert entity(scratch.admin_url, tenant, ANN) == entity(scratch.admin_url, tenant, BOB)
-    undone(database, tenant, line_of(database, tenant, "merged"))
+def test_an_undo_twice_over_leaves_no_word_behind(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
+    """A merge that is undone already is not undone once more, as a tree neither; and the undo of the undo leaves no no-match behind."""
+    moved(database, scratch, tenant, begun, ANN_BRIDGE)
+    merge = line_of(database, tenant, "merged")
+    first = undone(database, tenant, merge)
+    again = undo_change(database, tenant, merge.change_seq, _asked(tree=True))
+    assert (again.is_undone, again.run_no) == (True, None)
+    split = line_of(database, tenant, "split", run_no=first.run_no)
+    ann, annie = (person_id(tenant, each.source, each.key) for each in (ANN, ANNIE))
+    with database.tenant_transaction(tenant) as tx:  # as an undo of something else would say it
+        moment = db_decisions.lock(tx)
+        new = db_decisions.NewDecision(pair=Pair.of("person", ann, annie), verdict="no_match", actor="tests", context="undo")
+        db_decisions.make(tx, new, status="decided", moment=moment)
+    undone(database, tenant, split)
     assert_verified(database, tenant)
-    with database.tenant_transaction(tenant) as tx:
-        assert db_decisions.require(tx, match).superseded_at is not None
     run(database, tenant, "changed")
-    assert entity(scratch.admin_url, tenant, ANN) != entity(scratch.admin_url, tenant, BOB)
-    without = [[line for line in lines if not line.startswith("run_decisions")] for lines in (apart, _latest(database, scratch, tenant))]
-    assert [line for line in without[0] if line.startswith("assignments")] == [
-        line for line in without[1] if line.startswith("assignments")
-    ]
-    check_against_everything(database, scratch.admin_url, tenant)
+    assert_verified(database, tenant)
+    assert entity(scratch.admin_url, tenant, ANN) == entity(scratch.admin_url, tenant, ANNIE)
 
 
 def test_what_cannot_be_undone(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
@@ -271,7 +266,7 @@ def test_what_cannot_be_undone(database: Database, scratch: Scratch, tenant: Ten
 
 
 def test_what_a_steward_decided_is_not_overruled(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
-    """A merge that a decision made is not undone against that decision: it is named."""
+    """A merge that decisions made is not undone against them, whichever records of both sides they name; the preview and the refusal do."""
     assert begun
     bob, rob = (person_id(tenant, each.source, each.key) for each in (BOB, ROB))
     with database.tenant_transaction(tenant) as tx:
@@ -285,8 +280,12 @@ def test_what_a_steward_decided_is_not_overruled(database: Database, scratch: Sc
     run(database, tenant, "changed")
     latest = latest_run(database, tenant)
     where = Where(run_no=latest, change="merged")
+    preview = undo_where(database, tenant, where, _asked(dry_run=True))
+    assert preview.against
     with pytest.raises(ConflictError, match="pay-ready review undo"):
         undo_where(database, tenant, where, _asked())
+    with pytest.raises(ConflictError, match=f"undo --decision {preview.against[0]}"):
+        undo_where(database, tenant, where, _asked(allow_rematch=True))
     assert latest_run(database, tenant) == latest
     assert rows(scratch.admin_url, tenant, "select count(*) from pay_ready.decisions where tenant_id = %(tenant)s") == [(2,)]
 
@@ -296,10 +295,6 @@ def entity(admin_url: str, tenant: TenantId, row: PersonRow) -> object:
     query = "select entity_id from pay_ready.assignments where tenant_id = %(tenant)s and closed_run_no is null and record_id = "
     found = rows(admin_url, tenant, f"{query}'{person_id(tenant, row.source, row.key)}'")
     return found[0][0] if found else None
-
-
-def _latest(database: Database, scratch: Scratch, tenant: TenantId) -> list[str]:
-    return state_lines(scratch.admin_url, tenant, latest_run(database, tenant))
 
 
 def _asked(**how: bool) -> Asked:
