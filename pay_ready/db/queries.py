@@ -11,6 +11,7 @@ from pay_ready.resources import resource_path
 
 SCHEMA = "pay_ready"
 _SCHEMA_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_TAG = re.compile(r"[0-9a-f]{8}")
 _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 # A statement about temporary tables alone has no tenant to name; it says so.
 _SESSION_SCOPE = re.compile(r"^-- scope: session$", re.MULTILINE)
@@ -33,6 +34,17 @@ def in_schema(sql: str, schema: str) -> str:
     if not _SCHEMA_NAME.fullmatch(schema):
         raise ConfigError("not a schema name", "use lower-case letters, digits and _ (at most 31)", schema=schema)
     return sql if schema == SCHEMA else sql.replace(SCHEMA, schema)
+
+
+def of_embedder(sql: str, tag: str) -> str:
+    """The statement for the vectors of one embedder: each has a table of its own.
+
+    Raises:
+        ConfigError: The tag is none.
+    """
+    if not _TAG.fullmatch(tag):
+        raise ConfigError("not the tag of an embedder", "eight digits of a hash", tag=tag)
+    return sql.replace("memory_vectors_of_embedder", f"memory_vectors_{tag}")
 
 
 @cache

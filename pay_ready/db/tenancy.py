@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 
 from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
-from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries
+from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries, of_embedder
 from pay_ready.errors import DeniedError, IsolationError, NotFoundError
 
 if TYPE_CHECKING:  # heavy
@@ -82,17 +82,23 @@ class TenantTransaction:
         self._connection = connection
         self._queries = load_queries(schema)
 
-    def execute(self, name: str, params: Params | None = None) -> int:
-        """Run a statement; the number of rows it touched."""
-        return self._run(name, params).rowcount
+    def execute(self, name: str, params: Params | None = None, *, embedder_tag: str | None = None) -> int:
+        """Run a statement; the number of rows it touched.
 
-    def rows(self, name: str, params: Params | None = None) -> list[Any]:
-        """All rows, as named tuples."""
-        return self._run(name, params).fetchall()
+        Args:
+            name: The statement.
+            params: Its parameters.
+            embedder_tag: Whose table of vectors stands for `memory_vectors_of_embedder`.
+        """
+        return self._run(name, params, embedder_tag).rowcount
 
-    def row(self, name: str, params: Params | None = None) -> Any | None:
-        """The first row, or None."""
-        return self._run(name, params).fetchone()
+    def rows(self, name: str, params: Params | None = None, *, embedder_tag: str | None = None) -> list[Any]:
+        """All rows, as named tuples; otherwise as `execute`."""
+        return self._run(name, params, embedder_tag).fetchall()
+
+    def row(self, name: str, params: Params | None = None, *, embedder_tag: str | None = None) -> Any | None:
+        """The first row, or None; otherwise as `execute`."""
+        return self._run(name, params, embedder_tag).fetchone()
 
     def value(self, name: str, params: Params | None = None) -> Any:
         """The first column of the first row.
@@ -186,10 +192,13 @@ class TenantTransaction:
     def _bound(self, params: Params | None) -> dict[str, object]:
         return {**(params or {}), "tenant_id": self.tenant}
 
-    def _run(self, name: str, params: Params | None) -> psycopg.Cursor[Any]:
-        query = self._query(name)
+    def _run(self, name: str, params: Params | None, embedder_tag: str | None = None) -> psycopg.Cursor[Any]:
+        statement, prepare = self._query(name).sql, None
+        if embedder_tag is not None:
+            # Never prepared: a generic plan knows neither the vector nor the filters, and reads where it should ask the index.
+            statement, prepare = of_embedder(statement, embedder_tag), False
         with translating():
-            return self._connection.cursor(row_factory=namedtuple_row).execute(query.sql, self._bound(params))
+            return self._connection.cursor(row_factory=namedtuple_row).execute(statement, self._bound(params), prepare=prepare)
 
 
 def _copy_layout(fields: "np.dtype[np.void]") -> list[tuple[str, str]]:

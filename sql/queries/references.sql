@@ -584,6 +584,61 @@ select
     array(select offender from wrong order by offender limit %(most)s) as offenders,
     0::bigint as pending;
 
+-- name: memories
+with wrong as materialized (
+    select 'memories.source_id ' || child.source_id::text as offender
+    from (
+        select distinct source_id
+        from pay_ready.memories
+        where tenant_id = %(tenant_id)s
+          and source_id is not null
+    ) as child
+    where not exists (
+        select from pay_ready.data_sources as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.source_id = child.source_id
+    )
+)
+select
+    (select count(*) from pay_ready.memories where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select offender from wrong order by offender limit %(most)s) as offenders,
+    0::bigint as pending;
+
+-- name: memory_vectors_plain
+with wrong as materialized (
+    select 'memory_vectors_plain.embedder_tag ' || child.embedder_tag::text as offender
+    from (
+        select distinct embedder_tag
+        from pay_ready.memory_vectors_plain
+        where tenant_id = %(tenant_id)s
+          and embedder_tag is not null
+    ) as child
+    where not exists (
+        select from pay_ready.memory_embedders as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.embedder_tag = child.embedder_tag
+    )
+    union all
+    select 'memory_vectors_plain.memory_id ' || child.memory_id::text as offender
+    from (
+        select distinct memory_id
+        from pay_ready.memory_vectors_plain
+        where tenant_id = %(tenant_id)s
+          and memory_id is not null
+    ) as child
+    where not exists (
+        select from pay_ready.memories as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.memory_id = child.memory_id
+    )
+)
+select
+    (select count(*) from pay_ready.memory_vectors_plain where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select offender from wrong order by offender limit %(most)s) as offenders,
+    0::bigint as pending;
+
 -- name: person_records
 with wrong as materialized (
     select 'person_records.source_id ' || child.source_id::text as offender

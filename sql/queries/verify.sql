@@ -960,7 +960,7 @@ policies as (
               and pg_get_expr(polqual, polrelid) like '(tenant_id = ( SELECT%%current_setting(''app_tenant_id''::text)%%uuid%%'
         ) as holding,
         -- The operator lists tenants; nobody else may see more than one.
-        count(*) filter (where polname not in ('tenant_isolation', 'operator_lists') and polpermissive) as others
+        count(*) filter (where polname not in ('tenant_isolation', 'operator_lists', 'search_reads') and polpermissive) as others
     from pg_catalog.pg_policy
     group by polrelid
 ),

@@ -24,6 +24,8 @@ OVERRIDES: Mapping[tuple[str, str], Sequence[str | None]] = {
     # Eight bytes of key to four of count.
     ("resolution_model_counts", "keys"): (r"\x0000000000000001", r"\x0000000000000002"),
     ("resolution_model_counts", "counts"): (r"\x00000001", r"\x00000002"),
+    # One serves.
+    ("memory_embedders", "state"): ("building",),
     # Sixteen bytes to a block and its place.
     ("record_blocks", "blocks"): (r"\x00000000000000010000000000000000", r"\x00000000000000020000000000000000"),
 }
@@ -258,6 +260,7 @@ def _texts(place: _Place) -> Sequence[str]:
 _MAKERS: Mapping[str, Callable[[_Place], Sequence[str]]] = {
     "text": _text,
     "text[]": _texts,
+    "tsvector": lambda place: [f"'{each}':1" for each in _text(place)],
     "uuid": _uuid,
     "bytea": _bytes,
     "jsonb": _json,

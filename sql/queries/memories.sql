@@ -1,0 +1,459 @@
+-- Memory: passages of interactions, what is to be done about them, and what is read of them.
+
+-- name: claim_outbox
+-- What happened, in commit order; whoever claims holds the lease of indexing.
+-- params: most integer
+select outbox_seq, change, object_kind, object_id
+from pay_ready.memory_outbox
+where tenant_id = %(tenant_id)s
+order by outbox_seq
+limit %(most)s;
+
+-- name: drop_outbox
+-- params: up_to bigint
+delete from pay_ready.memory_outbox
+where tenant_id = %(tenant_id)s
+  and outbox_seq <= %(up_to)s;
+
+-- name: outbox_size
+select count(*) as changes, min(created_at) as since
+from pay_ready.memory_outbox
+where tenant_id = %(tenant_id)s;
+
+-- name: epoch
+-- What a process that caches compares: it moves with every publish, rollback, erasure and staged change.
+select coalesce(max(value) filter (where counter = 'outbox_seq'), 0) as epoch, coalesce(max(value) filter (where counter = 'run_no'), 0) as run_no
+from pay_ready.tenant_counters
+where tenant_id = %(tenant_id)s;
+
+-- name: queue_everything
+-- Every interaction as if it had changed.
+-- params: first_seq bigint
+insert into pay_ready.memory_outbox (tenant_id, outbox_seq, change, object_kind, object_id)
+select %(tenant_id)s, %(first_seq)s - 1 + row_number() over (order by concerned.interaction_id), 'upsert', 'interaction', concerned.interaction_id
+from (
+    select interaction_id
+    from pay_ready.interaction_records
+    where tenant_id = %(tenant_id)s
+      and is_primary
+    union
+    select interaction_id
+    from pay_ready.memories
+    where tenant_id = %(tenant_id)s
+) as concerned;
+
+-- name: count_everything
+select count(*)
+from (
+    select interaction_id
+    from pay_ready.interaction_records
+    where tenant_id = %(tenant_id)s
+      and is_primary
+    union
+    select interaction_id
+    from pay_ready.memories
+    where tenant_id = %(tenant_id)s
+) as concerned;
+
+-- name: interactions
+-- params: interaction_ids uuid[]
+select
+    records.interaction_id, records.record_id, records.source_id, sources.kind as source_kind, records.interaction_type, records.thread_id,
+    records.occurred_at, records.subject, records.body
+from pay_ready.interaction_records as records
+join pay_ready.data_sources as sources on sources.tenant_id = records.tenant_id and sources.source_id = records.source_id
+where records.tenant_id = %(tenant_id)s
+  and records.interaction_id = any(%(interaction_ids)s)
+  and records.is_primary
+order by records.interaction_id;
+
+-- name: turns
+-- Turns with what their speaker is called in that interaction.
+-- params: interaction_ids uuid[]
+select
+    turns.interaction_id, turns.speaker_key, turns.start_s, turns.end_s, turns.spoken_text,
+    (
+        select coalesce(seen.full_name, nullif(concat_ws(' ', seen.first_name, seen.last_name), ''), seen.email)
+        from pay_ready.interaction_participants as seen
+        where seen.tenant_id = %(tenant_id)s
+          and seen.interaction_id = turns.interaction_id
+          and seen.speaker_key = turns.speaker_key
+        order by seen.record_id, seen.participant_no
+        limit 1
+    ) as speaker
+from pay_ready.interaction_turns as turns
+where turns.tenant_id = %(tenant_id)s
+  and turns.interaction_id = any(%(interaction_ids)s)
+order by turns.interaction_id, turns.record_id, turns.turn_no;
+
+-- name: standing
+-- params: interaction_ids uuid[]
+select interaction_id, memory_id, content_hash
+from pay_ready.memories
+where tenant_id = %(tenant_id)s
+  and interaction_id = any(%(interaction_ids)s);
+
+-- name: passage_table
+-- scope: session
+create temporary table if not exists passages (
+    memory_id uuid not null,
+    interaction_id uuid not null,
+    chunk_no integer not null,
+    source_id uuid not null,
+    interaction_type text not null,
+    thread_id text,
+    chunk_text text not null,
+    language text,
+    language_config text not null,
+    start_s double precision,
+    end_s double precision,
+    content_hash bytea not null,
+    occurred_at timestamptz not null
+) on commit drop;
+
+-- name: empty_passages
+-- scope: session
+truncate pg_temp.passages;
+
+-- name: write_passages
+-- Those that are new or another's; how old a passage was when it was touched last stays.
+insert into pay_ready.memories as standing (
+    tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, thread_id, chunk_text, language, start_s, end_s, lexemes,
+    content_hash, occurred_at
+)
+select
+    %(tenant_id)s, memory_id, interaction_id, chunk_no, source_id, interaction_type, thread_id, chunk_text, language, start_s, end_s,
+    pay_ready.tenant_lexemes(language_config::regconfig, chunk_text), content_hash, occurred_at
+from pg_temp.passages
+on conflict (tenant_id, memory_id) do update
+set source_id = excluded.source_id,
+    interaction_type = excluded.interaction_type,
+    thread_id = excluded.thread_id,
+    chunk_text = excluded.chunk_text,
+    language = excluded.language,
+    start_s = excluded.start_s,
+    end_s = excluded.end_s,
+    lexemes = excluded.lexemes,
+    content_hash = excluded.content_hash,
+    occurred_at = excluded.occurred_at
+where (standing.content_hash, standing.occurred_at, standing.interaction_type, standing.thread_id, standing.language, standing.start_s)
+    is distinct from (excluded.content_hash, excluded.occurred_at, excluded.interaction_type, excluded.thread_id, excluded.language, excluded.start_s);
+
+-- name: drop_surplus
+-- Passages of interactions that are gone or became shorter.
+-- params: interaction_ids uuid[]
+delete from pay_ready.memories
+where tenant_id = %(tenant_id)s
+  and interaction_id = any(%(interaction_ids)s)
+  and memory_id not in (select memory_id from pg_temp.passages);
+
+-- name: forget
+-- params: interaction_ids uuid[]
+delete from pay_ready.memories
+where tenant_id = %(tenant_id)s
+  and interaction_id = any(%(interaction_ids)s);
+
+-- name: queue_projections
+-- params: interaction_ids uuid[], queued_seq bigint
+insert into pay_ready.memory_projections (tenant_id, interaction_id, queued_seq)
+select %(tenant_id)s, interaction_id, %(queued_seq)s
+from unnest(%(interaction_ids)s::uuid[]) as interaction_id
+on conflict (tenant_id, interaction_id) do update
+set queued_seq = greatest(memory_projections.queued_seq, excluded.queued_seq);
+
+-- name: queue_relinked
+-- Interactions whose people or companies a run changed, but for those whose former id leads to the present one: searches name both.
+-- params: run_no bigint, queued_seq bigint
+insert into pay_ready.memory_projections (tenant_id, interaction_id, queued_seq)
+select distinct %(tenant_id)s::uuid, links.interaction_id, %(queued_seq)s::bigint
+from pay_ready.interaction_entities as links
+where links.tenant_id = %(tenant_id)s
+  and (links.opened_run_no = %(run_no)s or links.closed_run_no = %(run_no)s)
+  and exists (
+      select from pay_ready.memories as passages
+      where passages.tenant_id = %(tenant_id)s and passages.interaction_id = links.interaction_id
+  )
+  and not (
+      links.closed_run_no = %(run_no)s
+      and exists (
+          select from pay_ready.entity_redirects as leads
+          join pay_ready.interaction_entities as present
+              on present.tenant_id = leads.tenant_id and present.entity_id = leads.target_entity_id
+              and present.interaction_id = links.interaction_id and present.closed_run_no is null
+          where leads.tenant_id = %(tenant_id)s and leads.entity_id = links.entity_id and leads.closed_run_no is null
+      )
+  )
+  and not (
+      links.opened_run_no = %(run_no)s
+      and exists (
+          select from pay_ready.entity_redirects as leads
+          join pay_ready.interaction_entities as former
+              on former.tenant_id = leads.tenant_id and former.entity_id = leads.entity_id
+              and former.interaction_id = links.interaction_id and former.closed_run_no = %(run_no)s
+          where leads.tenant_id = %(tenant_id)s and leads.target_entity_id = links.entity_id and leads.closed_run_no is null
+      )
+  )
+on conflict (tenant_id, interaction_id) do update
+set queued_seq = greatest(memory_projections.queued_seq, excluded.queued_seq);
+
+-- name: projections
+-- What the outer store has yet to hear of: what failed least often first.
+-- params: most integer
+select interaction_id, queued_seq, attempts
+from pay_ready.memory_projections
+where tenant_id = %(tenant_id)s
+order by attempts, queued_seq, interaction_id
+limit %(most)s;
+
+-- name: projections_size
+select count(*) as interactions, count(*) filter (where attempts > 0) as failing, min(queued_at) as since
+from pay_ready.memory_projections
+where tenant_id = %(tenant_id)s;
+
+-- name: drop_projections
+-- Told; one that changed meanwhile stays.
+-- params: interaction_ids uuid[], queued_seqs bigint[]
+delete from pay_ready.memory_projections as queued
+using unnest(%(interaction_ids)s::uuid[], %(queued_seqs)s::bigint[]) as told (interaction_id, queued_seq)
+where queued.tenant_id = %(tenant_id)s
+  and queued.interaction_id = told.interaction_id
+  and queued.queued_seq = told.queued_seq;
+
+-- name: fail_projections
+-- params: interaction_ids uuid[], errors text[]
+update pay_ready.memory_projections as queued
+set attempts = queued.attempts + 1, last_error = told.error
+from unnest(%(interaction_ids)s::uuid[], %(errors)s::text[]) as told (interaction_id, error)
+where queued.tenant_id = %(tenant_id)s
+  and queued.interaction_id = told.interaction_id;
+
+-- name: touch
+-- Passages that were asked for: at most one write an hour each.
+-- params: memory_ids uuid[], moment timestamptz, at_least interval
+update pay_ready.memories
+set touched_at = %(moment)s
+where tenant_id = %(tenant_id)s
+  and memory_id = any(%(memory_ids)s)
+  and touched_at < %(moment)s - %(at_least)s::interval;
+
+-- name: passages_of
+-- Passages with what is shown of them: who and what they are about now.
+-- params: memory_ids uuid[]
+select
+    passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.language, passages.start_s, passages.end_s,
+    passages.occurred_at, passages.interaction_type, sources.name as source, sources.kind as source_kind, passages.content_hash,
+    records.subject, records.url,
+    array(
+        select links.entity_id
+        from pay_ready.interaction_entities as links
+        where links.tenant_id = %(tenant_id)s
+          and links.interaction_id = passages.interaction_id
+          and links.closed_run_no is null
+        order by links.entity_id
+    ) as entity_ids
+from pay_ready.memories as passages
+join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
+left join pay_ready.interaction_records as records
+    on records.tenant_id = passages.tenant_id and records.interaction_id = passages.interaction_id and records.is_primary
+where passages.tenant_id = %(tenant_id)s
+  and passages.memory_id = any(%(memory_ids)s);
+
+-- name: memories_of
+-- The same of every passage of interactions.
+-- params: interaction_ids uuid[]
+select memory_id
+from pay_ready.memories
+where tenant_id = %(tenant_id)s
+  and interaction_id = any(%(interaction_ids)s)
+order by interaction_id, chunk_no;
+
+-- name: search_words
+-- The passages with the most of a question's words, through the index.
+-- params: configs text[], question text, source_ids uuid[], interaction_types text[], languages text[], since timestamptz,
+-- until timestamptz, most integer
+select memory_id, interaction_id, text_rank
+from pay_ready.search_lexemes(
+    pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s), %(source_ids)s, %(interaction_types)s, %(languages)s,
+    %(since)s, %(until)s, %(most)s
+)
+where %(tenant_id)s is not null;
+
+-- name: search_words_of
+-- The same among the interactions of people and companies.
+-- params: as search_words, and entity_ids uuid[]
+select passages.memory_id, passages.interaction_id, ts_rank(passages.lexemes, words.query) as text_rank
+from (select pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s) as query) as words
+cross join (
+    select distinct interaction_id
+    from pay_ready.interaction_entities
+    where tenant_id = %(tenant_id)s
+      and entity_id = any(%(entity_ids)s)
+      and closed_run_no is null
+) as links
+join pay_ready.memories as passages on passages.tenant_id = %(tenant_id)s and passages.interaction_id = links.interaction_id
+where passages.lexemes @@ words.query
+  and (%(source_ids)s::uuid[] is null or passages.source_id = any(%(source_ids)s))
+  and (%(interaction_types)s::text[] is null or passages.interaction_type = any(%(interaction_types)s))
+  and (%(languages)s::text[] is null or passages.language = any(%(languages)s))
+  and (%(since)s::timestamptz is null or passages.occurred_at >= %(since)s)
+  and (%(until)s::timestamptz is null or passages.occurred_at < %(until)s)
+order by text_rank desc, passages.memory_id
+limit %(most)s;
+
+-- name: source_ids
+-- params: names text[]
+select source_id
+from pay_ready.data_sources
+where tenant_id = %(tenant_id)s
+  and name = any(%(names)s);
+
+-- name: source_names
+select source_id, name
+from pay_ready.data_sources
+where tenant_id = %(tenant_id)s
+order by name;
+
+-- name: absorbed
+-- An entity's present id with those that lead to it.
+-- params: entity_ids uuid[]
+with present as (
+    select coalesce(
+        (
+            select leads.target_entity_id
+            from pay_ready.entity_redirects as leads
+            where leads.tenant_id = %(tenant_id)s and leads.entity_id = asked.entity_id and leads.closed_run_no is null
+        ),
+        asked.entity_id
+    ) as entity_id
+    from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+)
+select entity_id
+from present
+union
+select leads.entity_id
+from present
+join pay_ready.entity_redirects as leads
+    on leads.tenant_id = %(tenant_id)s and leads.target_entity_id = present.entity_id and leads.closed_run_no is null;
+
+-- name: interaction
+-- One interaction as it is shown.
+-- params: interaction_id uuid
+select
+    records.interaction_id, records.interaction_type, records.subject, records.body, records.direction, records.thread_id, records.url,
+    records.occurred_at, records.ended_at, sources.name as source, sources.kind as source_kind, records.content_hash,
+    (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'speaker', coalesce(spoken.speaker, spoken.speaker_key), 'start_s', spoken.start_s, 'end_s', spoken.end_s, 'text', spoken.spoken_text
+        ) order by spoken.record_id, spoken.turn_no), '[]')
+        from (
+            select turns.*, (
+                select coalesce(seen.full_name, nullif(concat_ws(' ', seen.first_name, seen.last_name), ''), seen.email)
+                from pay_ready.interaction_participants as seen
+                where seen.tenant_id = %(tenant_id)s and seen.interaction_id = turns.interaction_id and seen.speaker_key = turns.speaker_key
+                order by seen.record_id, seen.participant_no
+                limit 1
+            ) as speaker
+            from pay_ready.interaction_turns as turns
+            where turns.tenant_id = %(tenant_id)s
+              and turns.interaction_id = records.interaction_id
+        ) as spoken
+    ) as turns,
+    array(
+        select links.entity_id
+        from pay_ready.interaction_entities as links
+        where links.tenant_id = %(tenant_id)s
+          and links.interaction_id = records.interaction_id
+          and links.closed_run_no is null
+        order by links.entity_id
+    ) as entity_ids
+from pay_ready.interaction_records as records
+join pay_ready.data_sources as sources on sources.tenant_id = records.tenant_id and sources.source_id = records.source_id
+where records.tenant_id = %(tenant_id)s
+  and records.interaction_id = %(interaction_id)s
+  and records.is_primary;
+
+-- name: thread_passages
+-- The passages of a thread around an interaction, the earliest first, in one go.
+-- params: interaction_id uuid, most integer
+with asked as (
+    select source_id, thread_id, occurred_at
+    from pay_ready.interaction_records
+    where tenant_id = %(tenant_id)s
+      and interaction_id = %(interaction_id)s
+      and is_primary
+      and thread_id is not null
+),
+around as (
+    (
+        select passages.memory_id
+        from asked
+        join pay_ready.memories as passages
+            on passages.tenant_id = %(tenant_id)s and passages.source_id = asked.source_id and passages.thread_id = asked.thread_id
+        where passages.occurred_at <= asked.occurred_at
+        order by passages.occurred_at desc, passages.memory_id desc
+        limit %(most)s
+    )
+    union
+    (
+        select passages.memory_id
+        from asked
+        join pay_ready.memories as passages
+            on passages.tenant_id = %(tenant_id)s and passages.source_id = asked.source_id and passages.thread_id = asked.thread_id
+        where passages.occurred_at > asked.occurred_at
+        order by passages.occurred_at, passages.memory_id
+        limit %(most)s
+    )
+)
+select
+    passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.start_s, passages.end_s,
+    passages.occurred_at, passages.interaction_type, sources.name as source
+from around
+join pay_ready.memories as passages on passages.tenant_id = %(tenant_id)s and passages.memory_id = around.memory_id
+join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
+order by passages.occurred_at, passages.interaction_id, passages.chunk_no;
+
+-- name: surrounding_passages
+-- A passage of a call with those before and after it.
+-- params: memory_id uuid, most integer
+select
+    passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.start_s, passages.end_s,
+    passages.occurred_at, passages.interaction_type, sources.name as source
+from pay_ready.memories as asked
+join pay_ready.memories as passages
+    on passages.tenant_id = asked.tenant_id and passages.interaction_id = asked.interaction_id
+    and passages.chunk_no between asked.chunk_no - %(most)s and asked.chunk_no + %(most)s
+join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
+where asked.tenant_id = %(tenant_id)s
+  and asked.memory_id = %(memory_id)s
+order by passages.chunk_no;
+
+-- name: recent_passages
+-- The latest passages of people and companies, the newest first.
+-- params: entity_ids uuid[], most integer, until timestamptz
+select
+    passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.start_s, passages.end_s,
+    passages.occurred_at, passages.interaction_type, sources.name as source
+from (
+    select distinct links.interaction_id, links.occurred_at
+    from pay_ready.interaction_entities as links
+    where links.tenant_id = %(tenant_id)s
+      and links.entity_id = any(%(entity_ids)s)
+      and links.closed_run_no is null
+      and (%(until)s::timestamptz is null or links.occurred_at < %(until)s)
+    order by links.occurred_at desc, links.interaction_id
+    limit %(most)s
+) as latest
+join pay_ready.memories as passages on passages.tenant_id = %(tenant_id)s and passages.interaction_id = latest.interaction_id
+join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
+order by passages.occurred_at desc, passages.interaction_id, passages.chunk_no
+limit %(most)s;
+
+-- name: figures
+-- What memory holds.
+select
+    count(*) as passages,
+    count(distinct interaction_id) as interactions,
+    count(*) filter (where touched_at >= %(warm_since)s) as warm,
+    coalesce(sum(length(chunk_text)), 0) as characters
+from pay_ready.memories
+where tenant_id = %(tenant_id)s;

@@ -1,0 +1,105 @@
+"""Full text by words: the one function that reads past row security finds what the transaction's tenant has, and nothing else."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from pay_ready.db import memories as db_memories
+from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.db.vectors import Question
+from pay_ready.model.ids import TenantId
+from pay_ready.model.memory import Filters
+from tests.faults.support import opened
+
+from ..conftest import Scratch, make_tenant
+
+_ROW = (
+    "insert into pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, chunk_text, language,"
+    " lexemes, content_hash, occurred_at) select %(tenant)s, gen_random_uuid(), gen_random_uuid(), 0, %(source)s, 'message', %(text)s,"
+    " 'en', pay_ready.tenant_lexemes('english', %(text)s), sha256('x'), now() from generate_series(1, %(times)s)"
+)
+_QUESTION = Question(vector=None, words="Where did the renewal's price, it's \\ 'quoted', go?", configs=("english", "german"))
+
+
+@pytest.fixture
+def two(database: Database, scratch: Scratch) -> tuple[TenantId, TenantId]:
+    """Two tenants with the same words; the second has a thousand times as many."""
+    one, other = make_tenant(database, "one"), make_tenant(database, "other")
+    with psycopg.connect(scratch.admin_url) as admin:
+        for tenant, times, text in ((one, 3, "the renewal price of one"), (other, 3_000, "the renewal price of the canary")):
+            add(admin, tenant, times, text)
+        add(admin, other, 1, "Zanzibar")
+        admin.execute("analyze pay_ready.memories")
+    return one, other
+
+
+def add(admin: psycopg.Connection[Any], tenant: TenantId, times: int, text: str) -> None:
+    """Passages of a tenant with a source of its own."""
+    source = UUID(int=tenant.int ^ 1)
+    admin.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+    admin.execute(
+        "insert into pay_ready.data_sources (tenant_id, source_id, name, kind, connector, ingest_mode, config)"
+        " values (%s, %s, 'export', 'slack', 'replay', 'replay', '{\"schema_version\": 1}') on conflict do nothing",
+        (tenant, source),
+    )
+    admin.execute(_ROW, {"tenant": tenant, "source": source, "times": times, "text": text})
+
+
+def test_only_the_tenants_own(database: Database, two: tuple[TenantId, TenantId]) -> None:
+    """Exactly its passages, whatever the neighbour's volume, and as many as were asked for of the neighbour's."""
+    found = []
+    for tenant in two:
+        with database.tenant_transaction(tenant) as tx:
+            hits = db_memories.search_words(tx, _QUESTION, Filters(), 50)
+            shown = db_memories.passages_of(tx, [hit.memory_id for hit in hits])
+        assert len(shown) == len(hits)
+        found.append({each.chunk_text for each in shown.values()})
+        assert all(hit.text_rank > 0 for hit in hits)
+    assert [len(each) for each in found] == [1, 1]
+    assert not any("canary" in text for text in found[0])
+
+
+def test_no_argument_names_another_tenant(scratch: Scratch, two: tuple[TenantId, TenantId]) -> None:
+    """The tenant is that of the transaction: words that begin with another's id find nothing, and without a tenant there is an error."""
+    one, other = two
+    with psycopg.connect(scratch.app_url) as app:
+        app.execute("select set_config('app.tenant_id', %s, true)", (str(one),))
+        ask = "select count(*) from pay_ready.search_lexemes(%s::tsquery, null, null, null, null, null, 1000)"
+        for words in (f"'{str(other)[:8]}price'", f"'{str(one)[:8]}canari' | '{str(other)[:8]}canari'"):
+            assert app.execute(ask, (words,)).fetchone() == (0,)
+        app.rollback()
+        for setting in (None, ""):  # an error, or nothing where no passage anywhere has the word
+            if setting is not None:
+                app.execute("select set_config('app.tenant_id', %s, true)", (setting,))
+            try:
+                assert app.execute(ask, (f"'{str(other)[:8]}zanzibar'",)).fetchone() == (0,)
+            except psycopg.Error as error:
+                assert "app.tenant_id" in str(error) or "uuid" in str(error)
+            app.rollback()
+
+
+def test_the_index_of_words_is_used(scratch: Scratch, two: tuple[TenantId, TenantId]) -> None:
+    """Through the function, as its owner's plan shows; as the app's role the same condition reads every row of the tenant."""
+    _, other = two
+    plan = "explain select memory_id from pay_ready.memories where tenant_id = %(tenant)s and lexemes @@ (%(words)s)::tsquery"
+    with psycopg.connect(scratch.admin_url) as admin:
+        for role, is_used in (("pay_ready_search", True), ("pay_ready_app", False)):
+            admin.execute(f"set role {role}")
+            admin.execute("select set_config('app.tenant_id', %s, true)", (str(other),))
+            told = admin.execute(plan, {"tenant": other, "words": f"'{str(other)[:8]}zanzibar'"}).fetchall()
+            assert ("memories_by_lexeme" in str(told)) is is_used, told
+            admin.execute("reset role")
+
+
+def test_where_the_function_is_not_handed_over(scratch: Scratch, two: tuple[TenantId, TenantId]) -> None:
+    """Owned by the tables' owner, as where the administrator may not give it away, it is held by row security and finds the same."""
+    one, _ = two
+    with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+        admin.execute(
+            "alter function pay_ready.search_lexemes(tsquery, uuid[], text[], text[], timestamptz, timestamptz, integer)"
+            " owner to pay_ready_owner"
+        )
+    with opened(scratch.app_url, PoolOptions(max_size=1, overflow=0)) as database, database.tenant_transaction(one) as tx:
+        assert len(db_memories.search_words(tx, _QUESTION, Filters(), 50)) == 3
