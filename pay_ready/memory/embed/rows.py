@@ -21,12 +21,14 @@ def unit_rows(rows: NDArray[np.floating], *, shape: tuple[int, int], embedder: s
         raise EmbeddingError(
             "vectors have another shape than the model's", "check the model", embedder=embedder, is_=rows.shape, not_=shape
         )
-    # In double precision: squares of large values, as some servers send them, overflow float32.
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    bad = np.flatnonzero(~np.isfinite(lengths[:, 0]) | (lengths[:, 0] <= 0))
+    # Of rows at largest value 1, in double precision, no square overflows or vanishes, whatever a server sends.
+    values = rows.astype(np.float64)
+    largest = np.abs(values).max(axis=1, keepdims=True, initial=0)
+    bad = np.flatnonzero(~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0)))
     if bad.size:
         raise EmbeddingError(
             "a vector is zero or holds no numbers", "check the model", embedder=embedder, row=int(bad[0]), rows=int(bad.size)
         )
-    units: Vectors = (rows / lengths).astype(np.float32)
+    values /= largest
+    units: Vectors = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
     return units
