@@ -1,6 +1,6 @@
 """Opens the embedder that the options ask for, and says which ones can be used here. Nothing heavy is loaded before one is opened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +11,7 @@ from pay_ready.memory.embed.options import PROVIDERS, EmbedderOptions, Provider,
 from pay_ready.model.memory import Embedder
 
 LEXICAL_ONLY = "search is lexical only: texts are found by their words, not by what they mean - install a model: pay-ready models install"
+_BEST_FIRST: tuple[Provider, ...] = ("minilm-onnx", "minilm-numpy", "hash")
 
 log = structlog.get_logger()
 
@@ -50,6 +51,12 @@ def open_embedder(options: EmbedderOptions) -> Embedder:
 def embedder_states(options: EmbedderOptions) -> list[EmbedderState]:
     """Each provider: whether it opens here, and if not, why."""
     return [_state(provider, options) for provider in _OPENS]
+
+
+def auto_provider(states: Sequence[EmbedderState]) -> Provider:
+    """What `auto` takes of them: the first local one that can be used."""
+    usable = {each.provider for each in states if each.usable}
+    return next(provider for provider in _BEST_FIRST if provider in usable)
 
 
 def _best(options: EmbedderOptions) -> Embedder:
