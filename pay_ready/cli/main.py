@@ -20,6 +20,7 @@ from pay_ready.cli import (
     evaluate,
     explain,
     keys,
+    models,
     quarantine,
     resolve,
     review,
@@ -78,6 +79,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
+app.add_typer(models.app, name="models")
 
 
 @app.callback()
