@@ -11,7 +11,7 @@ import structlog
 from pay_ready.breaker import Breaker, BreakerState
 from pay_ready.errors import PayReadyError, TransientError
 from pay_ready.memory.cold.connection import Connection
-from pay_ready.memory.cold.faults import client_errors, translated
+from pay_ready.memory.cold.faults import client_errors, is_without_collection, translated
 from pay_ready.memory.cold.loop import LoopThread, shared_loop
 from pay_ready.memory.cold.options import WeaviateOptions
 
@@ -80,6 +80,9 @@ class Calls:
         except TimeoutError as error:
             raise TransientError("Weaviate did not answer in time", "try again later", doing=doing, deadline_s=deadline_s) from error
         except client_errors() as error:
+            if is_without_collection(str(error)):  # the next call opens afresh, and makes it
+                self._connection.discard_later()
+                raise TransientError("a collection is gone from Weaviate", "try again", doing=doing) from error
             raise translated(error, doing) from error
 
     async def _watched(self, doing: str, call: Callable[["WeaviateAsyncClient"], Awaitable[T]]) -> T:

@@ -58,11 +58,15 @@ def as_data_object(tenant: TenantId, each: VectorObject) -> Any:
     return DataObject(uuid=each.memory_id, properties=properties, vector={VECTOR: each.vector.tolist()})
 
 
-def conditions(filters: Filters) -> "_Filters | None":
-    """Filters as conditions; None when there are none."""
+def conditions(tenant: TenantId, filters: Filters) -> "_Filters":
+    """Filters as conditions, and the tenant once more.
+
+    The tenant's is also what makes searches exact: without any condition Weaviate walks its graph, which got lost among 1,500 equal vectors
+    of 3,000 and came back with 0 of 217; with one it compares up to `exact_up_to` matching vectors one by one.
+    """
     from weaviate.classes.query import Filter
 
-    found: list[_Filters] = []
+    found: list[_Filters] = [Filter.by_property("tenant_id").equal(tenant_text(tenant))]
     any_of: Mapping[str, Sequence[str]] = {
         "entity_ids": [str(entity) for entity in filters.entity_ids],
         "source": filters.sources, "interaction_type": filters.interaction_types, "language": filters.languages,
@@ -72,8 +76,6 @@ def conditions(filters: Filters) -> "_Filters | None":
         found.append(Filter.by_property("occurred_at").greater_or_equal(filters.since))
     if filters.until is not None:
         found.append(Filter.by_property("occurred_at").less_than(filters.until))
-    if not found:
-        return None
     return found[0] if len(found) == 1 else Filter.all_of(found)
 
 

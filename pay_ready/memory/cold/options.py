@@ -35,7 +35,8 @@ class IndexOptions:
     m: int = 32  # links of a node
     ef_construction: int = 128
     ef: int = -1  # candidates of a search; -1: the server's, grown with what is asked for
-    flat_up_to: int = 10_000  # dynamic: vectors of a tenant that are searched exactly (the server needs asynchronous indexing)
+    exact_up_to: int = 40_000  # matching vectors of a tenant in a collection that are compared one by one, without the graph
+    graph_from: int = 10_000  # dynamic: vectors of a tenant from which there is a graph (the server needs asynchronous indexing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class WeaviateOptions:
     idle_s: float = 900.0  # after which a tenant may be put to rest
     breaker_opens_after: int = 5
     breaker_open_s: float = 10.0
-    most_objects: int = 1_000  # of one write
+    most_objects: int = 500  # of one write
     most_bytes: int = 16_000_000  # of one write; never more than half of what the server takes
     index: IndexOptions = IndexOptions()
     replication_factor: int | None = None  # None: the server's

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy
 VECTOR = "default"  # the name of the one vector
 # Property to type and whether it is filtered by. No text of any passage is among them.
 PROPERTIES: Mapping[str, tuple[str, bool]] = {
-    "tenant_id": ("uuid", False),
+    "tenant_id": ("uuid", True),
     "interaction_id": ("uuid", True),
     "chunk_no": ("int", False),
     "source": ("text", True),
@@ -135,15 +135,15 @@ def _index(index: IndexOptions) -> Any:
     if index.kind == "hnsw":
         return graph
     return Configure.VectorIndex.dynamic(
-        distance_metric=cosine, threshold=index.flat_up_to, hnsw=graph, flat=Configure.VectorIndex.flat(distance_metric=cosine)
+        distance_metric=cosine, threshold=index.graph_from, hnsw=graph, flat=Configure.VectorIndex.flat(distance_metric=cosine)
     )
 
 
 async def _check(client: "WeaviateAsyncClient", name: str, options: WeaviateOptions) -> None:
     expected, found = _expected(options.index), _found(await client.collections.use(name).config.get())
     differing = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-    if differing == ["ef"]:  # of a search, not of what is stored: it may change
-        await _change_ef(client, name, options.index)
+    if differing and {"ef", "exact_up_to"}.issuperset(differing):  # of a search, not of what is stored: they may change
+        await _change_search(client, name, options.index)
         return
     if differing:
         what = "; ".join(f"{key} is {found.get(key)}, not {expected.get(key)}" for key in differing)
@@ -156,9 +156,9 @@ def _expected(index: IndexOptions) -> dict[str, object]:
         "vectorizer": "none", "index": index.kind, "distance": "cosine",
     }  # fmt: skip
     if index.kind != "flat":
-        facts |= {"m": index.m, "ef_construction": index.ef_construction, "ef": index.ef}
+        facts |= {"m": index.m, "ef_construction": index.ef_construction, "ef": index.ef, "exact_up_to": index.exact_up_to}
     if index.kind == "dynamic":
-        facts["flat_up_to"] = index.flat_up_to
+        facts["graph_from"] = index.graph_from
     return facts | {f"property {name}": f"{kind}, filtered: {filtered}" for name, (kind, filtered) in PROPERTIES.items()}
 
 
@@ -176,15 +176,20 @@ def _found(config: "_CollectionConfig") -> dict[str, object]:
             "index": index.vector_index_type(), "distance": str(getattr(index.distance_metric, "value", index.distance_metric)),
         }  # fmt: skip
         if hasattr(graph, "ef_construction"):
-            facts |= {"m": graph.max_connections, "ef_construction": graph.ef_construction, "ef": graph.ef}
+            facts |= {
+                "m": graph.max_connections,
+                "ef_construction": graph.ef_construction,
+                "ef": graph.ef,
+                "exact_up_to": graph.flat_search_cutoff,
+            }
         if graph is not index:
-            facts["flat_up_to"] = getattr(index, "threshold", None)
+            facts["graph_from"] = getattr(index, "threshold", None)
     return facts | {f"property {each.name}": f"{each.data_type.value}, filtered: {each.index_filterable}" for each in config.properties}
 
 
-async def _change_ef(client: "WeaviateAsyncClient", name: str, index: IndexOptions) -> None:
+async def _change_search(client: "WeaviateAsyncClient", name: str, index: IndexOptions) -> None:
     from weaviate.classes.config import Reconfigure
 
-    graph = Reconfigure.VectorIndex.hnsw(ef=index.ef)
+    graph = Reconfigure.VectorIndex.hnsw(ef=index.ef, flat_search_cutoff=index.exact_up_to)
     change = graph if index.kind == "hnsw" else Reconfigure.VectorIndex.dynamic(hnsw=graph)
     await client.collections.use(name).config.update(vector_config=Reconfigure.Vectors.update(name=VECTOR, vector_index_config=change))

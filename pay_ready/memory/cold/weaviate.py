@@ -121,12 +121,13 @@ class WeaviateStore:
             UsageError: More are asked for.
             IsolationError: The server gave back what was not asked for.
         """
+        tenant_text(tenant)
         check_vector(query.vector, self._dim)
         if query.most > MOST_HITS:
             raise UsageError("a search gives 10,000 passages at most", most=query.most)
         if query.most <= 0:
             return []
-        where = conditions(query.filters)
+        where = conditions(tenant, query.filters)
 
         async def near(collection: "Part") -> list[FoundObject]:
             from weaviate.classes.query import MetadataQuery
