@@ -90,7 +90,7 @@ def test_the_same_id_overwrites(store: VectorStore) -> None:
 
 
 def test_exactly_as_many_as_there_are(store: VectorStore) -> None:
-    """min(most, matching) hits, the nearest first, by every filter; a neighbour with fifty times as many, equal ones among them, changes nothing."""
+    """min(most, matching) hits, the nearest first, by every filter; a neighbour with fifty times as many, all as near, changes nothing."""
     tenant, neighbour = new_tenant_id(), new_tenant_id()
     own = passages(tenant, 40)
     store.put(neighbour, passages(neighbour, 2000, vector=own[7].vector))

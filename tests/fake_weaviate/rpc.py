@@ -190,7 +190,10 @@ def _indexed_kind(collection: Collection, name: str) -> str:
 def result(collection: Collection, request: Any, scored: tuple[float | None, Stored]) -> Any:
     """R10, R15."""
     distance, stored = scored
-    metadata = search_get_pb2.MetadataResult(id=str(stored.uuid), id_as_bytes=stored.uuid.bytes)
+    metadata = search_get_pb2.MetadataResult(
+        id=str(stored.uuid), id_as_bytes=stored.uuid.bytes, creation_time_unix=1, creation_time_unix_present=True,
+        last_update_time_unix=1, last_update_time_unix_present=True,
+    )  # fmt: skip
     if distance is not None:
         metadata.distance, metadata.distance_present = distance, True
     asked = request.properties.non_ref_properties if request.HasField("properties") else ()

@@ -109,14 +109,20 @@ def _seen(call: str, request: Any) -> Seen:
     return Seen(call, getattr(request, "collection", ""), frozenset({getattr(request, "tenant", "")}))
 
 
+class _Rest(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Clients go as they like."""
+
+
 class FakeWeaviate:
     """The server."""
 
     def __init__(self, *, version: str = "1.39.0", api_key: str | None = None) -> None:
         self.state, self.faults = State(), Faults()
         values = {"state": self.state, "faults": self.faults, "version": version, "api_key": api_key}
-        self._rest = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), values))
-        self._rest.daemon_threads = True
+        self._rest = _Rest(("127.0.0.1", 0), type("BoundHandler", (Handler,), values))
         self.http_port = int(self._rest.server_address[1])
         self.grpc_port = 0
         self._grpc: grpc.Server | None = None

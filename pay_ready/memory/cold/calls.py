@@ -94,12 +94,12 @@ class Calls:
         task = asyncio.ensure_future(call(client))
         is_alive = True
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._options.patience_s)
-            if not done:
+            await asyncio.wait({task}, timeout=self._options.patience_s)
+            if not task.done() or _may_be_away(task):
                 is_alive = False  # until it says otherwise: the deadline may come first
                 is_alive = await self._connection.is_alive()
             if not is_alive:
-                raise self._lost(doing)
+                raise self._lost(doing) from (task.exception() if task.done() else None)
             return await task
         finally:
             task.cancel()
@@ -111,6 +111,12 @@ class Calls:
         self._breaker.restore(BreakerState(circuit="open", failures=self._options.breaker_opens_after))
         log.warning("store.lost", store="weaviate", doing=doing)
         return TransientError("Weaviate is away", "try again later; pay-ready memory status", doing=doing)
+
+
+def _may_be_away(task: "asyncio.Future[T]") -> bool:
+    """Whether a call ended as calls of a server do that is gone."""
+    error = None if task.cancelled() else task.exception()
+    return isinstance(error, client_errors()) and isinstance(translated(error, ""), TransientError)
 
 
 def _shut(loop: LoopThread, connection: Connection) -> None:
