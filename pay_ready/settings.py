@@ -4,6 +4,7 @@ Only this module reads the environment, and only the composition root reads this
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,6 +83,51 @@ class Review(_Section):
     agent_decides: bool
 
 
+class MemoryManagement(_Section):
+    hot_cache_size: int = Field(ge=1)
+    hot_cache_mb: int = Field(ge=1)
+    hot_cache_ttl_hours: float = Field(gt=0)
+    warm_cache_ttl_days: float = Field(gt=0)
+    batch_size: int = Field(ge=1, le=1_000)
+    languages: tuple[str, ...] = Field(min_length=1)
+    exact_below: int = Field(ge=0)
+    index_ef: int = Field(ge=1, le=1_000)
+    index_m: int = Field(ge=2, le=100)
+    index_ef_construction: int = Field(ge=4, le=1_000)
+
+    @field_validator("languages")
+    @classmethod
+    def _known_languages(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [each for each in languages if not re.fullmatch("[a-z]{2}", each)]:
+            raise ValueError(f"not an ISO 639-1 code: {unknown[0]}, for example en, de, fr")
+        return languages
+
+
+class Embedding(_Section):
+    provider: Literal["auto", "minilm-onnx", "minilm-numpy", "openai", "hash"]
+    threads: int = Field(ge=1, le=64)
+    url: str
+    model: str
+    dimensions: int = Field(ge=0, le=4_000)
+
+
+class Weaviate(_Section):
+    mode: Literal["off", "server", "cloud", "embedded"]
+    url: str
+    grpc_host: str
+    grpc_port: int = Field(ge=0, le=65_535)
+    query_s: float = Field(gt=0)
+    write_s: float = Field(gt=0)
+    idle_minutes: float = Field(gt=0)
+    index: Literal["hnsw", "flat", "dynamic"]
+    index_m: int = Field(ge=2, le=2_047)
+    index_ef_construction: int = Field(ge=4)
+    index_ef: int = Field(ge=-1)
+    binary_folder: str
+    version: str
+    data_folder: str
+
+
 class Pool(_Section):
     min_size: int = Field(ge=0)
     max_size: int = Field(ge=1)
@@ -117,6 +163,7 @@ class Domain(_Section):
     database_schema: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
     persona: str = Field(min_length=1, max_length=200)
     cache_prefix: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    collections: dict[str, str] = Field(default_factory=dict)  # of the vector store, by kind of source; "other" for every other kind
     defaults: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -141,6 +188,9 @@ class Settings(_Section):
     staging: Staging
     checkpoints: Checkpoints
     review: Review
+    memory_management: MemoryManagement
+    embedding: Embedding
+    weaviate: Weaviate
     database: DatabaseSettings
     logging: Logging
 
@@ -172,6 +222,8 @@ class Environment(BaseSettings):
     erasure_database_url: SecretStr | None = None
     secret_key: SecretStr | None = None
     secret_key_file: Path | None = None
+    embedding_api_key: SecretStr | None = None
+    weaviate_api_key: SecretStr | None = None
 
     @property
     def state_folder(self) -> Path:
@@ -198,6 +250,9 @@ class _Overrides(BaseSettings):
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    memory_management: dict[str, Any] = Field(default_factory=dict)
+    embedding: dict[str, Any] = Field(default_factory=dict)
+    weaviate: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 

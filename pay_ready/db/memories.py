@@ -1,6 +1,6 @@
 """Passages of interactions: what changed, what they are made of, and how they are written, found and shown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -163,12 +163,13 @@ class Projection:
 
     interaction_id: UUID
     queued_seq: int
+    is_shorter: bool  # it lost passages
     attempts: int
 
 
 def text_config(language: str | None) -> str:
-    """Postgres's text search configuration of a language (ISO 639-1)."""
-    return _CONFIGS.get(language or "", "simple")
+    """Postgres's text search configuration of a language (ISO 639-1); where the language is not certain, English."""
+    return _CONFIGS.get(language or "en", "simple")
 
 
 def epoch(tx: TenantTransaction) -> Epoch:
@@ -222,8 +223,8 @@ def interactions(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list
     ]  # fmt: skip
 
 
-def write_passages(tx: TenantTransaction, interaction_ids: Sequence[UUID], passages: Iterable[Passage]) -> tuple[int, int]:
-    """Make the passages of interactions these, and no others: how many were written and how many went."""
+def write_passages(tx: TenantTransaction, interaction_ids: Sequence[UUID], passages: Iterable[Passage]) -> tuple[int, list[UUID]]:
+    """Make the passages of interactions these, and no others: how many were written, and the interaction of each that went."""
     tx.execute("memories.passage_table")
     tx.execute("memories.empty_passages")
     with tx.copy_into("passages", _PASSAGE_COLUMNS) as copy:
@@ -234,7 +235,8 @@ def write_passages(tx: TenantTransaction, interaction_ids: Sequence[UUID], passa
                 each.language, text_config(each.language), each.start_s, each.end_s, each.content_hash, told.occurred_at,
             ))  # fmt: skip
     written = tx.execute("memories.write_passages")
-    return written, tx.execute("memories.drop_surplus", {"interaction_ids": list(interaction_ids)})
+    gone = tx.rows("memories.drop_surplus", {"interaction_ids": list(interaction_ids)})
+    return written, [row.interaction_id for row in gone]
 
 
 def forget(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> int:
@@ -242,9 +244,10 @@ def forget(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> int:
     return tx.execute("memories.forget", {"interaction_ids": list(interaction_ids)})
 
 
-def queue_projections(tx: TenantTransaction, interaction_ids: Sequence[UUID], queued_seq: int) -> int:
-    """Have the outer store told of interactions."""
-    return tx.execute("memories.queue_projections", {"interaction_ids": list(interaction_ids), "queued_seq": queued_seq})
+def queue_projections(tx: TenantTransaction, interaction_ids: Sequence[UUID], queued_seq: int, shorter: Collection[UUID] = ()) -> int:
+    """Have the outer store told of interactions; of the shorter ones it takes everything out first."""
+    asked = {"interaction_ids": list(interaction_ids), "shorter_ids": list(shorter), "queued_seq": queued_seq}
+    return tx.execute("memories.queue_projections", asked)
 
 
 def queue_relinked(tx: TenantTransaction, run_no: int, queued_seq: int) -> int:
@@ -285,9 +288,9 @@ def passages_of(tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID,
     }  # fmt: skip
 
 
-def memories_of(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[UUID]:
-    """The passages of interactions."""
-    return [row.memory_id for row in tx.rows("memories.memories_of", {"interaction_ids": list(interaction_ids)})]
+def present(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the interactions that have passages."""
+    return {row.interaction_id for row in tx.rows("memories.present", {"interaction_ids": list(interaction_ids)})}
 
 
 def search_words(tx: TenantTransaction, question: Question, filters: Filters, most: int) -> list[WordHit]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from pay_ready.db import tenants
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.errors import CheckFailedError
 from pay_ready.model.ids import BatchId, RunId, SourceId
@@ -311,6 +312,8 @@ def _write_interactions(tx: TenantTransaction, scope: ChunkScope, said: Said) ->
             tx.execute(f"staging_interactions.{statement}", scope.params())
     tx.execute("staging_interactions.add_participants", scope.params())
     tx.execute("staging_interactions.add_turns", scope.params())
+    if told := int(tx.value("staging_interactions.count_told")):
+        tx.execute("staging_interactions.tell_memory", {"first_seq": tenants.next_number(tx, "outbox_seq", told)})
     return len(changed)
 
 

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -188,6 +189,14 @@ class IndexedVectors:
     def drop_all(self, tx: TenantTransaction) -> int:
         """Take out all of the tenant's."""
         return tx.execute("vectors.drop_all", embedder_tag=self.tag)
+
+    def move_in(self, tx: TenantTransaction, most: int, warm_since: datetime | None) -> int:
+        """Bring vectors into the index of nearest ones: those touched since, or any; how many."""
+        return tx.execute("vectors.move_into_index", {"most": most, "warm_since": warm_since}, embedder_tag=self.tag)
+
+    def move_out(self, tx: TenantTransaction, most: int, warm_since: datetime) -> int:
+        """Take out of it those touched before; how many."""
+        return tx.execute("vectors.move_out_of_index", {"most": most, "warm_since": warm_since}, embedder_tag=self.tag)
 
     def _hits(self, tx: TenantTransaction, name: str, asked: dict[str, object]) -> list[VectorHit]:
         return [VectorHit(**row._asdict()) for row in tx.rows(f"vectors.{name}", asked, embedder_tag=self.tag)]

@@ -156,6 +156,9 @@ class VectorStore(Protocol):
     def scan(self, tenant: TenantId) -> Iterator[KeptObject]:
         """Everything of a tenant, each once, in no order that matters."""
 
+    def serve(self) -> None:
+        """This embedder's vectors are complete: whoever reads the store by the names of its collections finds them from now on."""
+
     def rest(self, idle_s: float) -> list[TenantId]:
         """Put tenants to rest that nobody has asked for so long; they wake by themselves. Says which."""
 

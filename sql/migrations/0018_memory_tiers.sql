@@ -91,6 +91,7 @@ create table if not exists pay_ready.memory_projections (
     tenant_id uuid not null references pay_ready.tenants (tenant_id),
     interaction_id uuid not null,
     queued_seq bigint not null check (queued_seq > 0),
+    is_shorter boolean not null default false,
     attempts integer not null default 0 check (attempts >= 0),
     last_error text,
     queued_at timestamptz not null default now(),
@@ -100,6 +101,7 @@ call pay_ready.protect_table('memory_projections');
 call pay_ready.describe_table('memory_projections', 'Interactions that the outer vector store has yet to hear of, whatever became of them.', $$
     interaction_id internal The interaction.
     queued_seq     internal Raised when it changes again: what was told meanwhile is told once more.
+    is_shorter     internal Whether it lost passages: those that the store has go first.
     attempts       internal Times that it was told in vain.
     last_error     internal Why, as the store said it; no personal values.
     queued_at      internal When the row was made.

@@ -142,10 +142,11 @@ where (standing.content_hash, standing.occurred_at, standing.interaction_type, s
 -- name: drop_surplus
 -- Passages of interactions that are gone or became shorter.
 -- params: interaction_ids uuid[]
-delete from pay_ready.memories
-where tenant_id = %(tenant_id)s
-  and interaction_id = any(%(interaction_ids)s)
-  and memory_id not in (select memory_id from pg_temp.passages);
+delete from pay_ready.memories as standing
+where standing.tenant_id = %(tenant_id)s
+  and standing.interaction_id = any(%(interaction_ids)s)
+  and not exists (select from pg_temp.passages as said where said.memory_id = standing.memory_id)
+returning standing.interaction_id;
 
 -- name: forget
 -- params: interaction_ids uuid[]
@@ -154,12 +155,12 @@ where tenant_id = %(tenant_id)s
   and interaction_id = any(%(interaction_ids)s);
 
 -- name: queue_projections
--- params: interaction_ids uuid[], queued_seq bigint
-insert into pay_ready.memory_projections (tenant_id, interaction_id, queued_seq)
-select %(tenant_id)s, interaction_id, %(queued_seq)s
+-- params: interaction_ids uuid[], shorter_ids uuid[], queued_seq bigint
+insert into pay_ready.memory_projections (tenant_id, interaction_id, queued_seq, is_shorter)
+select %(tenant_id)s, interaction_id, %(queued_seq)s, interaction_id = any(%(shorter_ids)s)
 from unnest(%(interaction_ids)s::uuid[]) as interaction_id
 on conflict (tenant_id, interaction_id) do update
-set queued_seq = greatest(memory_projections.queued_seq, excluded.queued_seq);
+set queued_seq = memory_projections.queued_seq + 1, is_shorter = memory_projections.is_shorter or excluded.is_shorter;
 
 -- name: queue_relinked
 -- Interactions whose people or companies a run changed, but for those whose former id leads to the present one: searches name both.
@@ -194,12 +195,12 @@ where links.tenant_id = %(tenant_id)s
       )
   )
 on conflict (tenant_id, interaction_id) do update
-set queued_seq = greatest(memory_projections.queued_seq, excluded.queued_seq);
+set queued_seq = memory_projections.queued_seq + 1;
 
 -- name: projections
 -- What the outer store has yet to hear of: what failed least often first.
 -- params: most integer
-select interaction_id, queued_seq, attempts
+select interaction_id, queued_seq, is_shorter, attempts
 from pay_ready.memory_projections
 where tenant_id = %(tenant_id)s
 order by attempts, queued_seq, interaction_id
@@ -258,14 +259,13 @@ left join pay_ready.interaction_records as records
 where passages.tenant_id = %(tenant_id)s
   and passages.memory_id = any(%(memory_ids)s);
 
--- name: memories_of
--- The same of every passage of interactions.
+-- name: present
+-- Interactions that have passages.
 -- params: interaction_ids uuid[]
-select memory_id
+select distinct interaction_id
 from pay_ready.memories
 where tenant_id = %(tenant_id)s
-  and interaction_id = any(%(interaction_ids)s)
-order by interaction_id, chunk_no;
+  and interaction_id = any(%(interaction_ids)s);
 
 -- name: search_words
 -- The passages with the most of a question's words, through the index.

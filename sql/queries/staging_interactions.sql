@@ -203,3 +203,24 @@ insert into pay_ready.interaction_turns (
 )
 select %(tenant_id)s, %(source_id)s, record_id, turn_no, interaction_id, speaker_key, start_s, end_s, spoken_text
 from chunk_turns;
+
+-- name: count_told
+-- Interactions that say something else than before, or nothing any more.
+select count(*)
+from (
+    select interaction_id from changed_interactions
+    union
+    select interaction_id from gone_interactions
+) as told
+where %(tenant_id)s is not null;
+
+-- name: tell_memory
+-- In the transaction of the change: memory hears of each, and looks for itself what became of it.
+-- params: first_seq bigint
+insert into pay_ready.memory_outbox (tenant_id, outbox_seq, change, object_kind, object_id)
+select %(tenant_id)s, %(first_seq)s - 1 + row_number() over (order by told.interaction_id), 'upsert', 'interaction', told.interaction_id
+from (
+    select interaction_id from changed_interactions
+    union
+    select interaction_id from gone_interactions
+) as told;

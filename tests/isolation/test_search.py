@@ -76,7 +76,9 @@ def test_no_argument_names_another_tenant(scratch: Scratch, two: tuple[TenantId,
             try:
                 assert app.execute(ask, (f"'{str(other)[:8]}zanzibar'",)).fetchone() == (0,)
             except psycopg.Error as error:
-                assert "app.tenant_id" in str(error) or "uuid" in str(error)
+                told = str(error)
+                if "app.tenant_id" not in told and "uuid" not in told:
+                    raise
             app.rollback()
 
 

@@ -1,0 +1,276 @@
+"""Interactions become passages, passages get vectors, and the outer store is told: each part resumable, in transactions of its own.
+
+The record is Postgres. What changed is in the outbox, written with the change itself; what an outer store (Weaviate) has yet to hear of is
+in `memory_projections`, and leaves it when the store has confirmed each object.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from pay_ready.db import embedders as db_embedders
+from pay_ready.db import memories as db_memories
+from pay_ready.db import vectors as db_vectors
+from pay_ready.db.embedders import TenantEmbedder
+from pay_ready.db.memories import OutboxRow, Passage, SourceInteraction
+from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.db.vector_tables import embedder_tag
+from pay_ready.db.vectors import FreshVector, Unembedded, VectorTable
+from pay_ready.errors import EmbeddingError, TransientError
+from pay_ready.failpoints import failpoint
+from pay_ready.memory.batching import AdaptiveBatch
+from pay_ready.memory.chunks import InteractionText, Turn, chunks_of
+from pay_ready.memory.language import language_of
+from pay_ready.memory.settings import IndexingOptions
+from pay_ready.model.ids import TenantId
+from pay_ready.model.memory import Embedder, PutReport, VectorStore
+
+FAILPOINTS = (
+    "index.claimed",
+    "index.passages_written",
+    "index.heard",
+    "index.embedded",
+    "index.vectors_written",
+    "index.told",
+    "index.projections_dropped",
+)
+_MOVED_AT_ONCE = 2_000  # vectors into or out of the index, in one transaction
+
+log = structlog.get_logger()
+Guard = Callable[[TenantTransaction], None]  # fences off whoever lost the lease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a page of the outbox came to."""
+
+    changes: int = 0
+    interactions: int = 0
+    passages: int = 0  # written
+    removed: int = 0  # passages that went
+    relinked: int = 0  # interactions whose people or companies are others, for the outer store
+
+    def __add__(self, other: "Heard") -> "Heard":
+        return Heard(
+            changes=self.changes + other.changes, interactions=self.interactions + other.interactions,
+            passages=self.passages + other.passages, removed=self.removed + other.removed, relinked=self.relinked + other.relinked,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the outer store was told of."""
+
+    interactions: int = 0
+    objects: int = 0
+    failed: int = 0  # interactions; they stay for the next time
+
+
+def _no_guard(_: TenantTransaction) -> None:
+    """Nobody to fence off."""
+
+
+class Indexer:
+    """Keeps one tenant's memory up with its record.
+
+    Args:
+        database: The record.
+        tenant: Whose.
+        embedder: Made when the first passage needs a vector.
+        outer: A vector store beside Postgres; None where Postgres is all there is.
+        options: Sizes and windows.
+        guard: Called first in every writing transaction.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tenant: TenantId,
+        *,
+        embedder: Callable[[], Embedder],
+        outer: VectorStore | None = None,
+        options: IndexingOptions | None = None,
+        guard: Guard = _no_guard,
+    ) -> None:
+        self._database, self._tenant, self._outer, self._guard = database, tenant, outer, guard
+        self._open_embedder = embedder
+        self._options = options or IndexingOptions()
+        self._batch = AdaptiveBatch(limits=self._options.batch)
+
+    def hear(self) -> Heard | None:
+        """Deal with the next page of the outbox in one transaction; None when there is nothing."""
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            rows = db_memories.claim_outbox(tx, self._options.page)
+            failpoint("index.claimed")
+            if not rows:
+                return None
+            heard = replace(self.write(tx, _interaction_ids(rows), rows[-1].outbox_seq), changes=len(rows))
+            if self._outer is not None:
+                for run_no in (int(row.object_id) for row in rows if row.object_kind == "run"):
+                    heard += Heard(relinked=db_memories.queue_relinked(tx, run_no, rows[-1].outbox_seq))
+            failpoint("index.passages_written")
+            db_memories.drop_outbox(tx, rows[-1].outbox_seq)
+        failpoint("index.heard")
+        return heard
+
+    def write(self, tx: TenantTransaction, interaction_ids: Sequence[UUID], seq: int) -> Heard:
+        """Make the passages of interactions what these say now; of those that are gone, none."""
+        if not interaction_ids:
+            return Heard()
+        passages = [each for found in db_memories.interactions(tx, interaction_ids) for each in self._passages(found)]
+        written, gone = db_memories.write_passages(tx, interaction_ids, passages)
+        if self._outer is not None:
+            db_memories.queue_projections(tx, interaction_ids, seq, shorter=set(gone))
+        return Heard(interactions=len(interaction_ids), passages=written, removed=len(gone))
+
+    def embedders(self) -> list[TenantEmbedder]:
+        """The tenant's, with the configured one begun where it is new."""
+        embedder = self._open_embedder()
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            db_embedders.begin(tx, embedder.id, embedder.dim)
+            return db_embedders.embedders(tx)
+
+    def embed(self, after: UUID | None) -> tuple[int, UUID | None]:
+        """Give the next passages without a vector theirs: how many, and behind whom to go on; None at the end.
+
+        Raises:
+            EmbeddingError: The embedder gave what is no vector; nothing of the batch was written.
+            TransientError: A remote embedder did not answer, with a batch of one too.
+        """
+        embedder = self._open_embedder()
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
+            waiting = table.missing(tx, after, self._batch.size)
+        if not waiting:
+            return 0, None
+        fresh, done = self._embedded(embedder, waiting)
+        failpoint("index.embedded")
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            entry = db_embedders.begin(tx, embedder.id, embedder.dim)
+            table.write(tx, fresh, in_index=entry.is_indexed)
+            if self._outer is not None:
+                seq = db_memories.epoch(tx).outbox_seq
+                db_memories.queue_projections(tx, sorted({each.interaction_id for each in fresh}), max(seq, 1))
+            failpoint("index.vectors_written")
+        return len(fresh), done[-1].memory_id
+
+    def settle(self) -> None:
+        """Once every passage has its vector: searches use them from now on, and the index holds what it should."""
+        embedder = self._open_embedder()
+        tag = embedder_tag(embedder.id)
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            entry = db_embedders.begin(tx, embedder.id, embedder.dim)
+            table = db_vectors.vector_table(tx, tag, embedder.dim)
+            if is_new := entry.state == "building" and not table.count_missing(tx):
+                self._serve(tx, tag)
+            count = table.count(tx)
+        if is_new and self._outer is not None:
+            self._outer.serve()
+        if table.has_index:
+            self._move(table, count.vectors >= self._options.search.exact_below, entry.is_indexed)
+
+    def tell(self) -> Told | None:
+        """Tell the outer store of the next interactions; None when it has heard of all.
+
+        Raises:
+            TransientError: It is away; what it has yet to hear of stays.
+        """
+        if self._outer is None:
+            return None
+        embedder = self._open_embedder()
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            queued = db_memories.projections(tx, self._options.outer_page)
+            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
+            asked = [each.interaction_id for each in queued]
+            objects = table.objects(tx, asked)
+            present = db_memories.present(tx, asked)
+        if not queued:
+            return None
+        cleared = [each.interaction_id for each in queued if each.is_shorter or each.interaction_id not in present]
+        if cleared:
+            self._outer.delete(self._tenant, cleared)
+        # A passage without a vector is told when it has one.
+        report = self._outer.put(self._tenant, objects) if objects else PutReport(written=0)
+        failpoint("index.told")
+        failed: dict[UUID, str] = {}
+        for each in objects:
+            if (why := report.failed.get(each.memory_id)) is not None:
+                failed[each.interaction_id] = why
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            db_memories.drop_projections(tx, [each for each in queued if each.interaction_id not in failed])
+            db_memories.fail_projections(tx, failed)
+            failpoint("index.projections_dropped")
+        return Told(interactions=len(queued) - len(failed), objects=report.written, failed=len(failed))
+
+    def _passages(self, found: SourceInteraction) -> Iterable[Passage]:
+        told = InteractionText(
+            tenant=self._tenant, interaction_id=found.interaction_id, subject=found.subject or "", body=found.body or "",
+            turns=tuple(Turn(speaker=each.speaker, text=each.text, start_s=each.start_s, end_s=each.end_s) for each in found.turns),
+        )  # fmt: skip
+        for chunk in chunks_of(told):
+            end_s = chunk.end_s if chunk.start_s is None or chunk.end_s is None else max(chunk.start_s, chunk.end_s)
+            yield Passage(
+                memory_id=chunk.memory_id, chunk_no=chunk.chunk_no, chunk_text=chunk.text,
+                language=language_of(chunk.text, self._options.languages), start_s=chunk.start_s, end_s=end_s,
+                content_hash=chunk.content_hash, interaction=found,
+            )  # fmt: skip
+
+    def _embedded(self, embedder: Embedder, waiting: Sequence[Unembedded]) -> tuple[list[FreshVector], Sequence[Unembedded]]:
+        """The vectors of a batch, or of the part of it that the embedder managed."""
+        while True:
+            part = waiting[: self._batch.size]
+            started = time.monotonic()
+            try:
+                vectors = embedder.embed([each.chunk_text for each in part])
+            except TransientError:
+                smaller = self._batch.after_failure(len(part))
+                if smaller.size >= self._batch.size:
+                    raise
+                self._batch = smaller
+                continue
+            self._batch = self._batch.after(len(part), time.monotonic() - started)
+            if len(vectors) != len(part):
+                raise EmbeddingError(
+                    "the embedder gave another number of vectors", "pay-ready models list", wanted=len(part), got=len(vectors)
+                )
+            db_vectors.check_vectors(vectors, embedder.dim)
+            return [
+                FreshVector(memory_id=each.memory_id, interaction_id=each.interaction_id, content_hash=each.content_hash, vector=vector)
+                for each, vector in zip(part, vectors, strict=True)
+            ], part
+
+    def _serve(self, tx: TenantTransaction, tag: str) -> None:
+        db_embedders.serve(tx, tag)
+        for former in db_embedders.embedders(tx):
+            if former.embedder_tag != tag:
+                db_vectors.vector_table(tx, former.embedder_tag, former.dimensions).drop_all(tx)
+                db_embedders.retire(tx, former.embedder_tag)
+        log.info("embedder.serving", tenant=str(self._tenant), embedder_tag=tag)
+
+    def _move(self, table: VectorTable, wants_index: bool, is_indexed: bool) -> None:
+        """Bring into the index of nearest ones what belongs there: with an outer store what is warm, else everything."""
+        if not isinstance(table, db_vectors.IndexedVectors) or not (wants_index or is_indexed):
+            return
+        since = None if self._outer is None else datetime.now(UTC) - self._options.warm.window
+        while True:
+            with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+                self._guard(tx)
+                db_embedders.mark_indexed(tx, table.tag, is_indexed=True)
+                moved = table.move_in(tx, _MOVED_AT_ONCE, since)
+                if since is not None:
+                    moved += table.move_out(tx, _MOVED_AT_ONCE, since)
+            if not moved:
+                return
+
+
+def _interaction_ids(rows: Sequence[OutboxRow]) -> list[UUID]:
+    return sorted({UUID(row.object_id) for row in rows if row.object_kind == "interaction"})

@@ -1,0 +1,31 @@
+"""How memory is kept and searched: values only."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pay_ready.memory.batching import BatchLimits
+from pay_ready.memory.language import LANGUAGES
+from pay_ready.memory.policy import WarmPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """Recall against speed."""
+
+    exact_below: int = 5_000  # vectors of a tenant: fewer are all compared, more are asked of an index
+    ef_search: int = 100  # candidates that the index looks at
+    candidates: int = 60  # of each kind, by words and by meaning, that are weighed against each other
+    vector_share: float = 0.5  # of the fused score, beside the words' 1 (measured: query_agent facts, section 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexingOptions:
+    """How passages come in."""
+
+    languages: tuple[str, ...] = LANGUAGES
+    warm: WarmPolicy = field(default_factory=WarmPolicy)
+    batch: BatchLimits = field(default_factory=BatchLimits)
+    page: int = 200  # interactions that are cut and written in one transaction
+    outer_page: int = 200  # interactions that the outer store is told of at once
+    search: SearchOptions = SearchOptions()
+    lease_ttl: timedelta = timedelta(seconds=60)
