@@ -135,6 +135,8 @@ class App:
             found = next((each.provider for each in embedder_states(options) if each.usable and each.id == embedder_id), None)
             return None if found is None else open_embedder(replace(options, provider=found))
 
+        if self.urls.embedded:
+            self.enable_vectors()  # it is ours alone
         asked = self.settings.memory_management
         hot = HotOptions(
             most_items=asked.hot_cache_size, most_bytes=asked.hot_cache_mb << 20, ttl_s=asked.hot_cache_ttl_hours * 3_600

@@ -20,6 +20,7 @@ from pay_ready.cli import (
     evaluate,
     explain,
     keys,
+    memory,
     models,
     quarantine,
     resolve,
@@ -80,6 +81,8 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
 app.add_typer(models.app, name="models")
+app.command("index")(memory.index)
+app.add_typer(memory.app, name="memory")
 
 
 @app.callback()

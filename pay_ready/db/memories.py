@@ -307,6 +307,11 @@ def absorbed(tx: TenantTransaction, entity_ids: Sequence[UUID]) -> list[UUID]:
     return [row.entity_id for row in tx.rows("memories.absorbed", {"entity_ids": list(entity_ids)})]
 
 
+def leads(tx: TenantTransaction, entity_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Where retired ids lead; the others are left out."""
+    return {row.entity_id: row.target_entity_id for row in tx.rows("memories.leads", {"entity_ids": list(entity_ids)})}
+
+
 def interaction(tx: TenantTransaction, interaction_id: UUID) -> Interaction | None:
     """One interaction, whole."""
     row = tx.row("memories.interaction", {"interaction_id": interaction_id})

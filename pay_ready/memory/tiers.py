@@ -89,6 +89,11 @@ class MemoryManager:
         self._options = options or IndexingOptions()
         self._epochs: dict[TenantId, tuple[float, Epoch]] = {}
 
+    @property
+    def embedder(self) -> Embedder:
+        """The configured embedder."""
+        return self._open_embedder()
+
     def indexer(self, tenant: TenantId, guard: Callable[[TenantTransaction], None] | None = None) -> Indexer:
         """What keeps a tenant's memory up with its record."""
         more = {} if guard is None else {"guard": guard}

@@ -335,6 +335,15 @@ from present
 join pay_ready.entity_redirects as leads
     on leads.tenant_id = %(tenant_id)s and leads.target_entity_id = present.entity_id and leads.closed_run_no is null;
 
+-- name: leads
+-- params: entity_ids uuid[]
+select entity_id, target_entity_id
+from pay_ready.entity_redirects
+where tenant_id = %(tenant_id)s
+  and entity_id = any(%(entity_ids)s)
+  and closed_run_no is null
+  and target_entity_id is not null;
+
 -- name: interaction
 -- One interaction as it is shown.
 -- params: interaction_id uuid
