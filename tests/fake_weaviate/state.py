@@ -25,6 +25,10 @@ _INVERTED = {
     "bm25": {"b": 0.75, "k1": 1.2}, "cleanupIntervalSeconds": 60, "usingBlockMaxWAND": True,
     "stopwords": {"additions": None, "preset": "en", "removals": None},
 }  # fmt: skip
+_SHARDING: Mapping[str, Any] = {
+    "virtualPerPhysical": 128, "desiredCount": 1, "actualCount": 1, "desiredVirtualCount": 128, "actualVirtualCount": 128,
+    "key": "_id", "strategy": "hash", "function": "murmur3",
+}  # fmt: skip
 
 
 class RefusedError(Exception):
@@ -122,7 +126,7 @@ def completed(asked: dict[str, Any]) -> dict[str, Any]:
     config["replicationConfig"] = {"factor": 1, "asyncEnabled": False, **config.get("replicationConfig", {})}
     tenancy = {"enabled": False, "autoTenantCreation": False, "autoTenantActivation": False}
     config["multiTenancyConfig"] = tenancy | config.get("multiTenancyConfig", {})
-    config["shardingConfig"] = {}
+    config["shardingConfig"] = dict(_SHARDING)
     for each in config.setdefault("properties", []):
         is_text = each["dataType"][0] in ("text", "text[]")
         defaults = {"indexFilterable": True, "indexSearchable": is_text, "indexRangeFilters": False}
