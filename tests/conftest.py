@@ -22,6 +22,10 @@ from pay_ready.model.ids import TenantId, tenant_id_of
 
 TEMPLATE = "pay_ready_template"
 
+# Several test processes share the cores: BLAS threads that wait for each other by turning in circles made them up to five times slower.
+# Read when numpy is first loaded, by a test.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:

@@ -16,9 +16,14 @@ _SAMPLE = [f"The pilot begins in May, says customer number {number}." for number
 
 
 def embedder_options() -> "EmbedderOptions":
-    """What the settings say about the embedder."""
+    """What the settings say about the embedder; no database is needed for it."""
+    from pay_ready.logs import configure_logs
     from pay_ready.memory.embed.options import EmbedderOptions
+    from pay_ready.settings import Environment, load_domain, load_settings
 
+    environment = Environment()
+    logging = load_settings(environment, load_domain(environment.domain)).logging
+    configure_logs(logging.level, logging.format)
     return EmbedderOptions()
 
 
@@ -54,17 +59,17 @@ def list_all(as_json: JsonOption = False) -> None:
 @app.command()
 def check(as_json: JsonOption = False) -> None:
     """Open the configured embedder, have it embed 64 short texts, and say how fast it is. Example: pay-ready models check"""
-    from pay_ready.memory.embed.choose import LEXICAL_ONLY, open_embedder
+    from pay_ready.memory.embed.choose import open_embedder
 
     began = time.perf_counter()
     embedder = open_embedder(embedder_options())
     opened, cpu = time.perf_counter(), time.process_time()
     embedder.embed(_SAMPLE)
     load_s, embed_s, cpu_s = opened - began, time.perf_counter() - opened, time.process_time() - cpu
-    if embedder.is_lexical:
-        note(LEXICAL_ONLY)
     if as_json:
         figures = {"load_s": load_s, "texts": len(_SAMPLE), "embed_s": embed_s, "cpu_s": cpu_s}
         print_json("model", {"id": embedder.id, "dim": embedder.dim, "is_lexical": embedder.is_lexical, **figures})
     else:
-        say(f"{embedder.id}: {embedder.dim} dimensions, loaded in {load_s:.1f} s, {len(_SAMPLE) / embed_s:,.0f} short texts/s")
+        knows = "words alone" if embedder.is_lexical else "meaning"
+        speed = f"loaded in {load_s:.1f} s, {len(_SAMPLE) / embed_s:,.0f} short texts/s"
+        say(f"{embedder.id}: knows {knows}, {embedder.dim} dimensions, {speed}")

@@ -56,7 +56,7 @@ def test_auto_goes_on_without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> No
     with structlog.testing.capture_logs() as logged:
         embedder = open_embedder(EmbedderOptions())
     assert embedder.id == by_onnx.id
-    assert [(each["event"], each["provider"]) for each in logged] == [("embedder.refused", "minilm-onnx")]
+    assert [(each["event"], each["kind"]) for each in logged] == [("embedder.refused", "minilm-onnx")]
     with pytest.raises(RuntimeRefusedError, match="onnxruntime cannot be loaded"):
         minilm_onnx.open_minilm_onnx()
 
@@ -69,7 +69,7 @@ def test_without_weights_one_warning() -> None:
     assert all(each.is_lexical for each in embedders)
     (warning,) = logged
     assert (warning["event"], warning["log_level"]) == ("embedder.lexical_only", "warning")
-    assert "pay-ready models install" in warning["hint"]
+    assert "pay-ready models install" in warning["reason"]
 
 
 @pytest.mark.usefixtures("without_weights")

@@ -63,7 +63,7 @@ def _best(options: EmbedderOptions) -> Embedder:
     try:
         return _onnx(options)
     except RuntimeRefusedError as error:
-        log.warning("embedder.refused", provider="minilm-onnx", reason=error.what)
+        log.warning("embedder.refused", kind="minilm-onnx", reason=error.what)
         return _numpy(options)
     except NotFoundError:
         pass  # no weights
@@ -75,7 +75,7 @@ def _best(options: EmbedderOptions) -> Embedder:
 @cache
 def _warn_lexical(embedder: str) -> None:
     """Once a process: a warning that comes with every search is read by nobody."""
-    log.warning("embedder.lexical_only", embedder=embedder, hint=LEXICAL_ONLY)
+    log.warning("embedder.lexical_only", kind=embedder, reason=LEXICAL_ONLY)
 
 
 def _state(provider: Provider, options: EmbedderOptions) -> EmbedderState:

@@ -1,4 +1,7 @@
-"""all-MiniLM-L6-v2 on onnxruntime: twice as fast as in NumPy. Its graph is made in memory, from the same weights."""
+"""all-MiniLM-L6-v2 on onnxruntime: half as fast again as in NumPy, and one query in a quarter of the time.
+
+Its graph is made in memory, from the same weights.
+"""
 
 from pathlib import Path
 from typing import Any
