@@ -156,6 +156,16 @@ def test_a_server_that_is_away_is_left_alone() -> None:
         assert "left alone" in refused(embedder, BreakerOpenError)
 
 
+def test_an_open_breaker_ends_the_retries(server: EmbeddingServer) -> None:
+    """Of four attempts the second opens the breaker: the third finds it open, and there is no fourth."""
+    server.next_answers = [status(503, **{"Retry-After": "0"})] * 4
+    embedder = OpenAIEmbedder(opened(server).options, breaker=Breaker("embedder", opens_after=2))
+    with structlog.testing.capture_logs() as logged, pytest.raises(BreakerOpenError):
+        embedder.embed(TEXTS)
+    assert len(server.seen) == 2
+    assert [each["event"] for each in logged] == ["call.retried"] * 2
+
+
 def test_one_batch_that_fails_fails_the_call(server: EmbeddingServer) -> None:
     """All texts or none: a caller never gets the rows of some of them."""
     server.next_answers = [status(401)]

@@ -92,11 +92,11 @@ class OpenAIEmbedder:
                     return await self._in_time(session, batch)
 
             try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(batch)) for batch in batches]
-            except* PayReadyError as errors:
+                async with asyncio.TaskGroup() as sending:
+                    tasks = [sending.create_task(one(batch)) for batch in batches]
+            except ExceptionGroup as failed:
                 # The first one speaks; the other batches were told to stop.
-                raise errors.exceptions[0] from None
+                raise failed.exceptions[0] from None
         return np.concatenate([task.result() for task in tasks])
 
     def _sendable(self, text: str) -> str:
