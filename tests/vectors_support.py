@@ -44,7 +44,7 @@ def passage(tenant: TenantId, number: int = 0, **values: Any) -> VectorObject:
         "interaction_id": interaction,
         "chunk_no": chunk_no,
         "source_kind": KINDS[number % len(KINDS)],
-        "source": f"source {number % 2}",
+        "source": f"source-{number % 2}",
         "interaction_type": ("call", "message", "note")[number % 3],
         "language": LANGUAGES[number % len(LANGUAGES)],
         "occurred_at": START + timedelta(minutes=number),

@@ -21,6 +21,7 @@ from pay_ready.memory.cold.options import WeaviateOptions
 from pay_ready.memory.cold.weaviate import WeaviateStore
 from pay_ready.model.memory import Filters, VectorQuery, VectorStore
 from tests.fake_weaviate import FakeWeaviate
+from tests.memory_support import recorded_store
 from tests.vectors_support import DIM, START, entity, nearest_of, new_tenant_id, passage, passages, similarities, unit
 
 Factory = Callable[[str, int], AbstractContextManager[VectorStore]]
@@ -54,9 +55,14 @@ FACTORIES: Mapping[str, Factory] = {"weaviate": on_fake_weaviate, "weaviate-live
 LIVE = {"weaviate-live": [pytest.mark.weaviate_live]}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=LIVE.get(name, [])) for name in FACTORIES])
+@pytest.fixture(params=[pytest.param(name, marks=LIVE.get(name, [])) for name in (*FACTORIES, "postgres", "scan")])
 def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
     """Each store in turn, empty."""
+    if request.param in ("postgres", "scan"):
+        scratch, database = request.getfixturevalue("scratch"), request.getfixturevalue("database")
+        with recorded_store(scratch, database, f"tests: {uuid4()}", DIM, pgvector=request.param == "postgres") as recorded:
+            yield recorded
+        return
     with FACTORIES[request.param](f"tests: {uuid4()}", DIM) as opened:
         yield opened
 
@@ -100,12 +106,12 @@ def test_exactly_as_many_as_there_are(store: VectorStore) -> None:
         Filters(),
         Filters(entity_ids=(entity(2),)),
         Filters(entity_ids=(entity(0), entity(103), entity(999))),
-        Filters(sources=("source 1",)),
+        Filters(sources=("source-1",)),
         Filters(interaction_types=("call", "note")),
         Filters(languages=("de",)),
         Filters(since=middle),
         Filters(until=middle),
-        Filters(entity_ids=(entity(1), entity(2)), sources=("source 0",), languages=("en", "de"), since=START, until=middle),
+        Filters(entity_ids=(entity(1), entity(2)), sources=("source-0",), languages=("en", "de"), since=START, until=middle),
         Filters(entity_ids=(entity(999),)),
     ):
         for most in (1, 7, 1000):

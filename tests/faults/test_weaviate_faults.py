@@ -278,7 +278,7 @@ def test_a_backend_that_ignores_the_tenant(fake: FakeWeaviate) -> None:
     ("filters", "ignored"),
     [
         (Filters(entity_ids=(entity(1),)), "entity_ids"),
-        (Filters(sources=("source 1",)), "sources"),
+        (Filters(sources=("source-1",)), "sources"),
         (Filters(interaction_types=("call",)), "interaction_types"),
         (Filters(languages=("de",)), "languages"),
         (Filters(since=OWN[4].occurred_at), "since"),
