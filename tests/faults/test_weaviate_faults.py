@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pay_ready.memory.cold.weaviate import WeaviateStore
 from pay_ready.model.memory import Filters, VectorQuery
 from tests.fake_weaviate import FakeWeaviate
 from tests.faults.proxy import FaultProxy, Rule
-from tests.vectors_support import START, entity, new_tenant_id, passage, passages, unit
+from tests.vectors_support import START, entity, new_tenant_id, passage, passages, similarities, unit
 from tests.weaviate_support import LONGEST_S, store_on, until
 
 TENANT = new_tenant_id()
@@ -305,6 +306,20 @@ def test_a_backend_that_ignores_the_threshold(fake: FakeWeaviate) -> None:
         fake.fail("ignores_filters")
         with pytest.raises(IsolationError, match="ignored=least_similarity"):
             store.search(TENANT, VectorQuery(vector=QUERY.vector, most=20, least_similarity=0.9))
+
+
+def test_a_server_that_lost_its_index(fake: FakeWeaviate) -> None:
+    """Objects that are there are found, with the same similarities; the log says that the index is incomplete."""
+    with filled(fake) as store:
+        queries = [replace(QUERY, most=50), replace(QUERY, filters=Filters(sources=("source 1",)))]
+        before = [store.search(TENANT, query) for query in queries]
+        fake.fail("loses_index")
+        with capture_logs() as logs:
+            after = [store.search(TENANT, query) for query in queries]
+        for was, now in zip(before, after, strict=True):
+            assert [hit.memory_id for hit in now] == [hit.memory_id for hit in was]
+            assert similarities(now) == pytest.approx(similarities(was), abs=1e-5)
+        assert [each["event"] for each in logs] == ["index.incomplete"] * 2
 
 
 def test_more_than_a_delete_takes(fake: FakeWeaviate) -> None:
