@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from pay_ready.model.memory import Filters, VectorQuery
 from tests.fake_weaviate import FakeWeaviate
 from tests.faults.proxy import FaultProxy, Rule
 from tests.vectors_support import START, entity, new_tenant_id, passage, passages, similarities, unit
-from tests.weaviate_support import LONGEST_S, store_on, until
+from tests.weaviate_support import LONGEST_S, until
+from tests.weaviate_support import store_on as patient_store_on
 
 TENANT = new_tenant_id()
 OWN = passages(TENANT, 20, source_kind="slack")
@@ -63,6 +64,11 @@ def lines_to(fake: FakeWeaviate) -> Iterator[Line]:
     """Both through proxies."""
     with FaultProxy(("127.0.0.1", fake.http_port)) as rest, FaultProxy(("127.0.0.1", fake.grpc_port)) as grpc:
         yield Line(rest, grpc)
+
+
+def store_on(fake: FakeWeaviate, **values: Any) -> AbstractContextManager[WeaviateStore]:
+    """A store that waits briefly."""
+    return patient_store_on(fake, **({"query_s": 1.5, "write_s": 4.0} | values))
 
 
 @contextmanager

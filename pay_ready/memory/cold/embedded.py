@@ -140,7 +140,11 @@ def _free_ports(in_a_row: int) -> list[int]:
 
 def _bound(port: int) -> socket.socket:
     found = socket.socket()
-    found.bind((_HOST, port))
+    try:
+        found.bind((_HOST, port))
+    except (OSError, OverflowError):
+        found.close()
+        raise
     return found
 
 
