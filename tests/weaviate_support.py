@@ -1,4 +1,4 @@
-"""A store on the fake Weaviate, with short deadlines, and waiting for what must come by itself."""
+"""A store on the fake Weaviate, and waiting for what must come by itself."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from pay_ready.memory.cold.weaviate import WeaviateStore
 from tests.fake_weaviate import FakeWeaviate
 from tests.vectors_support import DIM
 
-QUERY_S, WRITE_S, OPEN_S = 1.0, 2.0, 0.3
+PATIENT_S, BREAKER_S = 20.0, 0.3  # a busy machine may take its time; whoever waits for a deadline says a shorter one
 LONGEST_S = 15.0  # a call that is not bounded takes over a minute
 
 
@@ -18,8 +18,8 @@ LONGEST_S = 15.0  # a call that is not bounded takes over a minute
 def store_on(fake: FakeWeaviate, *, embedder_id: str = "tests: hash", dim: int = DIM, **values: Any) -> Iterator[WeaviateStore]:
     """A store that waits and rests as briefly as a test likes."""
     given = {
-        "url": fake.url, "grpc_port": fake.grpc_port, "query_s": QUERY_S, "write_s": WRITE_S, "patience_s": 0.1,
-        "breaker_open_s": OPEN_S, "breaker_opens_after": 2,
+        "url": fake.url, "grpc_port": fake.grpc_port, "query_s": PATIENT_S, "write_s": PATIENT_S, "patience_s": 0.1,
+        "breaker_open_s": BREAKER_S, "breaker_opens_after": 2,
     }  # fmt: skip
     store = WeaviateStore(WeaviateOptions(**(given | values)), embedder_id=embedder_id, dim=dim)
     try:

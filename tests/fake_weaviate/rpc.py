@@ -72,7 +72,8 @@ class Servicer(service.WeaviateServicer):  # type: ignore[misc]
         if request.HasField("near_vector"):
             near = request.near_vector
             most_distance = near.distance if near.HasField("distance") and not self.faults.now("ignores_filters") else None
-            ordered: Iterator[tuple[float | None, Stored]] = iter(nearest(found, query_vector(near), most_distance))
+            indexed = [] if self.faults.now("loses_index") else found
+            ordered: Iterator[tuple[float | None, Stored]] = iter(nearest(indexed, query_vector(near), most_distance))
         else:
             behind = sorted((each for each in found if not request.after or each.uuid > UUID(request.after)), key=lambda each: each.uuid)
             ordered = ((None, each) for each in behind)
@@ -106,7 +107,9 @@ class Servicer(service.WeaviateServicer):  # type: ignore[misc]
         return batch_delete_pb2.BatchDeleteReply(matches=len(found), successful=min(len(found), MOST_RESULTS))
 
     def _count(self, request: Any) -> Any:
-        count = len(self.state.collection(request.collection).tenant(request.tenant).objects)
+        collection = self.state.collection(request.collection)
+        matches = self._condition(request, collection)
+        count = sum(map(matches, collection.tenant(request.tenant).objects.values()))
         return aggregate_pb2.AggregateReply(single_result=aggregate_pb2.AggregateReply.Single(objects_count=count))
 
     def _tenants(self, request: Any) -> Any:
@@ -196,6 +199,9 @@ def result(collection: Collection, request: Any, scored: tuple[float | None, Sto
     )  # fmt: skip
     if distance is not None:
         metadata.distance, metadata.distance_present = distance, True
+    if request.metadata.vectors or request.metadata.vector:
+        vector = b"" if stored.vector is None else stored.vector.tobytes()
+        metadata.vectors.append(base_pb2.Vectors(name="default", vector_bytes=vector, type=base_pb2.Vectors.VECTOR_TYPE_SINGLE_FP32))
     asked = request.properties.non_ref_properties if request.HasField("properties") else ()
     names = list(asked) or list(collection.properties())
     fields = {name: as_value(stored.properties.get(name)) for name in names}

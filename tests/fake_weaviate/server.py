@@ -18,7 +18,7 @@ from tests.fake_weaviate.rest import Handler
 from tests.fake_weaviate.rpc import Servicer
 from tests.fake_weaviate.state import RefusedError, State
 
-Kind = Literal["unavailable", "hang", "exhausted", "unauthenticated", "object_errors", "ignores_tenant", "ignores_filters"]
+Kind = Literal["unavailable", "hang", "exhausted", "unauthenticated", "object_errors", "ignores_tenant", "ignores_filters", "loses_index"]
 _SERVING = b"\x08\x01"
 _HEALTH = "Health"
 _LONGEST_S = 60.0
@@ -35,6 +35,7 @@ class Fault:
 
     unavailable, exhausted, unauthenticated: answered with that status, REST with 503. hang: no answer until `forget` or the end.
     object_errors: objects of batches that `applies` to fail, and nothing else. ignores_tenant, ignores_filters: as they say.
+    loses_index: objects are there, and no search by vector finds them, as after a server was killed (1.39.0).
     """
 
     kind: Kind

@@ -62,7 +62,7 @@ class EmbeddedServer:
             lock = stack.enter_context((folder / "pay-ready.lock").open("a"))
             _take(lock, folder)
             log = stack.enter_context((folder / "weaviate.log").open("ab"))
-            http, grpc, *inner = _free_ports(6)
+            http, grpc, *inner = _free_ports(4)
             process = subprocess.Popen(
                 [binary, "--host", _HOST, "--port", str(http), "--scheme", "http"],
                 env=_environment(folder, grpc, inner),
@@ -124,22 +124,27 @@ def _environment(folder: Path, grpc_port: int, inner: list[int]) -> dict[str, st
     }  # fmt: skip
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; the third and fourth follow each other, as the server wants its gossip and data."""
+def _free_ports(in_a_row: int) -> list[int]:
+    """Two ports that are free now, and a row of them: the server's gossip and data follow each other, and so do the two of its raft."""
     while True:
         with ExitStack() as stack:
-            first = [stack.enter_context(_bound(0)) for _ in range(count - 1)]
-            ports = [each.getsockname()[1] for each in first]
+            single = [stack.enter_context(_bound(0)).getsockname()[1] for _ in range(2)]
+            first = stack.enter_context(_bound(0)).getsockname()[1]
             try:
-                stack.enter_context(_bound(ports[2] + 1))
+                for place in range(1, in_a_row):
+                    stack.enter_context(_bound(first + place))
             except (OSError, OverflowError):
                 continue
-            return [*ports[:3], ports[2] + 1, *ports[3:]]
+            return [*single, *range(first, first + in_a_row)]
 
 
 def _bound(port: int) -> socket.socket:
     found = socket.socket()
-    found.bind((_HOST, port))
+    try:
+        found.bind((_HOST, port))
+    except (OSError, OverflowError):
+        found.close()
+        raise
     return found
 
 

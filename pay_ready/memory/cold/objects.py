@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # heavy
     from weaviate.collections.classes.filters import _Filters
     from weaviate.collections.classes.internal import Object
 
+    from pay_ready.model.memory import Vectors
+
 FOUND = ["tenant_id", "interaction_id", "source", "interaction_type", "language", "occurred_at", "entity_ids"]
 KEPT = ["tenant_id", "interaction_id", "content_hash", "entity_ids"]
 _BYTES_PER_NUMBER, _BYTES_PER_ENTITY, _BYTES_AROUND = 4, 40, 700
@@ -84,10 +86,12 @@ def greatest_distance(least_similarity: float) -> float | None:
     return None if least_similarity <= -1.0 else 1.0 - least_similarity + SIMILARITY_TOLERANCE
 
 
-def as_found(each: "Object[Any, Any]") -> FoundObject:
-    """An answer's object with its similarity."""
+def as_found(each: "Object[Any, Any]", vector: "Vectors | None" = None) -> FoundObject:
+    """An answer's object with its similarity: as the server says it, or to the vector given."""
     said = each.properties
-    distance = each.metadata.distance
+    similarity = 1.0 - (2.0 if each.metadata.distance is None else each.metadata.distance)
+    if vector is not None:
+        similarity = float(vector @ each.vector[VECTOR])
     return FoundObject(
         tenant_id=_uuid(said.get("tenant_id")),
         memory_id=UUID(str(each.uuid)),
@@ -97,7 +101,7 @@ def as_found(each: "Object[Any, Any]") -> FoundObject:
         language=said.get("language") or None,
         occurred_at=said["occurred_at"],
         entity_ids=_uuids(said.get("entity_ids")),
-        similarity=max(-1.0, min(1.0, 1.0 - (2.0 if distance is None else distance))),
+        similarity=max(-1.0, min(1.0, similarity)),
     )
 
 
