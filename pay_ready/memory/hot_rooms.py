@@ -90,10 +90,6 @@ class Rooms(Generic[V]):
         for each in (*left.evicted, *left.rejected):
             self._unlist(each)
 
-    def want(self, key: HotKey) -> None:
-        """Somebody has use for this value."""
-        self._shelf.want(hash(key))
-
     def remove(self, entry: Entry[V]) -> None:
         """Take an entry out, if it is still in."""
         if entry.segment is not None:
