@@ -22,9 +22,10 @@ class FrequencySketch:
         self._mask = width - 1
         self._rows = tuple(bytearray(width) for _ in range(ROWS))
         self._sample = self._to_ageing = SAMPLE_PER_ITEM * max(items, 1)
+        self.ages = 0  # how often all was halved
 
     def add(self, hashed: int) -> None:
-        """It was asked for once more. Every get passes here: written out row by row, it takes half the time of a loop."""
+        """It was asked for once more. Written out row by row, this takes half the time of a loop."""
         mask, (first, second, third, fourth) = self._mask, self._rows
         step, place = hashed >> _HALF & mask | 1, hashed & mask
         if (count := first[place]) < MOST:
@@ -38,9 +39,21 @@ class FrequencySketch:
         place = place + step & mask
         if (count := fourth[place]) < MOST:
             fourth[place] = count + 1
+        self.tick()
+
+    def tick(self) -> None:
+        """Something was asked for whose count is kept elsewhere."""
         self._to_ageing -= 1
         if not self._to_ageing:
             self._age()
+
+    def raise_to(self, hashed: int, count: int) -> None:
+        """Take over a count in [0, 15] that was kept elsewhere."""
+        mask = self._mask
+        step, place = hashed >> _HALF & mask | 1, hashed & mask
+        for row in self._rows:
+            row[place] = max(row[place], count)
+            place = place + step & mask
 
     def frequency(self, hashed: int) -> int:
         """How often it was asked for, in [0, 15]."""
@@ -55,3 +68,4 @@ class FrequencySketch:
         """What was in demand long ago must not keep out what is in demand now."""
         self._rows = tuple(row.translate(_HALVED) for row in self._rows)
         self._to_ageing = self._sample
+        self.ages += 1
