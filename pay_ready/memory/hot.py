@@ -123,7 +123,6 @@ class HotTier(Generic[V]):
         """
         size_bytes = self._cost(value) + ENTRY_BYTES
         with self._lock:
-            self._rooms.want(key)
             return self._store(key, value, size_bytes, since)
 
     def forget(self, tenant: TenantId, keys: Iterable[str]) -> int:

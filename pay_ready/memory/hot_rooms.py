@@ -21,6 +21,7 @@ _LONGEST_REACH = 37.0  # loads before expiry: -ln of the smallest step of a draw
 class Room(Generic[V]):
     """What is kept of one tenant, and when its data changed last, on the tier's count of changes."""
 
+    tenant: UUID
     kept: dict[str, tuple[Entry[V], ...]] = field(default_factory=dict)  # by key; scopes and versions are few
     changed_at: int = 0
     epoch: int | None = None
@@ -36,7 +37,7 @@ class Rooms(Generic[V]):
     def __init__(self, options: HotOptions, now: float) -> None:
         self._options = options
         self._shelf = Shelf[V](options.most_items, options.most_bytes)
-        self._rooms: dict[UUID, Room[V]] = {}
+        self._rooms: dict[int, Room[V]] = {}  # by the number of the tenant's id: Python hashes and compares a UUID slowly
         self._swept_at = now
         self.count = HotFigures()
 
@@ -46,11 +47,11 @@ class Rooms(Generic[V]):
         Raises:
             IsolationError: That is no tenant's id (a name, None): whose data it would be is unknown.
         """
-        room = self._rooms.get(tenant)
+        if not isinstance(tenant, UUID):
+            raise IsolationError("the hot tier was asked without a tenant's id", "pass the TenantId", kind=type(tenant).__name__)
+        room = self._rooms.get(tenant.int)
         if room is None:
-            if not isinstance(tenant, UUID):
-                raise IsolationError("the hot tier was asked without a tenant's id", "pass the TenantId", kind=type(tenant).__name__)
-            room = self._rooms[tenant] = Room()
+            room = self._rooms[tenant.int] = Room(tenant)
         return room
 
     def find(self, key: HotKey, now: float) -> Entry[V] | None:
@@ -90,10 +91,6 @@ class Rooms(Generic[V]):
         for each in (*left.evicted, *left.rejected):
             self._unlist(each)
 
-    def want(self, key: HotKey) -> None:
-        """Somebody has use for this value."""
-        self._shelf.want(hash(key))
-
     def remove(self, entry: Entry[V]) -> None:
         """Take an entry out, if it is still in."""
         if entry.segment is not None:
@@ -119,12 +116,12 @@ class Rooms(Generic[V]):
     def figures_by_tenant(self) -> dict[UUID, TenantFigures]:
         """Of every tenant that was asked for."""
         return {
-            tenant: TenantFigures(items=room.items, size_bytes=room.size_bytes, hits=room.hits, misses=room.misses)
-            for tenant, room in self._rooms.items()
+            room.tenant: TenantFigures(items=room.items, size_bytes=room.size_bytes, hits=room.hits, misses=room.misses)
+            for room in self._rooms.values()
         }
 
     def _unlist(self, entry: Entry[V]) -> None:
-        room = self._rooms[entry.tenant]
+        room = self._rooms[entry.tenant.int]
         others = tuple(each for each in room.kept[entry.key] if each is not entry)
         if others:
             room.kept[entry.key] = others

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from pay_ready.memory.hot_sketch import FrequencySketch
+from pay_ready.memory.hot_sketch import MOST, FrequencySketch
 
 V = TypeVar("V")
 
@@ -29,6 +29,8 @@ class Entry(Generic[V]):
     expires_at: float  # on the tier's clock, in seconds
     early_at: float  # from here on it may be loaded anew
     load_s: float  # how long its load took
+    uses: int = 0  # how often it was asked for, in [0, 15], as of `ages` of the sketch
+    ages: int = 0
     serial: int = 0  # its place in a segment
     segment: "Segment[V] | None" = None
 
@@ -76,7 +78,8 @@ class Shelf(Generic[V]):
     place behind it only if it was asked for more often than those who would have to go, all of them together (sizes differ:
     "Lightweight Robust Size Aware Cache Management", ACM TOS 18, 2022). So a scan passes through the window alone.
 
-    Behind the window is a segmented LRU: on probation until the second use, protected after it. No lock of its own.
+    Behind the window is a segmented LRU: on probation until the second use, protected after it. The uses of what is kept are counted
+    on the entry (a hit takes half the time so), those of all else in the sketch. No lock of its own.
     """
 
     def __init__(self, most_items: int, most_bytes: int, *, window_share: float = WINDOW_SHARE) -> None:
@@ -105,7 +108,10 @@ class Shelf(Generic[V]):
 
     def touch(self, entry: Entry[V]) -> None:
         """An entry was asked for."""
-        self._sketch.add(entry.hashed)
+        uses = self._uses(entry)
+        if uses < MOST:
+            entry.uses = uses + 1
+        self._sketch.tick()
         segment = entry.segment
         if segment is self._probation:
             segment.pop(entry)
@@ -121,6 +127,7 @@ class Shelf(Generic[V]):
         """Take an entry in, and say who left for it; that may be the entry itself."""
         self._serial += 1
         entry.serial = self._serial
+        entry.uses, entry.ages = self._sketch.frequency(entry.hashed), self._sketch.ages
         left = Left[V]()
         if entry.size_bytes > self._window.most_bytes:  # it would drive out all that is new, and then itself
             self._admit(entry, left)
@@ -136,11 +143,19 @@ class Shelf(Generic[V]):
         """Let an entry go."""
         if entry.segment is not None:
             entry.segment.pop(entry)
+            self._sketch.raise_to(entry.hashed, self._uses(entry))
+
+    def _uses(self, entry: Entry[V]) -> int:
+        ages = self._sketch.ages
+        if entry.ages != ages:
+            entry.uses, entry.ages = entry.uses >> ages - entry.ages, ages
+        return entry.uses
 
     def _admit(self, candidate: Entry[V], left: Left[V]) -> None:
         victims = self._victims(candidate)
         if victims is None:
             left.rejected.append(candidate)
+            self._sketch.raise_to(candidate.hashed, self._uses(candidate))
             return
         for victim in victims:
             self.remove(victim)
@@ -156,11 +171,11 @@ class Shelf(Generic[V]):
         victims: list[Entry[V]] = []
         if items <= 0 and size_bytes <= 0:
             return victims
-        demand = self._sketch.frequency(candidate.hashed)
+        demand = self._uses(candidate)
         if demand < 2:
             return None
         for victim in chain(self._probation.order.values(), self._protected.order.values()):
-            demand -= self._sketch.frequency(victim.hashed)
+            demand -= self._uses(victim)
             if demand <= 0:
                 return None
             victims.append(victim)

@@ -3,7 +3,7 @@
 ROWS = 4
 MOST = 15  # beyond that, more often says nothing more
 SAMPLE_PER_ITEM = 4  # sooner than the 10 usual: what is in demand moves with the news (tests/benchmarks/hot.py, mixed)
-_WORD = (1 << 64) - 1
+_HALF = 32  # bits of a hash that make the first place; the others make the steps from row to row
 _HALVED = bytes(count >> 1 for count in range(256))
 
 
@@ -22,32 +22,50 @@ class FrequencySketch:
         self._mask = width - 1
         self._rows = tuple(bytearray(width) for _ in range(ROWS))
         self._sample = self._to_ageing = SAMPLE_PER_ITEM * max(items, 1)
+        self.ages = 0  # how often all was halved
 
     def add(self, hashed: int) -> None:
-        """It was asked for once more."""
-        mask = self._mask
-        hashed &= _WORD
-        step, place = hashed >> 32 | 1, hashed
-        for row in self._rows:
-            count = row[place & mask]
-            if count < MOST:
-                row[place & mask] = count + 1
-            place += step
+        """It was asked for once more. Written out row by row, this takes half the time of a loop."""
+        mask, (first, second, third, fourth) = self._mask, self._rows
+        step, place = hashed >> _HALF & mask | 1, hashed & mask
+        if (count := first[place]) < MOST:
+            first[place] = count + 1
+        place = place + step & mask
+        if (count := second[place]) < MOST:
+            second[place] = count + 1
+        place = place + step & mask
+        if (count := third[place]) < MOST:
+            third[place] = count + 1
+        place = place + step & mask
+        if (count := fourth[place]) < MOST:
+            fourth[place] = count + 1
+        self.tick()
+
+    def tick(self) -> None:
+        """Something was asked for whose count is kept elsewhere."""
         self._to_ageing -= 1
         if not self._to_ageing:
             self._age()
 
+    def raise_to(self, hashed: int, count: int) -> None:
+        """Take over a count in [0, 15] that was kept elsewhere."""
+        mask = self._mask
+        step, place = hashed >> _HALF & mask | 1, hashed & mask
+        for row in self._rows:
+            row[place] = max(row[place], count)
+            place = place + step & mask
+
     def frequency(self, hashed: int) -> int:
         """How often it was asked for, in [0, 15]."""
         mask = self._mask
-        hashed &= _WORD
-        step, place, least = hashed >> 32 | 1, hashed, MOST
+        step, place, least = hashed >> _HALF & mask | 1, hashed & mask, MOST
         for row in self._rows:
-            least = min(least, row[place & mask])
-            place += step
+            least = min(least, row[place])
+            place = place + step & mask
         return least
 
     def _age(self) -> None:
         """What was in demand long ago must not keep out what is in demand now."""
         self._rows = tuple(row.translate(_HALVED) for row in self._rows)
         self._to_ageing = self._sample
+        self.ages += 1

@@ -86,8 +86,7 @@ def effects_of_use(memory: Touched, use: Use, now: datetime, policy: WarmPolicy)
     if use == "passed":
         return UseEffects(writes_touch=False, promotes_to_warm=False, promotes_to_hot=False)
     return UseEffects(
-        # One that is cold must be recorded however lately it was touched: else it would be demoted again at once.
-        writes_touch=touch_is_due(memory.touched_at, now, policy) or not is_warm(memory.touched_at, now, policy),
+        writes_touch=touch_is_due(memory.touched_at, now, policy),  # always of one that cooled down: an interval is shorter than the window
         promotes_to_warm=not memory.is_warm,
         promotes_to_hot=True,
     )

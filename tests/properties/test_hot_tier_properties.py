@@ -270,3 +270,38 @@ def test_a_shelf_loses_nothing_and_holds_no_more_than_it_may(
         assert sorted(each.value for each in shelf) == sorted(kept)
         assert len(shelf) == len(kept) <= most_items
         assert shelf.size_bytes == sum(each.size_bytes for each in kept.values()) <= most_bytes
+
+
+@given(uses=st.integers(2, 8), wanted=st.integers(0, 12))
+def test_who_is_asked_for_more_gets_the_place(uses: int, wanted: int) -> None:
+    """In a full shelf whose entries were asked for as often as one another, a newcomer gets a place if it was asked for more often."""
+    shelf = Shelf[int](200, 1_000_000, window_share=0.005)
+    kept = [entry(number, 1) for number in range(199)]
+    for each in [*kept, entry(999, 1)]:
+        shelf.want(each.hashed)
+        shelf.add(each)
+    for each in kept:
+        for _ in range(uses - 1):
+            shelf._sketch._to_ageing = 10**6  # none within this test
+            shelf.touch(each)
+    newcomer = entry(1_000, 1)
+    for _ in range(wanted):
+        shelf.want(newcomer.hashed)
+    shelf.add(newcomer)
+    left = shelf.add(entry(1_001, 1))  # drives the newcomer out of the window
+    assert newcomer.uses >= wanted
+    assert (newcomer in left.rejected) == (newcomer.uses <= uses)
+    assert len(left.evicted) == (newcomer.uses > uses)
+
+
+def test_a_use_is_not_forgotten_with_the_entry() -> None:
+    """What was taken out (forgotten, expired, written anew) and comes back is known as one that was in demand."""
+    shelf = Shelf[int](100, 1_000)
+    first = entry(1, 1)
+    shelf.add(first)
+    for _ in range(7):
+        shelf.touch(first)
+    shelf.remove(first)
+    again = entry(1, 1)
+    shelf.add(again)
+    assert again.uses == 7

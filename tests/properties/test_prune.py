@@ -139,6 +139,14 @@ def test_the_order_of_claims_and_its_boundaries() -> None:
     assert prune_context(given_items, 13, NOW, chosen).left_out == {"relevant": 1, "older": 1}
 
 
+def test_a_recent_item_makes_no_room_for_an_older_one() -> None:
+    """Where the newest does not fit, none that is older comes in its place: with a larger budget it would have to go again."""
+    given_items = [item(1, 1, "eight words " * 4), item(2, 2)]
+    chosen = PruneOptions(tokens_of=words)
+    kept = [[each.item_id.int for each in prune_context(given_items, budget, NOW, chosen).items] for budget in (4, 8, 12)]
+    assert kept == [[], [1], [2, 1]]
+
+
 def test_essential_alone_over_budget_is_shortened() -> None:
     """Three essential texts of 100 words in 60 tokens are all in, shortened; 3 tokens are refused with what is needed."""
     given_items = [item(number, number, ". ".join(["Some words here"] * 33) + ".", is_essential=True) for number in range(3)]
