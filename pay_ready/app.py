@@ -38,6 +38,7 @@ from pay_ready.sources.installs import find_connector, find_python
 from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
+    from pay_ready.memory.cold.options import WeaviateOptions
     from pay_ready.memory.embed.options import EmbedderOptions
     from pay_ready.memory.settings import IndexingOptions
     from pay_ready.memory.tiers import MemoryManager
@@ -121,7 +122,20 @@ class App:
     @cached_property
     def vector_store(self) -> "VectorStore | None":
         """The vector store beside Postgres; None where there is none."""
-        return _weaviate(self.settings, self.domain, self.environment, self.embedder) if self.settings.weaviate.mode != "off" else None
+        if self.settings.weaviate.mode == "off":
+            return None
+        from pay_ready.memory.cold.weaviate import WeaviateStore
+
+        return WeaviateStore(self.weaviate_options, embedder_id=self.embedder.id, dim=self.embedder.dim)
+
+    @property
+    def weaviate_options(self) -> "WeaviateOptions":
+        """Where Weaviate is, and how it is asked.
+
+        Raises:
+            ConfigError: There is none, or its address is off.
+        """
+        return _weaviate_options(self.settings, self.domain, self.environment)
 
     @cached_property
     def memory(self) -> "MemoryManager":
@@ -395,9 +409,8 @@ def _indexing_options(settings: Settings) -> "IndexingOptions":
     )  # fmt: skip
 
 
-def _weaviate(settings: Settings, domain: Domain, environment: Environment, embedder: "Embedder") -> "VectorStore":
+def _weaviate_options(settings: Settings, domain: Domain, environment: Environment) -> "WeaviateOptions":
     from pay_ready.memory.cold.options import EmbeddedOptions, IndexOptions, WeaviateOptions
-    from pay_ready.memory.cold.weaviate import WeaviateStore
 
     asked, named = settings.weaviate, dict(domain.collections)
     if asked.mode == "off":
@@ -407,13 +420,12 @@ def _weaviate(settings: Settings, domain: Domain, environment: Environment, embe
         folder = Path(asked.data_folder) if asked.data_folder else environment.state_folder / "weaviate"
         embedded = EmbeddedOptions(binary_folder=Path(asked.binary_folder), version=asked.version, data_folder=folder)
     other = named.pop("other", f"{domain.namespace.title().replace('_', '')}Interaction")
-    options = WeaviateOptions(
+    return WeaviateOptions(
         mode=asked.mode, url=asked.url, grpc_host=asked.grpc_host or None, grpc_port=asked.grpc_port or None,
         api_key=environment.weaviate_api_key, embedded=embedded, query_s=asked.query_s, write_s=asked.write_s,
         idle_s=asked.idle_minutes * 60, collections=named, other_collection=other,
         index=IndexOptions(kind=asked.index, m=asked.index_m, ef_construction=asked.index_ef_construction, ef=asked.index_ef),
     )  # fmt: skip
-    return WeaviateStore(options, embedder_id=embedder.id, dim=embedder.dim)
 
 
 def mapping_path(kind: str, own: str | None) -> Path:

@@ -102,6 +102,8 @@ class RecordedStore:
 
     def put(self, tenant: TenantId, objects: Sequence[VectorObject]) -> PutReport:
         """Record and write."""
+        if not isinstance(tenant, UUID):
+            return self._store.put(tenant, objects)
         with psycopg.connect(self._admin_url) as admin:
             admin.execute("set session_replication_role = replica")
             _record(admin, tenant, objects)
@@ -181,8 +183,8 @@ def _record(admin: psycopg.Connection[object], tenant: TenantId, objects: Sequen
         )
         cursor.executemany(
             "insert into pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, chunk_text,"
-            " language, content_hash, occurred_at) values (%(tenant)s, %(memory)s, %(interaction)s, %(chunk_no)s, %(source)s, %(type)s, 'text',"
-            " %(language)s, %(hash)s, %(at)s) on conflict (tenant_id, memory_id) do update set source_id = excluded.source_id,"
+            " language, content_hash, occurred_at) values (%(tenant)s, %(memory)s, %(interaction)s, %(chunk_no)s, %(source)s, %(type)s,"
+            " 'text', %(language)s, %(hash)s, %(at)s) on conflict (tenant_id, memory_id) do update set source_id = excluded.source_id,"
             " interaction_type = excluded.interaction_type, language = excluded.language, content_hash = excluded.content_hash,"
             " occurred_at = excluded.occurred_at",
             told,

@@ -210,9 +210,8 @@ def _print_report(report: "IndexReport", tenant: str, *, as_json: bool) -> None:
         print_json("index", report)
     else:
         heard = report.heard
-        say(
-            f"{heard.changes:,} changes: {heard.interactions:,} interactions, {heard.passages:,} passages written, {heard.removed:,} removed"
-        )
+        say(f"{heard.changes:,} changes of {heard.interactions:,} interactions")
+        say(f"{heard.passages:,} passages written, {heard.removed:,} removed")
         say(f"{report.vectors:,} vectors by {report.embedder_id}, in {report.elapsed_s:.1f} s")
         if report.told.interactions or report.told.failed:
             say(f"told the vector store of {report.told.interactions:,} interactions, {report.told.objects:,} passages")

@@ -197,6 +197,8 @@ HANDLED: Mapping[str, str] = {
         for column in ("name", "email", "phone", "title", "golden")
     },
     "memories.chunk_text": "passages of touched interactions go",
+    "memories.lexemes": "with the passage",
+    "memory_vectors_plain.vector": "with the passage",
     "context_cache.content": "all of the tenant's go",
     "analytics_cache.metric_value": "all of the tenant's go",
 }  # fmt: skip

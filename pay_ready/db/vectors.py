@@ -85,6 +85,7 @@ class VectorTable(Protocol):
     def weigh(self, tx: TenantTransaction, question: Question, memory_ids: Sequence[UUID]) -> list[Weighed]: ...
     def objects(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[VectorObject]: ...
     def kept(self, tx: TenantTransaction, after: UUID | None, most: int) -> list[KeptObject]: ...
+    def hashes(self, tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID, bytes]: ...
     def drop_interactions(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> int: ...
     def drop_memories(self, tx: TenantTransaction, memory_ids: Sequence[UUID]) -> int: ...
     def drop_all(self, tx: TenantTransaction) -> int: ...
@@ -178,6 +179,11 @@ class IndexedVectors:
         """What is there, by id, behind one."""
         return [_kept(row) for row in tx.rows("vectors.kept", {"after": after or _NIL, "most": most}, embedder_tag=self.tag)]
 
+    def hashes(self, tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Of what each vector is, by passage."""
+        found = tx.rows("vectors.hashes", {"memory_ids": list(memory_ids)}, embedder_tag=self.tag)
+        return {row.memory_id: bytes(row.content_hash) for row in found}
+
     def drop_interactions(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> int:
         """Take out the vectors of interactions."""
         return tx.execute("vectors.drop_interactions", {"interaction_ids": list(interaction_ids)}, embedder_tag=self.tag)
@@ -232,8 +238,7 @@ class PlainVectors:
         """The nearest passages of those that pass the filters."""
         import numpy as np
 
-        entity_ids = list(query.filters.entity_ids) or None
-        found = tx.rows("plain_vectors.read", self._of(**_asked(tx, query), entity_ids=entity_ids))
+        found = tx.rows("plain_vectors.read", self._of(**{"entity_ids": None} | _asked(tx, query)))
         if not found:
             return []
         similarities = self._similarities(found, query.vector)
@@ -270,6 +275,11 @@ class PlainVectors:
     def kept(self, tx: TenantTransaction, after: UUID | None, most: int) -> list[KeptObject]:
         """What is there, by id, behind one."""
         return [_kept(row) for row in tx.rows("plain_vectors.kept", self._of(after=after or _NIL, most=most))]
+
+    def hashes(self, tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        """Of what each vector is, by passage."""
+        found = tx.rows("plain_vectors.hashes", self._of(memory_ids=list(memory_ids)))
+        return {row.memory_id: bytes(row.content_hash) for row in found}
 
     def drop_interactions(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> int:
         """Take out the vectors of interactions."""

@@ -5,7 +5,7 @@ in `memory_projections`, and leaves it when the store has confirmed each object.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -109,7 +109,8 @@ class Indexer:
             failpoint("index.claimed")
             if not rows:
                 return None
-            heard = replace(self.write(tx, _interaction_ids(rows), rows[-1].outbox_seq), changes=len(rows))
+            cleared = {UUID(row.object_id) for row in rows if row.object_kind == "interaction" and row.change == "delete"}
+            heard = replace(self.write(tx, _interaction_ids(rows), rows[-1].outbox_seq, cleared), changes=len(rows))
             if self._outer is not None:
                 for run_no in (int(row.object_id) for row in rows if row.object_kind == "run"):
                     heard += Heard(relinked=db_memories.queue_relinked(tx, run_no, rows[-1].outbox_seq))
@@ -118,14 +119,17 @@ class Indexer:
         failpoint("index.heard")
         return heard
 
-    def write(self, tx: TenantTransaction, interaction_ids: Sequence[UUID], seq: int) -> Heard:
-        """Make the passages of interactions what these say now; of those that are gone, none."""
+    def write(self, tx: TenantTransaction, interaction_ids: Sequence[UUID], seq: int, cleared: Collection[UUID] = ()) -> Heard:
+        """Make the passages of interactions what these say now; of those that are gone, none.
+
+        What the outer store has of the `cleared` ones goes first, whatever stays of them.
+        """
         if not interaction_ids:
             return Heard()
         passages = [each for found in db_memories.interactions(tx, interaction_ids) for each in self._passages(found)]
         written, gone = db_memories.write_passages(tx, interaction_ids, passages)
         if self._outer is not None:
-            db_memories.queue_projections(tx, interaction_ids, seq, shorter=set(gone))
+            db_memories.queue_projections(tx, interaction_ids, seq, shorter={*gone, *cleared})
         return Heard(interactions=len(interaction_ids), passages=written, removed=len(gone))
 
     def embedders(self) -> list[TenantEmbedder]:

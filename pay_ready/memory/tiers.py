@@ -86,7 +86,7 @@ class MemoryManager:
     ) -> None:
         self.hot, self.outer = hot, outer
         self._database, self._open_embedder, self._open_former, self._clock = database, embedder, former, clock
-        self._options = options or IndexingOptions()
+        self.options = options or IndexingOptions()
         self._epochs: dict[TenantId, tuple[float, Epoch]] = {}
 
     @property
@@ -98,7 +98,7 @@ class MemoryManager:
         """What keeps a tenant's memory up with its record."""
         more = {} if guard is None else {"guard": guard}
         return Indexer(
-            self._database, tenant, embedder=self._open_embedder, outer=self.outer, options=self._options, **more
+            self._database, tenant, embedder=self._open_embedder, outer=self.outer, options=self.options, **more
         )  # fmt: skip
 
     def store(self, tenant: TenantId, interaction_ids: Sequence[UUID]) -> int:
@@ -187,6 +187,9 @@ class MemoryManager:
         with self._database.tenant_transaction(tenant) as tx:
             epoch = db_memories.epoch(tx)
         self._epochs[tenant] = (asked_at, epoch)
+        if known is not None and known[1] != epoch:
+            # Nobody asks for what was kept any more, and some of it may have been erased.
+            self.hot.forget_tenant(tenant)
         self.hot.advance(tenant, epoch.outbox_seq)
         return epoch
 
@@ -217,7 +220,7 @@ class MemoryManager:
         query = None
         if vector is not None:
             least = -1.0 if least_similarity is None else least_similarity
-            query = VectorQuery(vector=vector, most=max(self._options.search.candidates, most), filters=filters, least_similarity=least)
+            query = VectorQuery(vector=vector, most=max(self.options.search.candidates, most), filters=filters, least_similarity=least)
         is_current = serving is not None and serving.embedder_id == self._open_embedder().id if query is not None else False
         outer, away = self._ask_outer(tenant, query) if is_current else (None, ())
         with self._database.tenant_transaction(tenant) as tx:
@@ -277,7 +280,7 @@ class MemoryManager:
         least_similarity: float | None,
     ) -> tuple[dict[UUID, set[Tier]], list[Ranked], dict[UUID, ShownPassage]]:
         """Candidates of every kind, weighed in the record, the best of those that pass there."""
-        search, pool = self._options.search, dict[UUID, set[Tier]]()
+        search, pool = self.options.search, dict[UUID, set[Tier]]()
         table: VectorTable | None = None
         wanted = max(search.candidates, most)
         for word_hit in db_memories.search_words(tx, question, filters, wanted):
@@ -308,7 +311,7 @@ class MemoryManager:
     def _touch(self, tenant: TenantId, passages: Sequence[ShownPassage]) -> None:
         if not passages:
             return
-        interval = self._options.warm.interval
+        interval = self.options.warm.interval
         try:
             with self._database.tenant_transaction(tenant) as tx:
                 db_memories.touch(tx, [each.memory_id for each in passages], datetime.now(UTC), max(interval, timedelta(0)))

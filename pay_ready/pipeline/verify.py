@@ -396,7 +396,8 @@ CHECKS: tuple[Check, ...] = (
         fix=_BY_HAND,
         promises=(
             _stated("outbox", "what memory has yet to hear of is numbered without a gap"),
-            Promise("tiers are equal", lambda _: Counted(skipped="memory has no tiers in this version; its outbox is whole")),
+            _stated("passages", "passages are of interactions that are staged, or memory has yet to hear of them"),
+            Promise("the vector store is equal", lambda _: Counted(skipped="ask it: pay-ready memory status --check -t TENANT")),
         ),
     ),
     Check(

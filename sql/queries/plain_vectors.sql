@@ -169,3 +169,11 @@ where passages.tenant_id = %(tenant_id)s
   and vectors.embedder_tag = %(embedder_tag)s
   and passages.interaction_id = any(%(interaction_ids)s)
 order by passages.interaction_id, passages.chunk_no;
+
+-- name: hashes
+-- params: embedder_tag text, memory_ids uuid[]
+select memory_id, content_hash
+from pay_ready.memory_vectors_plain
+where tenant_id = %(tenant_id)s
+  and embedder_tag = %(embedder_tag)s
+  and memory_id = any(%(memory_ids)s);

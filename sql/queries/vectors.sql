@@ -5,8 +5,10 @@
 -- How far the index is searched, for this transaction: until enough of the tenant's rows that pass the filters are found.
 -- params: ef text
 select
-    set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef)s, true),
-    set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)
+    set_config('hnsw.iterative_scan', 'relaxed_order', true) as iterative_scan,
+    set_config('hnsw.ef_search', %(ef)s, true) as ef_search,
+    set_config('enable_sort', 'off', true) as sort,
+    set_config('enable_seqscan', 'off', true) as seqscan
 where %(tenant_id)s is not null;
 
 -- name: vector_table
@@ -284,3 +286,10 @@ join pay_ready.memory_vectors_of_embedder as vectors
 where passages.tenant_id = %(tenant_id)s
   and passages.interaction_id = any(%(interaction_ids)s)
 order by passages.interaction_id, passages.chunk_no;
+
+-- name: hashes
+-- params: memory_ids uuid[]
+select memory_id, content_hash
+from pay_ready.memory_vectors_of_embedder
+where tenant_id = %(tenant_id)s
+  and memory_id = any(%(memory_ids)s);

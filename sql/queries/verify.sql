@@ -1094,6 +1094,32 @@ select
     array(select 'outbox ' || outbox_seq from wrong order by outbox_seq limit %(most)s) as offenders,
     0::bigint as pending;
 
+-- name: passages
+-- A passage whose interaction went is taken out by the next index: the interaction is in the outbox.
+with wrong as materialized (
+    select passages.memory_id
+    from pay_ready.memories as passages
+    where passages.tenant_id = %(tenant_id)s
+      and not exists (
+          select from pay_ready.interaction_records as staged
+          where staged.tenant_id = %(tenant_id)s and staged.interaction_id = passages.interaction_id and staged.is_primary
+      )
+      and not exists (
+          select from pay_ready.memory_outbox as told
+          where told.tenant_id = %(tenant_id)s and told.object_kind = 'interaction' and told.object_id = passages.interaction_id::text
+      )
+)
+select
+    (select count(*) from pay_ready.memories where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select memory_id::text from wrong order by memory_id limit %(most)s) as offenders,
+    (
+        select count(*)
+        from pay_ready.memory_outbox
+        where tenant_id = %(tenant_id)s
+          and object_kind = 'interaction'
+    ) as pending;
+
 -- name: checkpoints
 -- A checkpoint names a run that is there, by the digest that the run gave itself.
 with wrong as materialized (

@@ -280,6 +280,36 @@ def review_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object
         return app.desk("acme").rules
 
 
+def memory_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How memory is kept and searched; what each value does is tested with its part."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        memory = app.memory
+        return memory.hot.options, memory.options
+
+
+def embedder_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What embedders are opened with."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.embedder_options
+
+
+def index_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How the index of an embedder's table is built."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        tag = app.enable_vectors()
+    with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+        found = admin.execute("select reloptions from pg_class where relname = %s", (f"memory_vectors_{tag}_nearest",)).fetchall()
+        admin.execute(f"drop table pay_ready.memory_vectors_{tag}")  # type: ignore[arg-type]
+    return found
+
+
+def weaviate_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Where Weaviate is and how it is asked; what each value does is tested in test_weaviate_store.py."""
+    own = {"embedding.provider": "hash", "weaviate.mode": "embedded", **overrides}
+    with app_with(scratch, own, folder) as app:
+        return None if app.vector_store is None else app.weaviate_options
+
+
 def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How many of sixty checkpoints, a day between two of them, the end of a run keeps."""
     from pay_ready.pipeline.checkpoint import prune
@@ -341,6 +371,35 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "checkpoints.keep_days": (30, checkpoints_kept),
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
+    "memory_management.hot_cache_size": (10, memory_options),
+    "memory_management.hot_cache_mb": (10, memory_options),
+    "memory_management.hot_cache_ttl_hours": (1, memory_options),
+    "memory_management.warm_cache_ttl_days": (1, memory_options),
+    "memory_management.batch_size": (10, memory_options),
+    "memory_management.languages": (["en"], memory_options),
+    "memory_management.exact_below": (10, memory_options),
+    "memory_management.index_ef": (10, memory_options),
+    "memory_management.index_m": (8, index_options),
+    "memory_management.index_ef_construction": (32, index_options),
+    "embedding.provider": ("hash", embedder_options),
+    "embedding.threads": (2, embedder_options),
+    "embedding.url": ("http://127.0.0.1:9/v1", embedder_options),
+    "embedding.model": ("other", embedder_options),
+    "embedding.dimensions": (256, embedder_options),
+    "weaviate.mode": ("off", weaviate_options),
+    "weaviate.url": ("http://127.0.0.1:9", weaviate_options),
+    "weaviate.grpc_host": ("127.0.0.2", weaviate_options),
+    "weaviate.grpc_port": (9, weaviate_options),
+    "weaviate.query_s": (1.0, weaviate_options),
+    "weaviate.write_s": (1.0, weaviate_options),
+    "weaviate.idle_minutes": (1, weaviate_options),
+    "weaviate.index": ("flat", weaviate_options),
+    "weaviate.index_m": (8, weaviate_options),
+    "weaviate.index_ef_construction": (32, weaviate_options),
+    "weaviate.index_ef": (64, weaviate_options),
+    "weaviate.binary_folder": ("/srv/weaviate", weaviate_options),
+    "weaviate.version": ("1.39.0", weaviate_options),
+    "weaviate.data_folder": ("/srv/data", weaviate_options),
     "database.transaction_pooler": (True, prepared),
     "database.pool.min_size": (2, connections_kept),
     "database.pool.max_size": (0, pool_exhausted),
@@ -360,6 +419,8 @@ KEYS: dict[str, tuple[object, Watch]] = {
 }
 # Only at a small size does one key of the pool show without the other.
 BESIDE: dict[str, Overrides] = {
+    "embedding.model": {"embedding.url": "http://127.0.0.1:9/v1"},
+    "embedding.dimensions": {"embedding.url": "http://127.0.0.1:9/v1"},
     "database.pool.max_size": {"database.pool.max_size": 4, "database.pool.overflow": 0},
     "database.pool.overflow": {"database.pool.max_size": 2, "database.pool.overflow": 2},
 }

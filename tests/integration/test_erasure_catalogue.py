@@ -13,7 +13,8 @@ _KNOWN_TABLES = {
     "entity_redirects": "lead nowhere", "entity_versions": "deleted or made anew, with history",
     "interaction_entities": "deleted, with history", "interaction_participants": "staged anew, or deleted",
     "interaction_records": "staged anew, or deleted", "interaction_sentiment": "deleted", "interaction_turns": "staged anew, or deleted",
-    "memories": "deleted", "memory_outbox": "told of it", "person_records": "deleted", "record_blocks": "deleted",
+    "memories": "deleted", "memory_outbox": "told of it", "memory_projections": "ids: told to the outer store",
+    "memory_vectors_plain": "deleted with the passage", "person_records": "deleted", "record_blocks": "deleted",
     "resolution_queue": "deleted", "review_leases": "deleted", "shadowed_company_records": "a company's",
     "shadowed_person_records": "deleted",
 }  # fmt: skip

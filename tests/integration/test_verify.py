@@ -355,6 +355,12 @@ DAMAGE: list[tuple[str, str, tuple[str, ...], set[str]]] = [
         "delete from pay_ready.memory_outbox where tenant_id = %(tenant)s and outbox_seq = 2",
         "select 'outbox 3'",
     ), set()),
+    ("memory", "passages are of interactions", (
+        ("insert into pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, chunk_text,"
+        " content_hash, occurred_at) select tenant_id, '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002', 0,"
+        " source_id, 'note', 'left over', sha256('left over'), now() from pay_ready.data_sources where tenant_id = %(tenant)s limit 1"),
+        "select '00000000-0000-4000-8000-000000000001'",
+    ), set()),
     ("checkpoints", "each names a run", (
         "update pay_ready.checkpoints set digest = sha256('x') where tenant_id = %(tenant)s and run_no = 1",
         "select name from pay_ready.checkpoints where tenant_id = %(tenant)s and run_no = 1",

@@ -1,13 +1,15 @@
 """The cold tier without Weaviate: the vectors that Postgres keeps anyway, by pgvector or, where that is missing, by reading them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from pay_ready.db import embedders as db_embedders
 from pay_ready.db import vectors as db_vectors
-from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.db.tenancy import Database, TenantTransaction, Work
 from pay_ready.db.vector_tables import embedder_tag
 from pay_ready.db.vectors import FreshVector, VectorTable
+from pay_ready.memory.cold.guards import check_objects, check_vector, tenant_text
 from pay_ready.memory.settings import SearchOptions
 from pay_ready.model.ids import TenantId
 from pay_ready.model.memory import KeptObject, PutReport, VectorHit, VectorObject, VectorQuery
@@ -35,8 +37,9 @@ class PostgresStore:
 
     def put(self, tenant: TenantId, objects: Sequence[VectorObject]) -> PutReport:
         """Write the vectors of passages that the record has as they are told."""
+        check_objects(objects, self._dim)
         latest = {each.memory_id: each for each in objects}
-        with self._database.tenant_transaction(tenant, work="batch") as tx:
+        with self._opened(tenant, work="batch") as tx:
             table = self._table(tx)
             db_embedders.begin(tx, self._embedder_id, self._dim)
             fresh = [
@@ -46,45 +49,46 @@ class PostgresStore:
                 for each in latest.values()
             ]
             table.write(tx, fresh, in_index=False)
-            there = {each for each in latest if each in self._there(tx, table, latest)}
+            kept = table.hashes(tx, list(latest))
+        there = {each.memory_id for each in latest.values() if kept.get(each.memory_id) == each.content_hash}
         failed = dict.fromkeys(latest.keys() - there, "the record has no such passage, or it says something else now")
         return PutReport(written=len(there), failed=failed)
 
     def search(self, tenant: TenantId, query: VectorQuery) -> list[VectorHit]:
         """The nearest first; exactly min(most, matching) of them."""
-        db_vectors.check_vectors(query.vector[None, :], self._dim)
+        check_vector(query.vector, self._dim)
         if query.most < 1:
             return []
-        with self._database.tenant_transaction(tenant) as tx:
+        with self._opened(tenant) as tx:
             serving = next((each for each in db_embedders.embedders(tx) if each.embedder_tag == self._tag), None)
             is_indexed = serving is not None and serving.is_indexed
             return self._table(tx).nearest(tx, query, is_indexed=is_indexed, ef=self._options.ef_search)
 
     def delete(self, tenant: TenantId, interaction_ids: Sequence[UUID]) -> int:
         """Take out the vectors of interactions."""
-        with self._database.tenant_transaction(tenant, work="batch") as tx:
+        with self._opened(tenant, work="batch") as tx:
             return self._table(tx).drop_interactions(tx, interaction_ids)
 
     def delete_memories(self, tenant: TenantId, memory_ids: Sequence[UUID]) -> int:
         """Take out single vectors."""
-        with self._database.tenant_transaction(tenant, work="batch") as tx:
+        with self._opened(tenant, work="batch") as tx:
             return self._table(tx).drop_memories(tx, memory_ids)
 
     def drop_tenant(self, tenant: TenantId) -> None:
         """Take out all vectors of a tenant."""
-        with self._database.tenant_transaction(tenant, work="batch") as tx:
+        with self._opened(tenant, work="batch") as tx:
             self._table(tx).drop_all(tx)
 
     def count(self, tenant: TenantId) -> int:
         """Vectors of a tenant."""
-        with self._database.tenant_transaction(tenant) as tx:
+        with self._opened(tenant) as tx:
             return self._table(tx).count(tx).vectors
 
     def scan(self, tenant: TenantId) -> Iterator[KeptObject]:
         """Everything of a tenant, by id, page by page."""
         after: UUID | None = None
         while True:
-            with self._database.tenant_transaction(tenant, work="batch") as tx:
+            with self._opened(tenant, work="batch") as tx:
                 found = self._table(tx).kept(tx, after, _PAGE)
             if not found:
                 return
@@ -101,11 +105,13 @@ class PostgresStore:
     def close(self) -> None:
         """The database is its opener's to close."""
 
+    @contextmanager
+    def _opened(self, tenant: TenantId, work: Work = "people") -> Iterator[TenantTransaction]:
+        tenant_text(tenant)
+        with self._database.tenant_transaction(tenant, work=work) as tx:
+            yield tx
+
     def _table(self, tx: TenantTransaction) -> VectorTable:
         table = db_vectors.vector_table(tx, self._tag, self._dim)
         self._name = "postgres" if table.has_index else "scan"
         return table
-
-    def _there(self, tx: TenantTransaction, table: VectorTable, latest: dict[UUID, VectorObject]) -> set[UUID]:
-        found = table.objects(tx, sorted({each.interaction_id for each in latest.values()}))
-        return {each.memory_id for each in found if each.memory_id in latest and each.content_hash == latest[each.memory_id].content_hash}

@@ -238,8 +238,8 @@ def _audit_erased(work: Work, run_no: int | None, run_id: RunId, reason: str | N
 
 def _tell(work: Work, history: History, touched: set[UUID]) -> None:
     """Tell the tiers what went and what is to be read again."""
-    gone = {row.interaction_id for row in work.tx.rows("erasure.gone_interactions", {"interaction_ids": sorted(touched)})}
-    told = [("delete" if each in gone else "upsert", "interaction", str(each)) for each in sorted(touched)]
+    # Of those that stay, too: what the tiers have of them goes, and what is left of them is made anew.
+    told = [("delete", "interaction", str(each)) for each in sorted(touched)]
     told += [("delete" if each.change == "retired" else "upsert", "entity", str(each.entity_id)) for each in history.changes]
     if told:
         erasure.tell_tiers(work.tx, tenants.next_number(work.tx, "outbox_seq", len(told)), told)
