@@ -175,7 +175,14 @@ def test_an_answer_is_cut(fake: FakeWeaviate) -> None:
             line.grpc.wait_for_fault()
             line.grpc.forget()
             until(store.is_live)
-        assert (store.search(TENANT, QUERY), store.count(TENANT)) == (before, len(OWN))
+        until(lambda: _answer(store) == (before, len(OWN)))
+
+
+def _answer(store: WeaviateStore) -> object:
+    """What it finds and counts; None where it does not answer in time."""
+    with suppress(TransientError):
+        return store.search(TENANT, QUERY), store.count(TENANT)
+    return None
 
 
 def test_only_what_failed_is_written_again(fake: FakeWeaviate) -> None:
@@ -317,7 +324,7 @@ def test_a_backend_that_ignores_the_threshold(fake: FakeWeaviate) -> None:
 def test_a_server_that_lost_its_index(fake: FakeWeaviate) -> None:
     """Objects that are there are found, with the same similarities; the log says that the index is incomplete."""
     with filled(fake) as store:
-        queries = [replace(QUERY, most=50), replace(QUERY, filters=Filters(sources=("source 1",)))]
+        queries = [replace(QUERY, most=50), replace(QUERY, filters=Filters(sources=("source-1",)))]
         before = [store.search(TENANT, query) for query in queries]
         fake.fail("loses_index")
         with capture_logs() as logs:

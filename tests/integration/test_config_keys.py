@@ -371,6 +371,26 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "checkpoints.keep_days": (30, checkpoints_kept),
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
+    "database.transaction_pooler": (True, prepared),
+    "database.pool.min_size": (2, connections_kept),
+    "database.pool.max_size": (0, pool_exhausted),
+    "database.pool.overflow": (0, pool_exhausted),
+    "database.pool.wait_s": (0.05, wait_kept),
+    "database.pool.recycle_s": (60.0, pool_ages),
+    "database.pool.max_idle_s": (30.0, pool_ages),
+    "database.pool.check_liveness": (False, survives_a_cut),
+    "database.people.statement_ms": (1234, server_timeouts),
+    "database.people.lock_ms": (1234, server_timeouts),
+    "database.people.idle_in_transaction_ms": (1234, server_timeouts),
+    "database.batch.statement_ms": (1234, server_timeouts),
+    "database.batch.lock_ms": (1234, server_timeouts),
+    "database.batch.idle_in_transaction_ms": (1234, server_timeouts),
+    "logging.level": ("info", logged),
+    "logging.format": ("json", logged),
+}
+# Only at a small size does one key of the pool show without the other.
+# What these change shows in the options that memory is made with: no rows are needed, and one database does for all.
+MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "memory_management.hot_cache_size": (10, memory_options),
     "memory_management.hot_cache_mb": (10, memory_options),
     "memory_management.hot_cache_ttl_hours": (1, memory_options),
@@ -400,24 +420,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "weaviate.binary_folder": ("/srv/weaviate", weaviate_options),
     "weaviate.version": ("1.39.0", weaviate_options),
     "weaviate.data_folder": ("/srv/data", weaviate_options),
-    "database.transaction_pooler": (True, prepared),
-    "database.pool.min_size": (2, connections_kept),
-    "database.pool.max_size": (0, pool_exhausted),
-    "database.pool.overflow": (0, pool_exhausted),
-    "database.pool.wait_s": (0.05, wait_kept),
-    "database.pool.recycle_s": (60.0, pool_ages),
-    "database.pool.max_idle_s": (30.0, pool_ages),
-    "database.pool.check_liveness": (False, survives_a_cut),
-    "database.people.statement_ms": (1234, server_timeouts),
-    "database.people.lock_ms": (1234, server_timeouts),
-    "database.people.idle_in_transaction_ms": (1234, server_timeouts),
-    "database.batch.statement_ms": (1234, server_timeouts),
-    "database.batch.lock_ms": (1234, server_timeouts),
-    "database.batch.idle_in_transaction_ms": (1234, server_timeouts),
-    "logging.level": ("info", logged),
-    "logging.format": ("json", logged),
 }
-# Only at a small size does one key of the pool show without the other.
 BESIDE: dict[str, Overrides] = {
     "embedding.model": {"embedding.url": "http://127.0.0.1:9/v1"},
     "embedding.dimensions": {"embedding.url": "http://127.0.0.1:9/v1"},
@@ -439,7 +442,7 @@ def flat(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
 def test_no_shipped_key_is_without_its_test() -> None:
     """Whoever adds a key to config/defaults.toml adds what it changes here."""
     shipped = set(flat(tomllib.loads(resource_path("config", "defaults.toml").read_text())))
-    assert shipped == KEYS.keys()
+    assert shipped == KEYS.keys() | MEMORY_KEYS.keys()
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -456,6 +459,13 @@ def test_each_key_changes_behaviour(key: str, scratch: Scratch, tmp_path: Path) 
         admin.execute(f"truncate {row[0]} cascade")
     otherwise = watch(scratch, tmp_path / "changed", {**beside, key: CHANGED_TO.get(key, changed)})
     assert shipped != otherwise
+
+
+def test_each_key_of_memory_changes_behaviour(scratch: Scratch, tmp_path: Path) -> None:
+    """The same, of options."""
+    for key, (changed, watch) in MEMORY_KEYS.items():
+        beside = BESIDE.get(key, {})
+        assert watch(scratch, tmp_path, beside) != watch(scratch, tmp_path, {**beside, key: changed}), key
 
 
 def test_each_key_of_a_domain_changes_behaviour(scratch: Scratch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -397,7 +397,7 @@ def test_every_promise_is_broken_by_some_damage() -> None:
     ]
     assert unseen == [
         ("records", "what a run read is landed, unchanged, superseded, deleted or in quarantine"),
-        ("memory", "tiers are equal"),
+        ("memory", "the vector store is equal"),
     ]
 
 
