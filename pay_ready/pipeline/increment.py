@@ -7,7 +7,7 @@ anew, and published as a part: no record beside these is read.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from pay_ready.pipeline.publish import (
     write_version,
 )
 from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part
+from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
 
@@ -67,6 +68,42 @@ def is_small(queue: Queue, standing: Standing) -> bool:
     """Whether so few records changed that an increment costs less than a run over everything."""
     counts = [int(standing.report[name]["records"]) for name in ("people", "companies")]
     return len(queue.of("person")) + len(queue.of("company")) <= _LARGEST_SHARE * sum(counts)
+
+
+def decisions_with(
+    queue: Queue, told: Mapping[EntityType, Sequence[PairDecision]], held: Iterable[HeldDecision]
+) -> dict[EntityType, list[PairDecision]]:  # fmt: skip
+    """The decisions that go with what waits, where they were read a moment after it.
+
+    A decision brings its records into the queue in the transaction that makes it. One whose records do not wait is honoured already, or was
+    made after the queue was read: the next run's. And one that is honoured, and told no more, holds on until its records wait.
+
+    Args:
+        queue: What waits.
+        told: The decisions read.
+        held: Those that the published version honours.
+    """
+    honoured = {each.decision_id: each for each in held}
+    found: dict[EntityType, list[PairDecision]] = {}
+    for entity_type in ENTITY_TYPES:
+        waiting = {bytes(each).rstrip(b"\0") for each in queue.of(entity_type)}
+        known = {each.decision_id for each in told[entity_type]}
+        found[entity_type] = [
+            each for each in told[entity_type] if each.decision_id in honoured or waits(waiting, each.left_id, each.right_id)
+        ] + [
+            PairDecision(
+                left_id=each.left_id, right_id=each.right_id, verdict="match" if each.verdict == "match" else "no_match",
+                decision_id=each.decision_id,
+            )
+            for each in honoured.values()
+            if each.entity_type == entity_type and each.decision_id not in known and not waits(waiting, each.left_id, each.right_id)
+        ]  # fmt: skip
+    return found
+
+
+def waits(waiting: Collection[bytes], *records: UUID) -> bool:
+    """Whether any of the records does; numpy leaves out zeros at the end of an id."""
+    return any(each.bytes.rstrip(b"\0") in waiting for each in records)
 
 
 def publish_changes(

@@ -16,7 +16,7 @@ from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, Reads, ResolutionConfig, ResolveReport, RunKind
-from pay_ready.pipeline.increment import Basis, is_small, publish_changes
+from pay_ready.pipeline.increment import Basis, decisions_with, is_small, publish_changes
 from pay_ready.pipeline.publish import Base, Honoured, Published, Resolved, publish
 from pay_ready.resolve.engine import Resolution, Scorer, resolve
 
@@ -126,7 +126,9 @@ def _changes_published(
         models = db_resolution.current_models(tx)
         if _reasons_to_train(standing.run_no, {each: model for each, (_, model) in models.items()}, config, refresh=False):
             return None
-        basis = Basis(standing=standing, queue=db_resolution.queued(tx), models=models, decisions=db_resolution.decisions(tx))
+        queue = db_resolution.queued(tx)
+        decisions = decisions_with(queue, db_resolution.decisions(tx), db_resolution.held_decisions(tx).values())
+        basis = Basis(standing=standing, queue=queue, models=models, decisions=decisions)
         if reads == "auto" and not is_small(basis.queue, standing):
             return None
         done = publish_changes(tx, database, basis, config, actor=actor, run_id=run_id, progress=progress, clock=clock)

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.memory [--locomo FILE] [--tenants 50] [--passages 100000] [--queries 400]
 
-With `--locomo` (JSON lines of dialogues with questions and the turns that answer them, gzip): recall@10 of evidence, by words alone, by meaning
-alone, and by both. Then vectors drawn around topics, tenants of Zipf sizes: search by the index against reading all (recall@10), p50 and p95.
-Uses the server that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name, else the embedded one.
+With `--locomo` (JSON lines of dialogues with questions and the turns that answer them, gzip): recall@10 of evidence, by words alone, by
+meaning alone, and by both. Then vectors drawn around topics, tenants of Zipf sizes: search by the index against reading all (recall@10), p50
+and p95. Uses the server that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name, else the embedded one.
 """
 
 import argparse
@@ -154,8 +154,8 @@ def _fill(admin: psycopg.Connection[Any], owner: TenantId, tag: str, vectors: An
     ids = [stable_id(str(owner), str(number)) for number in range(len(vectors))]
     with admin.cursor() as cursor:
         with cursor.copy(
-            "copy pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, chunk_text, content_hash,"
-            " occurred_at) from stdin"
+            "copy pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, source_id, interaction_type, chunk_text,"
+            " content_hash, occurred_at) from stdin"
         ) as copy:
             for each in ids:
                 copy.write_row((owner, each, each, 0, owner, "message", "text", bytes(32), "2026-01-01"))

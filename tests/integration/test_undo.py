@@ -1,15 +1,17 @@
 """One merge, split or decision taken back: exactly where nothing followed on it, refused by name of what did, or with it as a tree."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from pay_ready.db import decisions as db_decisions
+from pay_ready.db import resolution as db_resolution
 from pay_ready.db import restore as db_restore
 from pay_ready.db.restore import FeedLine
 from pay_ready.db.state import digest_at
-from pay_ready.db.tenancy import Database
+from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, NotFoundError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.review import Pair
@@ -251,6 +253,48 @@ def test_an_undo_twice_over_leaves_no_word_behind(database: Database, scratch: S
     run(database, tenant, "changed")
     assert_verified(database, tenant)
     assert entity(scratch.admin_url, tenant, ANN) == entity(scratch.admin_url, tenant, ANNIE)
+
+
+@pytest.mark.parametrize("verdict", ["match", "withdrawn"])
+def test_a_word_in_the_middle_of_a_run_is_the_next_ones(
+    database: Database, scratch: Scratch, tenant: TenantId, begun: Staged, monkeypatch: pytest.MonkeyPatch, verdict: str
+) -> None:  # fmt: skip
+    """A decision made, or taken back, between what a run reads of the queue and of decisions: the next run's, which does as it says."""
+    pair = [person_id(tenant, each.source, each.key) for each in (BOB, ROB)]
+    if verdict == "withdrawn":
+        decision = decide(database, tenant, *pair, verdict="match")
+        run(database, tenant, "changed")
+    read = db_resolution.queued
+
+    def interrupted(tx: TenantTransaction) -> db_resolution.Queue:
+        queue = read(tx)
+        monkeypatch.undo()
+
+        def say() -> None:
+            if verdict == "match":
+                decide(database, tenant, *pair, verdict="match")
+            else:
+                undo_word(database, tenant, decision)
+
+        with ThreadPoolExecutor(1) as elsewhere:  # transactions of one thread are not nested
+            elsewhere.submit(say).result()
+        return queue
+
+    monkeypatch.setattr(db_resolution, "queued", interrupted)
+    moved(database, scratch, tenant, begun, ANN_BRIDGE)
+    assert_verified(database, tenant)
+    together = entity(scratch.admin_url, tenant, BOB) == entity(scratch.admin_url, tenant, ROB)
+    assert together is (verdict == "withdrawn")
+    run(database, tenant, "changed")
+    assert_verified(database, tenant)
+    assert (entity(scratch.admin_url, tenant, BOB) == entity(scratch.admin_url, tenant, ROB)) is (verdict == "match")
+
+
+def undo_word(database: Database, tenant: TenantId, decision: UUID) -> None:
+    """A steward takes a decision back."""
+    with database.tenant_transaction(tenant) as tx:
+        moment = db_decisions.lock(tx)
+        db_decisions.withdraw(tx, db_decisions.require(tx, decision), actor="tests", reason=None, moment=moment)
 
 
 def test_what_cannot_be_undone(database: Database, scratch: Scratch, tenant: TenantId, begun: Staged) -> None:
