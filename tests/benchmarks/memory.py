@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.memory [--locomo FILE] [--tenants 50] [--passages 100000] [--queries 400]
 
-With `--locomo` (JSON lines of dialogues with questions and the turns that answer them, gzip): recall@10 of evidence, by words alone, by
-meaning alone, and by both. Then vectors drawn around topics, tenants of Zipf sizes: search by the index against reading all (recall@10), p50
-and p95. Uses the server that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name, else the embedded one.
+With `--locomo` (JSON lines of dialogues with questions and the turns that answer them, gzip): recall@10 of evidence, by words alone,
+by meaning alone, and by both. Then vectors drawn around topics, tenants of Zipf sizes: search by the index against reading all
+(recall@10), p50 and p95. Uses the server that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name, else the embedded one.
 """
 
 import argparse
