@@ -109,15 +109,7 @@ class App:
     @property
     def embedder_options(self) -> "EmbedderOptions":
         """What the settings say of embedders."""
-        from pay_ready.memory.embed.options import EmbedderOptions, OpenAIOptions
-
-        asked, key = self.settings.embedding, self.environment.embedding_api_key
-        openai = None
-        if asked.url:
-            openai = OpenAIOptions(
-                url=asked.url, model=asked.model, dim=asked.dimensions, api_key=key.get_secret_value() if key else "",
-            )  # fmt: skip
-        return EmbedderOptions(provider=asked.provider, threads=asked.threads, openai=openai)
+        return embedder_options(self.settings, self.environment)
 
     @cached_property
     def vector_store(self) -> "VectorStore | None":
@@ -395,6 +387,17 @@ def _prepare_embedded(urls: Urls, schema: str) -> None:
         migrate(urls.admin, schema)
     grant_app(urls.admin, urlsplit(urls.app).username or "", schema)
     grant_erasure(urls.admin, urlsplit(urls.erasure or "").username or "", schema)
+
+
+def embedder_options(settings: Settings, environment: Environment) -> "EmbedderOptions":
+    """What the settings say of embedders; no database is needed for it."""
+    from pay_ready.memory.embed.options import EmbedderOptions, OpenAIOptions
+
+    asked, key = settings.embedding, environment.embedding_api_key
+    openai = None
+    if asked.url:
+        openai = OpenAIOptions(url=asked.url, model=asked.model, dim=asked.dimensions, api_key=key.get_secret_value() if key else "")
+    return EmbedderOptions(provider=asked.provider, threads=asked.threads, openai=openai)
 
 
 def _indexing_options(settings: Settings) -> "IndexingOptions":

@@ -107,3 +107,17 @@ def test_help_loads_nothing_heavy() -> None:
     heavy = ("numpy", "onnxruntime", "tokenizers", "structlog", "aiohttp")
     script = f"import sys, pay_ready.cli.models; sys.exit([name for name in {heavy} if name in sys.modules] != [])"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_settings_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedder of the settings is the one that is listed and checked, with the address of its server."""
+    from pay_ready.cli.models import embedder_options
+
+    monkeypatch.setenv("PAY_READY_EMBEDDING__PROVIDER", "hash")
+    monkeypatch.setenv("PAY_READY_EMBEDDING__URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("PAY_READY_EMBEDDING__DIMENSIONS", "8")
+    monkeypatch.setenv("PAY_READY_EMBEDDING_API_KEY", "said to nobody")
+    options = embedder_options()
+    assert options.openai is not None
+    assert (options.provider, options.openai.dim, options.openai.api_key) == ("hash", 8, "said to nobody")
+    assert "said to nobody" not in repr(options)
