@@ -118,9 +118,15 @@ def test_any_statement_may_fail(server: Server, undisturbed: Mapping[str, Undist
     for unit, fault in dict.fromkeys([(commits[-1], "swallow"), (commits[-1], "cut"), *chosen]):
         with cloned(server, known.template) as scratch, postgres_proxy(scratch.app_url) as proxy:
             proxy.fail(Rule(fault=fault, unit=unit))  # type: ignore[arg-type]
-            with pytest.raises(TransientError), opened(proxy.url, POOL) as database:
-                ACTS[act](database, TENANT)
+            is_told = False
+            try:
+                with opened(proxy.url, POOL) as database:
+                    ACTS[act](database, TENANT)
+            except TransientError:
+                is_told = True
             assert state(scratch) in (known.old, known.new), (unit, fault)
+            # What the pool says to a connection that it takes back is nobody's loss: then all is done.
+            assert is_told or (unit != commits[-1] and state(scratch) == known.new), (unit, fault)
             if (unit, fault) == (commits[-1], "swallow"):
                 assert state(scratch) == known.new
             _done_again(scratch, act, known)
