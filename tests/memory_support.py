@@ -14,7 +14,6 @@ from pay_ready.db.vector_tables import enable_vectors
 from pay_ready.memory.cold.postgres import PostgresStore
 from pay_ready.memory.embed.hashing import HashEmbedder
 from pay_ready.memory.hot import HotTier
-from pay_ready.memory.indexing import Indexer
 from pay_ready.memory.settings import IndexingOptions, SearchOptions
 from pay_ready.memory.tiers import MemoryManager
 from pay_ready.model.ids import RunId, TenantId, new_id, stable_id
@@ -86,11 +85,6 @@ def memory_on(
 def indexed(database: Database, tenant: TenantId, memory: MemoryManager) -> IndexReport:
     """The step `index`."""
     return index_tenant(database, tenant, memory, run_id=RunId(new_id()))
-
-
-def indexer_of(memory: MemoryManager, tenant: TenantId) -> Indexer:
-    """What the step works with."""
-    return memory.indexer(tenant)
 
 
 class RecordedStore:

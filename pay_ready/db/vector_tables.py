@@ -53,20 +53,15 @@ def enable_vectors(admin_url: str, schema: str, embedder_id: str, dimensions: in
     for word, value in (("of_dimensions", dimensions), ("index_m", options.m), ("index_ef", options.ef_construction)):
         script = script.replace(word, str(value))
     with translating(), connected(admin_url, variable="PAY_READY_ADMIN_DATABASE_URL") as admin:
-        _make(admin, script, tag)
+        _make(admin, script, f"{schema}.memory_vectors_{tag}", tag)
     return tag
 
 
-def drop_vectors(admin_url: str, schema: str, tag: str) -> None:
-    """Drop the table of an embedder that serves nobody any more."""
-    statement = of_embedder(in_schema("drop table if exists pay_ready.memory_vectors_of_embedder", schema), tag)
-    with translating(), connected(admin_url, variable="PAY_READY_ADMIN_DATABASE_URL") as admin:
-        admin.execute(statement.encode())
-
-
-def _make(admin: psycopg.Connection[object], script: str, tag: str) -> None:
+def _make(admin: psycopg.Connection[object], script: str, table: str, tag: str) -> None:
     with admin.transaction():
-        # Two that make the same at once: the second finds it made.
+        # Two that make the same at once: the second finds it made, and locks nothing that others read.
         admin.execute("select pg_advisory_xact_lock(hashtextextended('pay_ready.vectors:' || %s, 0))", (tag,))
+        if admin.execute("select 1 where to_regclass(%s) is not null", (table,)).fetchone() is not None:
+            return
         admin.execute("create extension if not exists vector")
         admin.execute(script.encode())

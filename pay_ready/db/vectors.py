@@ -153,6 +153,7 @@ class IndexedVectors:
         rest = self._hits(tx, "nearest_read", asked | {"unindexed_only": True})
         tx.row("vectors.settings", {"ef": str(max(ef, query.most))})
         rows = tx.rows("vectors.nearest_indexed", asked, embedder_tag=self.tag)
+        tx.row("vectors.settings_back")
         if len(rows) < query.most:
             return self._hits(tx, "nearest_read", asked)
         found = [

@@ -258,7 +258,7 @@ class Indexer:
             if former.embedder_tag != tag:
                 db_vectors.vector_table(tx, former.embedder_tag, former.dimensions).drop_all(tx)
                 db_embedders.retire(tx, former.embedder_tag)
-        log.info("embedder.serving", tenant=str(self._tenant), embedder_tag=tag)
+        log.info("embedder.serving", tenant=str(self._tenant), version=tag)
 
     def _move(self, table: VectorTable, wants_index: bool, is_indexed: bool) -> None:
         """Bring into the index of nearest ones what belongs there: with an outer store what is warm, else everything."""

@@ -1,7 +1,6 @@
 """How memory is kept and searched: values only."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from pay_ready.memory.batching import BatchLimits
 from pay_ready.memory.language import LANGUAGES
@@ -28,4 +27,3 @@ class IndexingOptions:
     page: int = 200  # interactions that are cut and written in one transaction
     outer_page: int = 200  # interactions that the outer store is told of at once
     search: SearchOptions = SearchOptions()
-    lease_ttl: timedelta = timedelta(seconds=60)

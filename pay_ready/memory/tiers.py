@@ -265,7 +265,7 @@ class MemoryManager:
         except IsolationError:
             raise
         except PayReadyError as error:
-            log.warning("outer_store.away", tenant=str(tenant), store=self.outer.name, error_class=type(error).__name__)
+            log.warning("outer_store.away", tenant=str(tenant), kind=self.outer.name, error_class=type(error).__name__)
             return None, (f"{self.outer.name} is away: all history was searched in Postgres",)
 
     def _weighed(

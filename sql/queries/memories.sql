@@ -86,13 +86,6 @@ where turns.tenant_id = %(tenant_id)s
   and turns.interaction_id = any(%(interaction_ids)s)
 order by turns.interaction_id, turns.record_id, turns.turn_no;
 
--- name: standing
--- params: interaction_ids uuid[]
-select interaction_id, memory_id, content_hash
-from pay_ready.memories
-where tenant_id = %(tenant_id)s
-  and interaction_id = any(%(interaction_ids)s);
-
 -- name: passage_table
 -- scope: session
 create temporary table if not exists passages (
@@ -306,12 +299,6 @@ select source_id
 from pay_ready.data_sources
 where tenant_id = %(tenant_id)s
   and name = any(%(names)s);
-
--- name: source_names
-select source_id, name
-from pay_ready.data_sources
-where tenant_id = %(tenant_id)s
-order by name;
 
 -- name: absorbed
 -- An entity's present id with those that lead to it.

@@ -11,6 +11,11 @@ select
     set_config('enable_seqscan', 'off', true) as seqscan
 where %(tenant_id)s is not null;
 
+-- name: settings_back
+-- What follows in the transaction is planned as ever.
+select set_config('enable_sort', 'on', true) as sort, set_config('enable_seqscan', 'on', true) as seqscan
+where %(tenant_id)s is not null;
+
 -- name: vector_table
 -- scope: session
 create temporary table if not exists fresh_vectors (

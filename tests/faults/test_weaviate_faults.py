@@ -290,7 +290,7 @@ def test_a_backend_that_ignores_the_tenant(fake: FakeWeaviate) -> None:
         fake.forget()
         assert len(store.search(TENANT, QUERY)) == 5
     (alert, *_) = [each for each in logs if each["event"] == "isolation.violated"]
-    assert (alert["log_level"], alert["ignored"], alert["tenant"]) == ("error", "tenant", str(TENANT))
+    assert (alert["log_level"], alert["field"], alert["tenant"]) == ("error", "tenant", str(TENANT))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_an_unknown_provider_names_the_choices() -> None:
     """So does a remote one without its options say what it lacks."""
     with pytest.raises(ConfigError, match="choose one of: auto, minilm-onnx, minilm-numpy, openai, hash"):
         open_embedder(EmbedderOptions(provider="word2vec"))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="set its url, model and dim"):
+    with pytest.raises(ConfigError, match=r"set embedding\.url, embedding\.model and embedding\.dimensions"):
         open_embedder(EmbedderOptions(provider="openai"))
 
 

@@ -109,7 +109,7 @@ class Calls:
     def _lost(self, doing: str) -> TransientError:
         """The error of a call whose server is not there; it is left alone at once."""
         self._breaker.restore(BreakerState(circuit="open", failures=self._options.breaker_opens_after))
-        log.warning("store.lost", store="weaviate", doing=doing)
+        log.warning("store.lost", kind="weaviate", step=doing)
         return TransientError("Weaviate is away", "try again later; pay-ready memory status", doing=doing)
 
 

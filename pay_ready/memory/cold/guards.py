@@ -84,7 +84,7 @@ def check_hits(store: str, tenant: TenantId, found: Iterable[FoundObject], filte
     for hit in found:
         broken = _broken(hit, tenant, filters, least_similarity)
         if broken is not None:
-            log.error("isolation.violated", store=store, tenant=str(tenant), memory=str(hit.memory_id), ignored=broken)
+            log.error("isolation.violated", kind=store, tenant=str(tenant), memory=str(hit.memory_id), field=broken)
             what = "a vector store gave back what was not asked for"
             raise IsolationError(what, "stop using it and report this", store=store, tenant=tenant, ignored=broken)
 

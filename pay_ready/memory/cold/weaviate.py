@@ -111,7 +111,7 @@ class WeaviateStore:
                 late = latest.keys() - progress.written - progress.failed.keys()
                 progress.failed |= dict.fromkeys(late, f"not confirmed: {error.what}")
         if progress.failed:
-            log.warning("objects.refused", store=self.name, tenant=str(tenant), written=len(progress.written), failed=len(progress.failed))
+            log.warning("objects.refused", kind=self.name, tenant=str(tenant), written=len(progress.written), failed=len(progress.failed))
         return PutReport(written=len(progress.written), failed=progress.failed)
 
     def search(self, tenant: TenantId, query: VectorQuery) -> list[VectorHit]:
@@ -198,7 +198,7 @@ class WeaviateStore:
                 await schema.serve(client, self._options, self._embedder_id)
 
         self._calls.ask("serve", move, self._options.write_s)
-        log.info("embedder.served", store=self.name, embedder=self._embedder_id)
+        log.info("embedder.served", kind=self.name, version=self._embedder_id)
 
     def drop_embedder(self, embedder_id: str) -> list[str]:
         """Take out another embedder's vectors, of all tenants; says which collections these were.
@@ -264,7 +264,7 @@ class WeaviateStore:
         matching = (await part.aggregate.over_all(filters=where, total_count=True)).total_count or 0
         if matching <= len(found):
             return found
-        log.warning("index.incomplete", store=self.name, collection=part.name, found=len(found), matching=matching)
+        log.warning("index.incomplete", kind=self.name, table=part.name, found=len(found), matching=matching)
         answer = await part.query.fetch_objects(filters=where, limit=MOST_HITS, include_vector=True, return_properties=FOUND)
         return [as_found(each, query.vector) for each in answer.objects]
 

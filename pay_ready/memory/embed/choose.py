@@ -102,7 +102,9 @@ def _openai(options: EmbedderOptions) -> Embedder:
     from pay_ready.memory.embed.openai import OpenAIEmbedder
 
     if options.openai is None:
-        raise ConfigError("no embedding server is configured", "set its url, model and dim", key="openai")
+        raise ConfigError(
+            "no embedding server is configured", "set embedding.url, embedding.model and embedding.dimensions", key="embedding.url"
+        )
     return OpenAIEmbedder(options.openai)
 
 
