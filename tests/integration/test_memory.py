@@ -224,6 +224,25 @@ def test_links_of_a_run_reach_weaviate(database: Database, scratch: Scratch, ten
         assert set(found(memory, tenant, "scanner", filters=Filters(entity_ids=(BOB,)))) == {CALL.id_of(tenant), ANSWER.id_of(tenant)}
 
 
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_became_shorter_is_shorter_everywhere(database: Database, scratch: Scratch, tenant: TenantId, erased: bool) -> None:
+    """Passages behind the new end go from the vector store, too; also where an erasure had taken them from the record before."""
+    long = Talk(key="9", kind="note", source="hubspot", body=" ".join(f"Sentence {number} is about pumps." for number in range(120)))
+    short = Talk(key="9", kind="note", source="hubspot", body="Only this is left.")
+    say(scratch.admin_url, tenant, long)
+    with beside_weaviate(database) as (memory, _):
+        assert indexed(database, tenant, memory).heard.passages > 2
+        say(scratch.admin_url, tenant, short)
+        if erased:
+            with psycopg.connect(scratch.admin_url) as admin:
+                admin.execute("delete from pay_ready.memories where tenant_id = %s", (tenant,))
+                admin.execute("update pay_ready.memory_outbox set change = 'delete' where tenant_id = %s", (tenant,))
+        indexed(database, tenant, memory)
+        told = difference(database, tenant, memory)
+        assert told is not None
+        assert (told.is_equal, told.kept) == (True, 1)
+
+
 def test_reconcile_mends_what_was_broken(database: Database, scratch: Scratch, tenant: TenantId) -> None:
     """Orphans, missing and stale objects are found, said and repaired; the second time nothing is off."""
     say(scratch.admin_url, tenant, *TALKS)
