@@ -13,7 +13,7 @@ from pay_ready.errors import CheckFailedError, PartialError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.memory.tiers import SearchAnswer
+    from pay_ready.memory.search import SearchAnswer
     from pay_ready.model.memory import Filters
     from pay_ready.pipeline.index import IndexReport
 

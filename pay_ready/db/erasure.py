@@ -199,6 +199,7 @@ HANDLED: Mapping[str, str] = {
     "memories.chunk_text": "passages of touched interactions go",
     "memories.lexemes": "with the passage",
     "memory_vectors_plain.vector": "with the passage",
+    "memory_common_words.lexeme": "all of the tenant's go, and are counted anew",
     "context_cache.content": "all of the tenant's go",
     "analytics_cache.metric_value": "all of the tenant's go",
 }  # fmt: skip

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pay_ready.db import tenants
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.db.vectors import Question, filter_params
+from pay_ready.db.vectors import filter_params
 from pay_ready.model.memory import Filters
 from pay_ready.model.staged import InteractionType
 
@@ -89,6 +89,7 @@ class ShownPassage:
     source: str
     source_kind: str
     content_hash: bytes
+    touched_at: datetime
     subject: str | None
     url: str | None
     entity_ids: tuple[UUID, ...]
@@ -130,12 +131,39 @@ class Interaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WordCount:
+    """A word of a question, as full text has it, and how many of the tenant's passages have it."""
+
+    lexeme: str
+    passages: int
+    is_common: bool  # many have it: counted when the tenant had grown, not now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedWord:
+    """A word of a question with what a passage gains by having it."""
+
+    lexeme: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WordHit:
-    """A passage with words of the question."""
+    """A passage with words of the question; `text_rank` is the sum of their weights."""
 
     memory_id: UUID
     interaction_id: UUID
     text_rank: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A passage that may answer, and those right beside it in its interaction or thread."""
+
+    memory_id: UUID
+    interaction_id: UUID
+    text_rank: float  # sum of the weights of the words that it has
+    beside: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +305,11 @@ def touch(tx: TenantTransaction, memory_ids: Sequence[UUID], moment: datetime, a
     return tx.execute("memories.touch", {"memory_ids": list(memory_ids), "moment": moment, "at_least": at_least})
 
 
+def touch_interaction(tx: TenantTransaction, interaction_id: UUID, moment: datetime, at_least: timedelta) -> int:
+    """As `touch`, of every passage of an interaction."""
+    return tx.execute("memories.touch_interaction", {"interaction_id": interaction_id, "moment": moment, "at_least": at_least})
+
+
 def passages_of(tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID, ShownPassage]:
     """Passages by id, as they are shown."""
     found = tx.rows("memories.passages_of", {"memory_ids": list(memory_ids)})
@@ -293,13 +326,54 @@ def present(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> set[UUID]
     return {row.interaction_id for row in tx.rows("memories.present", {"interaction_ids": list(interaction_ids)})}
 
 
-def search_words(tx: TenantTransaction, question: Question, filters: Filters, most: int) -> list[WordHit]:
-    """The passages with the most words of a question: any of them, in any of the given languages; the best first."""
-    asked = filter_params(tx, filters) | {"configs": list(question.configs), "question": question.words, "most": most}
-    name = "memories.search_words"
+def word_counts(tx: TenantTransaction, words: str, configs: Sequence[str]) -> tuple[list[WordCount], int]:
+    """The words of a question that the tenant's passages have, in any of the given text search configurations; and how many passages."""
+    found = tx.rows("memories.word_counts", {"configs": list(configs), "question": words})
+    counts = [WordCount(lexeme=row.lexeme, passages=row.passages, is_common=row.is_common) for row in found]
+    known = max((row.of_passages for row in found if row.of_passages is not None), default=None)
+    return counts, int(tx.value("memories.count_passages")) if known is None else known
+
+
+def search_words(
+    tx: TenantTransaction, words: Sequence[WeighedWord], looked_for: int, filters: Filters, most: int
+) -> list[WordHit]:  # fmt: skip
+    """The passages with the weightiest words, the best first: of those that have any of the first so many words."""
+    if not words:
+        return []
+    asked = filter_params(tx, filters) | _words(words) | {"most": most}
     if filters.entity_ids:
-        name, asked = "memories.search_words_of", asked | {"entity_ids": list(filters.entity_ids)}
-    return [WordHit(**row._asdict()) for row in tx.rows(name, asked)]
+        found = tx.rows("memories.rank_words_of", asked | {"entity_ids": list(filters.entity_ids)})
+    else:
+        found = tx.rows("memories.rank_words", asked | {"looked_for": looked_for})
+    return [WordHit(**row._asdict()) for row in found]
+
+
+def candidates(tx: TenantTransaction, memory_ids: Sequence[UUID], words: Sequence[WeighedWord]) -> list[Candidate]:
+    """Passages with what they have of the words, and their neighbours."""
+    found = tx.rows("memories.candidates", _words(words) | {"memory_ids": list(memory_ids)})
+    return [Candidate(**row._asdict() | {"beside": tuple(each for each in row.beside if each is not None)}) for row in found]
+
+
+def count_common_words(tx: TenantTransaction, *, least_passages: int, least_share: float, sample: int, growth: float) -> int:
+    """Count the words that many passages have, where the tenant has grown or shrunk since the last count; how many passages there are.
+
+    Args:
+        tx: The tenant's.
+        least_passages: Below so many, every word is counted when somebody asks.
+        least_share: Of the passages: rarer words are no common ones.
+        sample: Passages that are looked at.
+        growth: Share of the passages by which their number may differ from the last count.
+    """
+    passages = int(tx.value("memories.count_passages"))
+    counted = tx.value("memories.words_counted") or 0
+    if passages < least_passages and not counted:
+        return passages
+    if passages >= least_passages and abs(passages - counted) <= growth * passages:
+        return passages
+    tx.execute("memories.forget_words")
+    if passages >= least_passages:
+        tx.execute("memories.count_words", {"sample": sample, "least_share": least_share, "passages": passages})
+    return passages
 
 
 def absorbed(tx: TenantTransaction, entity_ids: Sequence[UUID]) -> list[UUID]:
@@ -333,8 +407,13 @@ def surroundings(tx: TenantTransaction, memory_id: UUID, most: int) -> list[Cont
 
 
 def recent(tx: TenantTransaction, entity_ids: Sequence[UUID], most: int, until: datetime | None = None) -> list[ContextPassage]:
-    """The latest passages of people and companies, the newest first."""
+    """The latest passages of people and companies, with those that they absorbed, the newest first."""
     return _context(tx.rows("memories.recent_passages", {"entity_ids": list(entity_ids), "most": most, "until": until}))
+
+
+def passages_in(tx: TenantTransaction, interaction_id: UUID, most: int) -> list[ContextPassage]:
+    """The first passages of an interaction."""
+    return _context(tx.rows("memories.passages_in", {"interaction_id": interaction_id, "most": most}))
 
 
 def figures(tx: TenantTransaction, warm_since: datetime) -> Mapping[str, int]:
@@ -345,3 +424,7 @@ def figures(tx: TenantTransaction, warm_since: datetime) -> Mapping[str, int]:
 
 def _context(rows: Iterable[Any]) -> list[ContextPassage]:
     return [ContextPassage(**row._asdict()) for row in rows]
+
+
+def _words(words: Sequence[WeighedWord]) -> dict[str, object]:
+    return {"lexemes": [each.lexeme for each in words], "weights": [each.weight for each in words]}

@@ -43,23 +43,12 @@ class Unembedded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked: the vector where there is one, the words, and the text search configurations of their languages."""
-
-    vector: "Vectors | None"
-    words: str
-    configs: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed:
-    """A candidate: `around` is the mean cosine of the passage and those right beside it; None where there are no vectors."""
+class PlacedVector:
+    """Where the vector of a passage is."""
 
     memory_id: UUID
-    interaction_id: UUID
-    text_rank: float
-    similarity: float | None
-    around: float | None
+    touched_at: datetime
+    is_warm: bool  # the index of nearest ones has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +71,7 @@ class VectorTable(Protocol):
     def count_missing(self, tx: TenantTransaction) -> int: ...
     def count(self, tx: TenantTransaction) -> VectorCounts: ...
     def nearest(self, tx: TenantTransaction, query: VectorQuery, *, is_indexed: bool, ef: int) -> list[VectorHit]: ...
-    def weigh(self, tx: TenantTransaction, question: Question, memory_ids: Sequence[UUID]) -> list[Weighed]: ...
+    def similarities(self, tx: TenantTransaction, vector: "Vectors", memory_ids: Sequence[UUID]) -> dict[UUID, float]: ...
     def objects(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[VectorObject]: ...
     def kept(self, tx: TenantTransaction, after: UUID | None, most: int) -> list[KeptObject]: ...
     def hashes(self, tx: TenantTransaction, memory_ids: Sequence[UUID]) -> dict[UUID, bytes]: ...
@@ -161,13 +150,10 @@ class IndexedVectors:
         ]
         return sorted((*found, *rest), key=lambda hit: (-hit.similarity, hit.memory_id))[: query.most]
 
-    def weigh(self, tx: TenantTransaction, question: Question, memory_ids: Sequence[UUID]) -> list[Weighed]:
-        """How well candidates fit the question."""
-        asked = {
-            "vector": None if question.vector is None else vector_text(question.vector), "memory_ids": list(memory_ids),
-            "configs": list(question.configs), "question": question.words,
-        }  # fmt: skip
-        return [Weighed(**row._asdict()) for row in tx.rows("vectors.weigh", asked, embedder_tag=self.tag)]
+    def similarities(self, tx: TenantTransaction, vector: "Vectors", memory_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """The cosine of passages to a vector; those without a vector are left out."""
+        asked = {"vector": vector_text(vector), "memory_ids": list(memory_ids)}
+        return {row.memory_id: row.similarity for row in tx.rows("vectors.similarities", asked, embedder_tag=self.tag)}
 
     def objects(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[VectorObject]:
         """Passages of interactions with their vectors and what they are about now."""
@@ -197,13 +183,14 @@ class IndexedVectors:
         """Take out all of the tenant's."""
         return tx.execute("vectors.drop_all", embedder_tag=self.tag)
 
-    def move_in(self, tx: TenantTransaction, most: int, warm_since: datetime | None) -> int:
-        """Bring vectors into the index of nearest ones: those touched since, or any; how many."""
-        return tx.execute("vectors.move_into_index", {"most": most, "warm_since": warm_since}, embedder_tag=self.tag)
+    def misplaced(self, tx: TenantTransaction, most: int, warm_since: datetime | None) -> list[PlacedVector]:
+        """Vectors on the wrong side of the index of nearest ones, where what was touched since belongs into it (None: all)."""
+        found = tx.rows("vectors.misplaced", {"most": most, "warm_since": warm_since}, embedder_tag=self.tag)
+        return [PlacedVector(**row._asdict()) for row in found]
 
-    def move_out(self, tx: TenantTransaction, most: int, warm_since: datetime) -> int:
-        """Take out of it those touched before; how many."""
-        return tx.execute("vectors.move_out_of_index", {"most": most, "warm_since": warm_since}, embedder_tag=self.tag)
+    def place(self, tx: TenantTransaction, memory_ids: Sequence[UUID], *, in_index: bool) -> int:
+        """Bring vectors into the index of nearest ones, or take them out of it; how many moved."""
+        return tx.execute("vectors.place", {"memory_ids": list(memory_ids), "in_index": in_index}, embedder_tag=self.tag)
 
     def _hits(self, tx: TenantTransaction, name: str, asked: dict[str, object]) -> list[VectorHit]:
         return [VectorHit(**row._asdict()) for row in tx.rows(f"vectors.{name}", asked, embedder_tag=self.tag)]
@@ -253,18 +240,12 @@ class PlainVectors:
             hits = [hit for hit in hits if hit.similarity >= least]
         return sorted(hits, key=lambda hit: (-hit.similarity, hit.memory_id))[: query.most]
 
-    def weigh(self, tx: TenantTransaction, question: Question, memory_ids: Sequence[UUID]) -> list[Weighed]:
-        """How well candidates fit the question."""
-        asked = {"memory_ids": list(memory_ids), "configs": list(question.configs), "question": question.words}
-        candidates = tx.rows("plain_vectors.weigh", asked)
-        near = {row.memory_id: {row.memory_id, *(each for each in row.beside if each is not None)} for row in candidates}
-        wanted = sorted(set().union(*near.values()))
-        found = tx.rows("plain_vectors.of", self._of(memory_ids=wanted)) if question.vector is not None else []
-        known: dict[UUID, float] = {}
-        if question.vector is not None and found:
-            similarities = self._similarities(found, question.vector)
-            known = {row.memory_id: float(each) for row, each in zip(found, similarities, strict=True)}
-        return [_weighed(row, [known[each] for each in near[row.memory_id] if each in known], known) for row in candidates]
+    def similarities(self, tx: TenantTransaction, vector: "Vectors", memory_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """The cosine of passages to a vector; those without a vector are left out."""
+        found = tx.rows("plain_vectors.of", self._of(memory_ids=list(memory_ids)))
+        if not found:
+            return {}
+        return {row.memory_id: float(each) for row, each in zip(found, self._similarities(found, vector), strict=True)}
 
     def objects(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[VectorObject]:
         """Passages of interactions with their vectors and what they are about now."""
@@ -355,10 +336,3 @@ def _object(row: Any, vector: "Vectors") -> VectorObject:
 def _kept(row: Any) -> KeptObject:
     hashed, linked = bytes(row.content_hash), frozenset(row.entity_ids)
     return KeptObject(memory_id=row.memory_id, interaction_id=row.interaction_id, content_hash=hashed, entity_ids=linked)
-
-
-def _weighed(row: Any, around: Sequence[float], known: dict[UUID, float]) -> Weighed:
-    return Weighed(
-        memory_id=row.memory_id, interaction_id=row.interaction_id, text_rank=row.text_rank, similarity=known.get(row.memory_id),
-        around=sum(around) / len(around) if around else None,
-    )  # fmt: skip

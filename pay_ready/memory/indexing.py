@@ -6,7 +6,7 @@ in `memory_projections`, and leaves it when the store has confirmed each object.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from pay_ready.failpoints import failpoint
 from pay_ready.memory.batching import AdaptiveBatch
 from pay_ready.memory.chunks import InteractionText, Turn, chunks_of
 from pay_ready.memory.language import language_of
+from pay_ready.memory.policy import Touched, moves, warm_since
 from pay_ready.memory.settings import IndexingOptions
 from pay_ready.model.ids import TenantId
 from pay_ready.model.memory import Embedder, PutReport, VectorStore
@@ -176,10 +177,15 @@ class Indexer:
             if is_new := entry.state == "building" and not table.count_missing(tx):
                 self._serve(tx, tag)
             count = table.count(tx)
+            search = self._options.search
+            db_memories.count_common_words(
+                tx, least_passages=search.common_from, least_share=search.common_share, sample=search.common_sample,
+                growth=search.common_growth,
+            )  # fmt: skip
         if is_new and self._outer is not None:
             self._outer.serve()
         if table.has_index:
-            self._move(table, count.vectors >= self._options.search.exact_below, entry.is_indexed)
+            self._move(table, count.vectors >= search.exact_below, entry.is_indexed)
 
     def tell(self) -> Told | None:
         """Tell the outer store of the next interactions; None when it has heard of all.
@@ -264,14 +270,17 @@ class Indexer:
         """Bring into the index of nearest ones what belongs there: with an outer store what is warm, else everything."""
         if not isinstance(table, db_vectors.IndexedVectors) or not (wants_index or is_indexed):
             return
-        since = None if self._outer is None else datetime.now(UTC) - self._options.warm.window
+        policy, now = self._options.warm, datetime.now(UTC)
         while True:
             with self._database.tenant_transaction(self._tenant, work="batch") as tx:
                 self._guard(tx)
                 db_embedders.mark_indexed(tx, table.tag, is_indexed=True)
-                moved = table.move_in(tx, _MOVED_AT_ONCE, since)
-                if since is not None:
-                    moved += table.move_out(tx, _MOVED_AT_ONCE, since)
+                if self._outer is None:
+                    moved = table.place(tx, [each.memory_id for each in table.misplaced(tx, _MOVED_AT_ONCE, None)], in_index=True)
+                else:
+                    found = table.misplaced(tx, _MOVED_AT_ONCE, warm_since(now, policy))
+                    due = moves([Touched(**asdict(each)) for each in found], now, policy)
+                    moved = table.place(tx, sorted(due.promoted), in_index=True) + table.place(tx, sorted(due.demoted), in_index=False)
             if not moved:
                 return
 

@@ -7,12 +7,9 @@ memory may cool down that much earlier than its last use says; never later.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
 from pay_ready.errors import UsageError
-
-Use = Literal["asked", "passed"]  # somebody wanted it; or a machine went over everything (index, reconcile, rebuild, export)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,11 @@ class UseEffects:
 
     writes_touch: bool
     promotes_to_warm: bool
-    promotes_to_hot: bool  # offered to the hot tier, whose own admission has the last word
+
+
+def warm_since(now: datetime, policy: WarmPolicy) -> datetime:
+    """What was touched after this is warm."""
+    return now - policy.window
 
 
 def is_warm(touched_at: datetime, now: datetime, policy: WarmPolicy) -> bool:
@@ -81,12 +82,7 @@ def moves(memories: Iterable[Touched], now: datetime, policy: WarmPolicy) -> Mov
     )
 
 
-def effects_of_use(memory: Touched, use: Use, now: datetime, policy: WarmPolicy) -> UseEffects:
-    """What a use brings about: what passes under a machine's hands moves nothing, else a rebuild would warm up all history."""
-    if use == "passed":
-        return UseEffects(writes_touch=False, promotes_to_warm=False, promotes_to_hot=False)
-    return UseEffects(
-        writes_touch=touch_is_due(memory.touched_at, now, policy),  # always of one that cooled down: an interval is shorter than the window
-        promotes_to_warm=not memory.is_warm,
-        promotes_to_hot=True,
-    )
+def effects_of_use(memory: Touched, now: datetime, policy: WarmPolicy) -> UseEffects:
+    """What follows when somebody asked for a memory; machines that go over everything (index, reconcile, rebuild) use nothing."""
+    # Of one that cooled down always a touch: an interval is shorter than the window.
+    return UseEffects(writes_touch=touch_is_due(memory.touched_at, now, policy), promotes_to_warm=not memory.is_warm)

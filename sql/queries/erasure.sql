@@ -502,6 +502,11 @@ where tenant_id = %(tenant_id)s;
 delete from pay_ready.analytics_cache
 where tenant_id = %(tenant_id)s;
 
+-- name: drop_common_words
+-- A name may be among them: they are counted anew from what is left.
+delete from pay_ready.memory_common_words
+where tenant_id = %(tenant_id)s;
+
 -- name: queue_people
 -- params: record_ids uuid[]
 insert into pay_ready.resolution_queue (tenant_id, kind, object_id)

@@ -228,7 +228,15 @@ update pay_ready.memories
 set touched_at = %(moment)s
 where tenant_id = %(tenant_id)s
   and memory_id = any(%(memory_ids)s)
-  and touched_at < %(moment)s - %(at_least)s::interval;
+  and touched_at <= %(moment)s::timestamptz - %(at_least)s::interval;
+
+-- name: touch_interaction
+-- params: interaction_id uuid, moment timestamptz, at_least interval
+update pay_ready.memories
+set touched_at = %(moment)s
+where tenant_id = %(tenant_id)s
+  and interaction_id = %(interaction_id)s
+  and touched_at <= %(moment)s::timestamptz - %(at_least)s::interval;
 
 -- name: passages_of
 -- Passages with what is shown of them: who and what they are about now.
@@ -236,7 +244,7 @@ where tenant_id = %(tenant_id)s
 select
     passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.language, passages.start_s, passages.end_s,
     passages.occurred_at, passages.interaction_type, sources.name as source, sources.kind as source_kind, passages.content_hash,
-    records.subject, records.url,
+    passages.touched_at, records.subject, records.url,
     array(
         select links.entity_id
         from pay_ready.interaction_entities as links
@@ -260,23 +268,49 @@ from pay_ready.memories
 where tenant_id = %(tenant_id)s
   and interaction_id = any(%(interaction_ids)s);
 
--- name: search_words
--- The passages with the most of a question's words, through the index.
--- params: configs text[], question text, source_ids uuid[], interaction_types text[], languages text[], since timestamptz,
--- until timestamptz, most integer
+-- name: word_counts
+-- The words of a question with how many of the tenant's passages have each: of those that many have as of the last count, of others now.
+-- params: configs text[], question text
+with asked as materialized (
+    select asked_lexeme as lexeme, common.passages, common.of_passages
+    from pay_ready.question_lexemes(%(configs)s::regconfig[], %(question)s) as asked_lexeme
+    left join pay_ready.memory_common_words as common on common.tenant_id = %(tenant_id)s and common.lexeme = asked_lexeme
+)
+select lexeme, passages, of_passages, true as is_common
+from asked
+where passages is not null
+union all
+select counted.lexeme, counted.passages, null, false
+from (select array_agg(lexeme) as lexemes from asked where passages is null) as rare
+cross join lateral pay_ready.count_lexemes(rare.lexemes) as counted
+where counted.passages > 0;
+
+-- name: count_passages
+select count(*)
+from pay_ready.memories
+where tenant_id = %(tenant_id)s;
+
+-- name: rank_words
+-- The passages that have any of the first so many words, the weightiest first, through the index.
+-- params: lexemes text[], weights float8[], looked_for integer, source_ids uuid[], interaction_types text[], languages text[],
+-- since timestamptz, until timestamptz, most integer
 select memory_id, interaction_id, text_rank
-from pay_ready.search_lexemes(
-    pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s), %(source_ids)s, %(interaction_types)s, %(languages)s,
-    %(since)s, %(until)s, %(most)s
+from pay_ready.rank_lexemes(
+    %(lexemes)s, %(weights)s, %(looked_for)s, %(source_ids)s, %(interaction_types)s, %(languages)s, %(since)s, %(until)s, %(most)s
 )
 where %(tenant_id)s is not null;
 
--- name: search_words_of
+-- name: rank_words_of
 -- The same among the interactions of people and companies.
--- params: as search_words, and entity_ids uuid[]
-select passages.memory_id, passages.interaction_id, ts_rank(passages.lexemes, words.query) as text_rank
-from (select pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s) as query) as words
-cross join (
+-- params: as rank_words without looked_for, and entity_ids uuid[]
+with asked as materialized (
+    select pay_ready.lexeme_query(word.lexeme) as query, word.weight, word.word_no
+    from unnest(%(lexemes)s::text[], %(weights)s::double precision[]) with ordinality as word (lexeme, weight, word_no)
+)
+select
+    passages.memory_id, passages.interaction_id,
+    (select sum(asked.weight order by asked.word_no) from asked where passages.lexemes @@ asked.query) as text_rank
+from (
     select distinct interaction_id
     from pay_ready.interaction_entities
     where tenant_id = %(tenant_id)s
@@ -284,7 +318,7 @@ cross join (
       and closed_run_no is null
 ) as links
 join pay_ready.memories as passages on passages.tenant_id = %(tenant_id)s and passages.interaction_id = links.interaction_id
-where passages.lexemes @@ words.query
+where passages.lexemes @@ (select string_agg(asked.query::text, ' | ')::tsquery from asked)
   and (%(source_ids)s::uuid[] is null or passages.source_id = any(%(source_ids)s))
   and (%(interaction_types)s::text[] is null or passages.interaction_type = any(%(interaction_types)s))
   and (%(languages)s::text[] is null or passages.language = any(%(languages)s))
@@ -292,6 +326,71 @@ where passages.lexemes @@ words.query
   and (%(until)s::timestamptz is null or passages.occurred_at < %(until)s)
 order by text_rank desc, passages.memory_id
 limit %(most)s;
+
+-- name: candidates
+-- Passages with what the words of a question weigh in them, and the passages right beside them: in their interaction or, where that is
+-- one passage, in their thread.
+-- params: memory_ids uuid[], lexemes text[], weights float8[]
+with asked as materialized (
+    select pay_ready.lexeme_query(word.lexeme) as query, word.weight, word.word_no
+    from unnest(%(lexemes)s::text[], %(weights)s::double precision[]) with ordinality as word (lexeme, weight, word_no)
+)
+select
+    candidates.memory_id, candidates.interaction_id,
+    coalesce((select sum(asked.weight order by asked.word_no) from asked where candidates.lexemes @@ asked.query), 0) as text_rank,
+    array(
+        select others.memory_id
+        from pay_ready.memories as others
+        where others.tenant_id = %(tenant_id)s
+          and others.interaction_id = candidates.interaction_id
+          and others.chunk_no in (candidates.chunk_no - 1, candidates.chunk_no + 1)
+    ) || array(
+        (
+            select passages.memory_id
+            from pay_ready.memories as passages
+            where passages.tenant_id = %(tenant_id)s
+              and passages.source_id = candidates.source_id
+              and passages.thread_id = candidates.thread_id
+              and (passages.occurred_at, passages.memory_id) < (candidates.occurred_at, candidates.memory_id)
+            order by passages.occurred_at desc, passages.memory_id desc
+            limit 1
+        )
+        union
+        (
+            select passages.memory_id
+            from pay_ready.memories as passages
+            where passages.tenant_id = %(tenant_id)s
+              and passages.source_id = candidates.source_id
+              and passages.thread_id = candidates.thread_id
+              and (passages.occurred_at, passages.memory_id) > (candidates.occurred_at, candidates.memory_id)
+            order by passages.occurred_at, passages.memory_id
+            limit 1
+        )
+    ) as beside
+from pay_ready.memories as candidates
+where candidates.tenant_id = %(tenant_id)s
+  and candidates.memory_id = any(%(memory_ids)s);
+
+-- name: words_counted
+-- How many passages there were when common words were counted.
+select max(of_passages) as of_passages
+from pay_ready.memory_common_words
+where tenant_id = %(tenant_id)s;
+
+-- name: forget_words
+delete from pay_ready.memory_common_words
+where tenant_id = %(tenant_id)s;
+
+-- name: count_words
+-- Words that at least a share of the tenant's passages have, estimated from those with the least ids: ids are hashes, so that they are
+-- as good as drawn.
+-- params: sample integer, least_share float8, passages bigint
+insert into pay_ready.memory_common_words (tenant_id, lexeme, passages, of_passages)
+select %(tenant_id)s, substr(word, 9), ceil(ndoc * %(passages)s::float8 / least(%(sample)s, %(passages)s)), %(passages)s
+from ts_stat(format(
+    'select lexemes from pay_ready.memories where tenant_id = %%L order by memory_id limit %%s', %(tenant_id)s::text, %(sample)s::integer
+))
+where ndoc >= %(least_share)s * least(%(sample)s, %(passages)s);
 
 -- name: source_ids
 -- params: names text[]
@@ -424,24 +523,59 @@ where asked.tenant_id = %(tenant_id)s
 order by passages.chunk_no;
 
 -- name: recent_passages
--- The latest passages of people and companies, the newest first.
+-- The latest passages of people and companies, and of those that they absorbed, the newest first.
 -- params: entity_ids uuid[], most integer, until timestamptz
+with present as (
+    select coalesce(leads.target_entity_id, asked.entity_id) as entity_id
+    from unnest(%(entity_ids)s::uuid[]) as asked (entity_id)
+    left join pay_ready.entity_redirects as leads
+        on leads.tenant_id = %(tenant_id)s and leads.entity_id = asked.entity_id and leads.closed_run_no is null
+),
+known as (
+    select entity_id
+    from present
+    union
+    select leads.entity_id
+    from present
+    join pay_ready.entity_redirects as leads
+        on leads.tenant_id = %(tenant_id)s and leads.target_entity_id = present.entity_id and leads.closed_run_no is null
+),
+latest as (
+    select distinct links.interaction_id, links.occurred_at
+    from known
+    cross join lateral (
+        select linked.interaction_id, linked.occurred_at
+        from pay_ready.interaction_entities as linked
+        where linked.tenant_id = %(tenant_id)s
+          and linked.entity_id = known.entity_id
+          and linked.closed_run_no is null
+          and (%(until)s::timestamptz is null or linked.occurred_at < %(until)s)
+        order by linked.occurred_at desc
+        limit %(most)s
+    ) as links
+    order by links.occurred_at desc, links.interaction_id
+    limit %(most)s
+)
 select
     passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.start_s, passages.end_s,
     passages.occurred_at, passages.interaction_type, sources.name as source
-from (
-    select distinct links.interaction_id, links.occurred_at
-    from pay_ready.interaction_entities as links
-    where links.tenant_id = %(tenant_id)s
-      and links.entity_id = any(%(entity_ids)s)
-      and links.closed_run_no is null
-      and (%(until)s::timestamptz is null or links.occurred_at < %(until)s)
-    order by links.occurred_at desc, links.interaction_id
-    limit %(most)s
-) as latest
+from latest
 join pay_ready.memories as passages on passages.tenant_id = %(tenant_id)s and passages.interaction_id = latest.interaction_id
 join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
 order by passages.occurred_at desc, passages.interaction_id, passages.chunk_no
+limit %(most)s;
+
+-- name: passages_in
+-- The first passages of an interaction.
+-- params: interaction_id uuid, most integer
+select
+    passages.memory_id, passages.interaction_id, passages.chunk_no, passages.chunk_text, passages.start_s, passages.end_s,
+    passages.occurred_at, passages.interaction_type, sources.name as source
+from pay_ready.memories as passages
+join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id and sources.source_id = passages.source_id
+where passages.tenant_id = %(tenant_id)s
+  and passages.interaction_id = %(interaction_id)s
+order by passages.chunk_no
 limit %(most)s;
 
 -- name: figures

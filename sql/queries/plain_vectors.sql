@@ -61,7 +61,7 @@ where vectors.tenant_id = %(tenant_id)s
 
 -- name: of
 -- params: embedder_tag text, memory_ids uuid[]
-select memory_id, interaction_id, vector
+select memory_id, vector
 from pay_ready.memory_vectors_plain
 where tenant_id = %(tenant_id)s
   and embedder_tag = %(embedder_tag)s
@@ -104,48 +104,6 @@ where vectors.tenant_id = %(tenant_id)s
   and vectors.memory_id > %(after)s
 order by vectors.memory_id
 limit %(most)s;
-
--- name: weigh
--- Candidates with how many words of the question they have, and the passages right beside them.
--- params: memory_ids uuid[], configs text[], question text
-with words as (
-    select pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s) as query
-)
-select
-    candidates.memory_id, candidates.interaction_id, ts_rank(candidates.lexemes, words.query) as text_rank,
-    array(
-        select others.memory_id
-        from pay_ready.memories as others
-        where others.tenant_id = %(tenant_id)s
-          and others.interaction_id = candidates.interaction_id
-          and others.chunk_no in (candidates.chunk_no - 1, candidates.chunk_no + 1)
-    ) || array(
-        (
-            select passages.memory_id
-            from pay_ready.memories as passages
-            where passages.tenant_id = %(tenant_id)s
-              and passages.source_id = candidates.source_id
-              and passages.thread_id = candidates.thread_id
-              and (passages.occurred_at, passages.memory_id) < (candidates.occurred_at, candidates.memory_id)
-            order by passages.occurred_at desc, passages.memory_id desc
-            limit 1
-        )
-        union
-        (
-            select passages.memory_id
-            from pay_ready.memories as passages
-            where passages.tenant_id = %(tenant_id)s
-              and passages.source_id = candidates.source_id
-              and passages.thread_id = candidates.thread_id
-              and (passages.occurred_at, passages.memory_id) > (candidates.occurred_at, candidates.memory_id)
-            order by passages.occurred_at, passages.memory_id
-            limit 1
-        )
-    ) as beside
-from pay_ready.memories as candidates
-cross join words
-where candidates.tenant_id = %(tenant_id)s
-  and candidates.memory_id = any(%(memory_ids)s);
 
 -- name: objects
 -- Passages of interactions as an outer store is told of them.

@@ -140,101 +140,31 @@ select memory_id, interaction_id, 1 - distance as similarity, distance <= %(most
 from near
 order by distance, memory_id;
 
--- name: weigh
--- Candidates with how many words of the question they have and how near they are: they and the passages right beside them, in their
--- interaction or, where that is one passage, in their thread.
--- params: vector text, memory_ids uuid[], configs text[], question text
-with words as (
-    select pay_ready.tenant_query(%(configs)s::regconfig[], %(question)s) as query
-),
-candidates as (
-    select memory_id, interaction_id, chunk_no, source_id, thread_id, occurred_at, lexemes
-    from pay_ready.memories
-    where tenant_id = %(tenant_id)s
-      and memory_id = any(%(memory_ids)s)
-),
-beside as (
-    select candidates.memory_id, candidates.memory_id as near_id
-    from candidates
-    union
-    select candidates.memory_id, others.memory_id
-    from candidates
-    join pay_ready.memories as others
-        on others.tenant_id = %(tenant_id)s and others.interaction_id = candidates.interaction_id
-        and others.chunk_no in (candidates.chunk_no - 1, candidates.chunk_no + 1)
-    union
-    select candidates.memory_id, others.memory_id
-    from candidates
-    cross join lateral (
-        select passages.memory_id, passages.interaction_id
-        from pay_ready.memories as passages
-        where passages.tenant_id = %(tenant_id)s
-          and passages.source_id = candidates.source_id
-          and passages.thread_id = candidates.thread_id
-          and (passages.occurred_at, passages.memory_id) < (candidates.occurred_at, candidates.memory_id)
-        order by passages.occurred_at desc, passages.memory_id desc
-        limit 1
-    ) as others
-    where others.interaction_id <> candidates.interaction_id
-    union
-    select candidates.memory_id, others.memory_id
-    from candidates
-    cross join lateral (
-        select passages.memory_id, passages.interaction_id
-        from pay_ready.memories as passages
-        where passages.tenant_id = %(tenant_id)s
-          and passages.source_id = candidates.source_id
-          and passages.thread_id = candidates.thread_id
-          and (passages.occurred_at, passages.memory_id) > (candidates.occurred_at, candidates.memory_id)
-        order by passages.occurred_at, passages.memory_id
-        limit 1
-    ) as others
-    where others.interaction_id <> candidates.interaction_id
-)
-select
-    candidates.memory_id, candidates.interaction_id, ts_rank(candidates.lexemes, words.query) as text_rank,
-    near.similarity, near.around
-from candidates
-cross join words
-left join lateral (
-    select
-        max(1 - (vectors.embedding <=> %(vector)s::halfvec)) filter (where vectors.memory_id = candidates.memory_id) as similarity,
-        avg(1 - (vectors.embedding <=> %(vector)s::halfvec)) as around
-    from beside
-    join pay_ready.memory_vectors_of_embedder as vectors
-        on vectors.tenant_id = %(tenant_id)s and vectors.memory_id = beside.near_id
-    where beside.memory_id = candidates.memory_id
-) as near on true;
+-- name: similarities
+-- How near passages are.
+-- params: vector text, memory_ids uuid[]
+select memory_id, 1 - (embedding <=> %(vector)s::halfvec) as similarity
+from pay_ready.memory_vectors_of_embedder
+where tenant_id = %(tenant_id)s
+  and memory_id = any(%(memory_ids)s);
 
--- name: move_into_index
--- params: most integer, warm_since timestamptz or null (all)
-update pay_ready.memory_vectors_of_embedder as vectors
-set in_index = true
+-- name: misplaced
+-- Vectors that the index of nearest ones has and should not have, or the other way round: what was touched since then belongs into it.
+-- params: most integer, warm_since timestamptz or null (all do)
+select vectors.memory_id, passages.touched_at, vectors.in_index as is_warm
+from pay_ready.memory_vectors_of_embedder as vectors
+join pay_ready.memories as passages on passages.tenant_id = vectors.tenant_id and passages.memory_id = vectors.memory_id
 where vectors.tenant_id = %(tenant_id)s
-  and vectors.memory_id in (
-      select outside.memory_id
-      from pay_ready.memory_vectors_of_embedder as outside
-      join pay_ready.memories as passages on passages.tenant_id = outside.tenant_id and passages.memory_id = outside.memory_id
-      where outside.tenant_id = %(tenant_id)s
-        and not outside.in_index
-        and (%(warm_since)s::timestamptz is null or passages.touched_at >= %(warm_since)s)
-      limit %(most)s
-  );
+  and vectors.in_index <> coalesce(passages.touched_at > %(warm_since)s, true)
+limit %(most)s;
 
--- name: move_out_of_index
--- params: most integer, warm_since timestamptz
-update pay_ready.memory_vectors_of_embedder as vectors
-set in_index = false
-where vectors.tenant_id = %(tenant_id)s
-  and vectors.memory_id in (
-      select inside.memory_id
-      from pay_ready.memory_vectors_of_embedder as inside
-      join pay_ready.memories as passages on passages.tenant_id = inside.tenant_id and passages.memory_id = inside.memory_id
-      where inside.tenant_id = %(tenant_id)s
-        and inside.in_index
-        and passages.touched_at < %(warm_since)s
-      limit %(most)s
-  );
+-- name: place
+-- params: memory_ids uuid[], in_index boolean
+update pay_ready.memory_vectors_of_embedder
+set in_index = %(in_index)s
+where tenant_id = %(tenant_id)s
+  and memory_id = any(%(memory_ids)s)
+  and in_index <> %(in_index)s;
 
 -- name: drop_interactions
 -- params: interaction_ids uuid[]

@@ -118,7 +118,7 @@ def many(database: Database, admin_url: str, tenants: int, passages: int, querie
             db_embedders.begin(tx, embedder_id, _DIM)
             if size >= least:
                 db_embedders.mark_indexed(tx, tag, is_indexed=True)
-                table.move_in(tx, int(size), None)
+                table.place(tx, [each.memory_id for each in table.misplaced(tx, int(size), None)], in_index=True)
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"vacuum analyze pay_ready.memory_vectors_{tag}, pay_ready.memories")  # type: ignore[arg-type]
     took: dict[str, list[float]] = {"indexed": [], "read": []}

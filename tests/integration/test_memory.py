@@ -312,7 +312,7 @@ def test_context_takes_one_statement(database: Database, scratch: Scratch, tenan
             passages = memory.context(tenant, kind, subject, most=most)  # type: ignore[arg-type]
             counts.append(len([each for each in statements if each != "memories.epoch"]))
             assert passages
-    assert counts == [1, 2, 1, 2]
+    assert counts == [1, 1, 1, 1]
     assert [each.chunk_text for each in memory.context(tenant, "thread", PRICE.id_of(tenant), most=3)] == [
         PRICE.body, ANSWER.body, "Message 0", "Message 1",
     ]  # fmt: skip

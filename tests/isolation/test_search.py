@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from pay_ready.db import memories as db_memories
-from pay_ready.db.tenancy import Database, PoolOptions
-from pay_ready.db.vectors import Question
+from pay_ready.db.memories import WordHit
+from pay_ready.db.tenancy import Database, PoolOptions, TenantTransaction
+from pay_ready.memory.fusion import looked_for, weighed_words
 from pay_ready.model.ids import TenantId
 from pay_ready.model.memory import Filters
 from tests.faults.support import opened
@@ -20,7 +21,7 @@ _ROW = (
     " lexemes, content_hash, occurred_at) select %(tenant)s, gen_random_uuid(), gen_random_uuid(), 0, %(source)s, 'message', %(text)s,"
     " 'en', pay_ready.tenant_lexemes('english', %(text)s), sha256('x'), now() from generate_series(1, %(times)s)"
 )
-_QUESTION = Question(vector=None, words="Where did the renewal's price, it's \\ 'quoted', go?", configs=("english", "german"))
+_QUESTION = "Where did the renewal's price, it's \\ 'quoted', go?"
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def two(database: Database, scratch: Scratch) -> tuple[TenantId, TenantId]:
         add(admin, other, 1, "Zanzibar")
         admin.execute("analyze pay_ready.memories")
     return one, other
+
+
+def found_by_words(tx: TenantTransaction) -> list[WordHit]:
+    """The 50 best."""
+    counts, passages = db_memories.word_counts(tx, _QUESTION, ("english", "german"))
+    return db_memories.search_words(tx, weighed_words(counts, passages), looked_for(counts, 50), Filters(), 50)
 
 
 def add(admin: psycopg.Connection[Any], tenant: TenantId, times: int, text: str) -> None:
@@ -52,7 +59,7 @@ def test_only_the_tenants_own(database: Database, two: tuple[TenantId, TenantId]
     found = []
     for tenant in two:
         with database.tenant_transaction(tenant) as tx:
-            hits = db_memories.search_words(tx, _QUESTION, Filters(), 50)
+            hits = found_by_words(tx)
             shown = db_memories.passages_of(tx, [hit.memory_id for hit in hits])
         assert len(shown) == len(hits)
         found.append({each.chunk_text for each in shown.values()})
@@ -62,24 +69,28 @@ def test_only_the_tenants_own(database: Database, two: tuple[TenantId, TenantId]
 
 
 def test_no_argument_names_another_tenant(scratch: Scratch, two: tuple[TenantId, TenantId]) -> None:
-    """The tenant is that of the transaction: words that begin with another's id find nothing, and without a tenant there is an error."""
+    """The tenant is that of the transaction: words that name another's find nothing, and without a tenant there is an error."""
     one, other = two
+    rank = "select count(*) from pay_ready.rank_lexemes(array[%s], array[1.0], 1, null, null, null, null, null, 1000)"
+    count = "select coalesce(sum(passages), 0) from pay_ready.count_lexemes(array[%s])"
     with psycopg.connect(scratch.app_url) as app:
         app.execute("select set_config('app.tenant_id', %s, true)", (str(one),))
-        ask = "select count(*) from pay_ready.search_lexemes(%s::tsquery, null, null, null, null, null, 1000)"
-        for words in (f"'{str(other)[:8]}price'", f"'{str(one)[:8]}canari' | '{str(other)[:8]}canari'"):
-            assert app.execute(ask, (words,)).fetchone() == (0,)
+        for ask in (rank, count):
+            for word in ("canari", "zanzibar", f"{str(other)[:8]}price", f"' | '{str(other)[:8]}canari", "\\' | 'x"):
+                assert app.execute(ask, (word,)).fetchone() == (0,)
+        assert app.execute(count, ("price",)).fetchone() == (3,)
         app.rollback()
-        for setting in (None, ""):  # an error, or nothing where no passage anywhere has the word
-            if setting is not None:
-                app.execute("select set_config('app.tenant_id', %s, true)", (setting,))
-            try:
-                assert app.execute(ask, (f"'{str(other)[:8]}zanzibar'",)).fetchone() == (0,)
-            except psycopg.Error as error:
-                told = str(error)
-                if "app.tenant_id" not in told and "uuid" not in told:
-                    raise
-            app.rollback()
+        for setting in (None, ""):  # an error, or nothing: never a passage
+            for ask in (rank, count):
+                if setting is not None:
+                    app.execute("select set_config('app.tenant_id', %s, true)", (setting,))
+                try:
+                    assert app.execute(ask, ("zanzibar",)).fetchone() == (0,)
+                except psycopg.Error as error:
+                    told = str(error)
+                    if "app.tenant_id" not in told and "uuid" not in told:
+                        raise
+                app.rollback()
 
 
 def test_the_index_of_words_is_used(scratch: Scratch, two: tuple[TenantId, TenantId]) -> None:
@@ -99,9 +110,10 @@ def test_where_the_function_is_not_handed_over(scratch: Scratch, two: tuple[Tena
     """Owned by the tables' owner, as where the administrator may not give it away, it is held by row security and finds the same."""
     one, _ = two
     with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
+        admin.execute("alter function pay_ready.count_lexemes(text[]) owner to pay_ready_owner")
         admin.execute(
-            "alter function pay_ready.search_lexemes(tsquery, uuid[], text[], text[], timestamptz, timestamptz, integer)"
-            " owner to pay_ready_owner"
+            "alter function pay_ready.rank_lexemes(text[], double precision[], integer, uuid[], text[], text[], timestamptz, timestamptz,"
+            " integer) owner to pay_ready_owner"
         )
     with opened(scratch.app_url, PoolOptions(max_size=1, overflow=0)) as database, database.tenant_transaction(one) as tx:
-        assert len(db_memories.search_words(tx, _QUESTION, Filters(), 50)) == 3
+        assert len(found_by_words(tx)) == 3

@@ -76,8 +76,7 @@ def test_uses_write_seldom_and_keep_warm(gaps: list[timedelta], policy: WarmPoli
         now += gap
         if writes and gap < policy.window - policy.interval:
             assert is_warm(memory.touched_at, now, policy)
-        effects = effects_of_use(memory, "asked", now, policy)
-        assert effects.promotes_to_hot
+        effects = effects_of_use(memory, now, policy)
         if effects.writes_touch:
             writes.append(now)
         memory = replace(
@@ -86,20 +85,10 @@ def test_uses_write_seldom_and_keep_warm(gaps: list[timedelta], policy: WarmPoli
         assert memory.is_warm
         assert is_warm(memory.touched_at, now, policy)
         if policy.interval > timedelta(0):
-            again = effects_of_use(memory, "asked", now, policy)
+            again = effects_of_use(memory, now, policy)
             assert not again.writes_touch
             assert not again.promotes_to_warm
     assert all(second - first >= policy.interval for first, second in itertools.pairwise(writes))
-
-
-@given(given_memories=memories, policy=policies)
-def test_a_machine_passing_by_moves_nothing(given_memories: list[Touched], policy: WarmPolicy) -> None:
-    """A rebuild that reads all history warms up none of it."""
-    for memory in given_memories:
-        effects = effects_of_use(memory, "passed", NOW, policy)
-        assert not (effects.writes_touch)
-        assert not (effects.promotes_to_warm)
-        assert not effects.promotes_to_hot
 
 
 def test_a_window_of_nothing_is_refused() -> None:

@@ -139,6 +139,7 @@ def _take_memories(work: Work, touched: set[UUID]) -> None:
     if work.counts.pop("(staging)", 0) and work.counts:
         work.execute("context_cache", "drop_contexts", {})
         work.execute("analytics_cache", "drop_analytics", {})
+        work.execute("memory_common_words", "drop_common_words", {})
 
 
 def _suppress(work: Work, reason: str | None) -> int:
