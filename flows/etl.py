@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pay_ready.app import App, open_app
-from pay_ready.errors import CheckFailedError, HeldBackError, OnHoldError, TransientError
+from pay_ready.errors import CheckFailedError, HeldBackError, LeaseHeldError, OnHoldError, TransientError
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline import etl as steps
 from pay_ready.pipeline.etl import SourceOutcome, TenantWork
@@ -31,6 +31,7 @@ class EtlSummary(BaseModel):
     staged: int
     quarantined: int
     published_run: int | None
+    indexed: int | None = None  # passages that got their vectors
     held_back: str  # why nothing was published: streams and counts; empty when nothing held it back
 
 
@@ -67,13 +68,25 @@ def resolve(app: App, slug: str, run_id: RunId, doubts: Doubts, accept_shrink: b
         return None
 
 
+@task(task_run_name="index", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
+      retry_condition_fn=_is_transient)  # fmt: skip
+def index(app: App, slug: str, run_id: RunId) -> int | None:
+    """Bring memory up to date; how many vectors it got, or None where there was nothing to do or another process is at it."""
+    try:
+        report = steps.index_step(app.work(slug), run_id)
+    except LeaseHeldError as error:
+        get_run_logger().info("not indexed: %s", error)
+        return None
+    return None if report is None else report.vectors
+
+
 @flow(name="etl", flow_run_name="etl {tenant}", timeout_seconds=6 * 3600, persist_result=False)
 def etl(
     tenant: Slug,
     sources: Annotated[list[str], Field(max_length=100)] = [],  # noqa: B006 - Prefect copies it
     accept_shrink: bool = False,
 ) -> EtlSummary:
-    """Sync, stage, resolve and publish one tenant.
+    """Sync, stage, resolve, publish and index one tenant.
 
     `sources`: only these; empty for all that are active. `accept_shrink`: believe that much of a stream is gone.
     """
@@ -91,7 +104,8 @@ def etl(
                     published = resolve(app, tenant, run_id, steps.doubts_in(done), accept_shrink)
                 except HeldBackError as error:
                     held = error
-    summary = _summary(run_id, outcomes, done, published, held)
+        indexed = index(app, tenant, run_id) if held is None else None
+    summary = _summary(run_id, outcomes, done, published, held).model_copy(update={"indexed": indexed})
     create_table_artifact(
         key=f"etl-{tenant}", table=[{"figure": key, "value": str(value)} for key, value in summary.model_dump().items()],
         description=f"pay_ready etl of {tenant}",

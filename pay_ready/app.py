@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +38,8 @@ from pay_ready.sources.installs import find_connector, find_python
 from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
-    from pay_ready.memory.cold.options import WeaviateOptions
-    from pay_ready.memory.embed.options import EmbedderOptions
-    from pay_ready.memory.settings import IndexingOptions
+    from pay_ready.app_memory import MemoryParts
     from pay_ready.memory.tiers import MemoryManager
-    from pay_ready.model.memory import Embedder, VectorStore
     from pay_ready.pipeline.airbyte.source import PlatformOptions
     from pay_ready.pipeline.erase.work import Eraser
     from pay_ready.pipeline.review.desk import Desk
@@ -96,81 +93,24 @@ class App:
         return load_keyring(self.environment, may_generate=self.urls.embedded)
 
     @cached_property
-    def embedder(self) -> "Embedder":
-        """The configured embedder, opened once.
+    def memory_parts(self) -> "MemoryParts":
+        """What memory is made of."""
+        from pay_ready.app_memory import MemoryParts
 
-        Raises:
-            NotFoundError, ConfigError: It was asked for by name and cannot be had.
-        """
-        from pay_ready.memory.embed.choose import open_embedder
-
-        return open_embedder(self.embedder_options)
-
-    @property
-    def embedder_options(self) -> "EmbedderOptions":
-        """What the settings say of embedders."""
-        return embedder_options(self.settings, self.environment)
-
-    @cached_property
-    def vector_store(self) -> "VectorStore | None":
-        """The vector store beside Postgres; None where there is none."""
-        if self.settings.weaviate.mode == "off":
-            return None
-        from pay_ready.memory.cold.weaviate import WeaviateStore
-
-        return WeaviateStore(self.weaviate_options, embedder_id=self.embedder.id, dim=self.embedder.dim)
+        return MemoryParts(
+            environment=self.environment, domain=self.domain, settings=self.settings, database=self.database, admin_url=self.urls.admin,
+            is_embedded=self.urls.embedded,
+        )  # fmt: skip
 
     @property
-    def weaviate_options(self) -> "WeaviateOptions":
-        """Where Weaviate is, and how it is asked.
-
-        Raises:
-            ConfigError: There is none, or its address is off.
-        """
-        return _weaviate_options(self.settings, self.domain, self.environment)
-
-    @cached_property
     def memory(self) -> "MemoryManager":
         """Memory of every tenant: one of a process."""
-        from pay_ready.memory.embed.choose import embedder_states, open_embedder
-        from pay_ready.memory.hot import HotOptions, HotTier
-        from pay_ready.memory.tiers import MemoryManager
-
-        def former(embedder_id: str) -> "Embedder | None":
-            options = self.embedder_options
-            found = next((each.provider for each in embedder_states(options) if each.usable and each.id == embedder_id), None)
-            return None if found is None else open_embedder(replace(options, provider=found))
-
-        if self.urls.embedded:
-            self.enable_vectors()  # it is ours alone
-        asked = self.settings.memory_management
-        hot = HotOptions(
-            most_items=asked.hot_cache_size, most_bytes=asked.hot_cache_mb << 20, ttl_s=asked.hot_cache_ttl_hours * 3_600
-        )  # fmt: skip
-        return MemoryManager(
-            self.database, hot=HotTier(hot), embedder=lambda: self.embedder, former=former, outer=self.vector_store,
-            options=_indexing_options(self.settings),
-        )  # fmt: skip
-
-    def enable_vectors(self) -> str | None:
-        """Make the table of the configured embedder's vectors, where this process is an administrator and the server has pgvector.
-
-        Returns:
-            The embedder's tag; None where vectors are compared by reading them.
-        """
-        from pay_ready.db.vector_tables import IndexOptions, enable_vectors, has_pgvector
-
-        if self.urls.admin is None or not has_pgvector(self.urls.admin):
-            return None
-        asked = self.settings.memory_management
-        options = IndexOptions(m=asked.index_m, ef_construction=asked.index_ef_construction)
-        return enable_vectors(self.urls.admin, self.domain.database_schema, self.embedder.id, self.embedder.dim, options)
+        return self.memory_parts.memory
 
     def close(self) -> None:
         """Let go of what was opened on the way."""
-        store = self.__dict__.get("vector_store")
-        if store is not None:
-            store.close()
+        if "memory_parts" in self.__dict__:
+            self.memory_parts.close()
 
     def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False, wait_s: float = 0.0) -> TenantWork:
         """A tenant's pipeline with its settings; the options stand above them.
@@ -215,6 +155,7 @@ class App:
             keyring=lambda: self.keyring,
             feed=self.feed,
             platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),
+            memory=(lambda: self.memory) if settings.memory_management.index_after_run else None,
         )
 
     def desk(self, slug: str) -> "Desk":
@@ -387,48 +328,6 @@ def _prepare_embedded(urls: Urls, schema: str) -> None:
         migrate(urls.admin, schema)
     grant_app(urls.admin, urlsplit(urls.app).username or "", schema)
     grant_erasure(urls.admin, urlsplit(urls.erasure or "").username or "", schema)
-
-
-def embedder_options(settings: Settings, environment: Environment) -> "EmbedderOptions":
-    """What the settings say of embedders; no database is needed for it."""
-    from pay_ready.memory.embed.options import EmbedderOptions, OpenAIOptions
-
-    asked, key = settings.embedding, environment.embedding_api_key
-    openai = None
-    if asked.url:
-        openai = OpenAIOptions(url=asked.url, model=asked.model, dim=asked.dimensions, api_key=key.get_secret_value() if key else "")
-    return EmbedderOptions(provider=asked.provider, threads=asked.threads, openai=openai)
-
-
-def _indexing_options(settings: Settings) -> "IndexingOptions":
-    from pay_ready.memory.batching import BatchLimits
-    from pay_ready.memory.policy import WarmPolicy
-    from pay_ready.memory.settings import IndexingOptions, SearchOptions
-
-    asked = settings.memory_management
-    return IndexingOptions(
-        languages=asked.languages, warm=WarmPolicy(window=timedelta(days=asked.warm_cache_ttl_days)),
-        batch=BatchLimits(start=asked.batch_size), search=SearchOptions(exact_below=asked.exact_below, ef_search=asked.index_ef),
-    )  # fmt: skip
-
-
-def _weaviate_options(settings: Settings, domain: Domain, environment: Environment) -> "WeaviateOptions":
-    from pay_ready.memory.cold.options import EmbeddedOptions, IndexOptions, WeaviateOptions
-
-    asked, named = settings.weaviate, dict(domain.collections)
-    if asked.mode == "off":
-        raise ConfigError("there is no Weaviate", "set weaviate.mode", key="weaviate.mode")
-    embedded = None
-    if asked.mode == "embedded":
-        folder = Path(asked.data_folder) if asked.data_folder else environment.state_folder / "weaviate"
-        embedded = EmbeddedOptions(binary_folder=Path(asked.binary_folder), version=asked.version, data_folder=folder)
-    other = named.pop("other", f"{domain.namespace.title().replace('_', '')}Interaction")
-    return WeaviateOptions(
-        mode=asked.mode, url=asked.url, grpc_host=asked.grpc_host or None, grpc_port=asked.grpc_port or None,
-        api_key=environment.weaviate_api_key, embedded=embedded, query_s=asked.query_s, write_s=asked.write_s,
-        idle_s=asked.idle_minutes * 60, collections=named, other_collection=other,
-        index=IndexOptions(kind=asked.index, m=asked.index_m, ef_construction=asked.index_ef_construction, ef=asked.index_ef),
-    )  # fmt: skip
 
 
 def mapping_path(kind: str, own: str | None) -> Path:

@@ -113,3 +113,7 @@ class TransientError(PayReadyError):
 
 class RetryLaterError(TransientError):
     """A lease, limit or breaker asks to come back later."""
+
+
+class LeaseHeldError(RetryLaterError):
+    """Another process has the lease: what was to be done is being done, or will be after it."""

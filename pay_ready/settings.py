@@ -20,7 +20,7 @@ from pay_ready.resources import resource_path
 
 # Where the checker speaks of Python's types: what to write instead.
 _WORDING = {
-    "tuple_type": 'a list is wanted, for example ["acme.com", "acme.example"]',
+    "tuple_type": 'a list is wanted, for example ["one", "two"]',
     "dict_type": "a section is wanted, with keys of its own",
 }
 
@@ -90,7 +90,10 @@ class MemoryManagement(_Section):
     warm_cache_ttl_days: float = Field(gt=0)
     batch_size: int = Field(ge=1, le=1_000)
     languages: tuple[str, ...] = Field(min_length=1)
+    index_after_run: bool
     exact_below: int = Field(ge=0)
+    candidates: int = Field(ge=10, le=1_000)
+    vector_share: float = Field(ge=0, le=10)
     index_ef: int = Field(ge=1, le=1_000)
     index_m: int = Field(ge=2, le=100)
     index_ef_construction: int = Field(ge=4, le=1_000)
@@ -105,7 +108,7 @@ class MemoryManagement(_Section):
 
 class Embedding(_Section):
     provider: Literal["auto", "minilm-onnx", "minilm-numpy", "openai", "hash"]
-    threads: int = Field(ge=1, le=64)
+    threads: int = Field(ge=0, le=64)
     url: str
     model: str
     dimensions: int = Field(ge=0, le=4_000)
@@ -118,11 +121,16 @@ class Weaviate(_Section):
     grpc_port: int = Field(ge=0, le=65_535)
     query_s: float = Field(gt=0)
     write_s: float = Field(gt=0)
+    open_s: float = Field(gt=0)
+    breaker_failures: int = Field(ge=1)
+    breaker_open_s: float = Field(gt=0)
     idle_minutes: float = Field(gt=0)
     index: Literal["hnsw", "flat", "dynamic"]
     index_m: int = Field(ge=2, le=2_047)
     index_ef_construction: int = Field(ge=4)
     index_ef: int = Field(ge=-1)
+    exact_up_to: int = Field(ge=0)
+    graph_from: int = Field(ge=1)
     binary_folder: str
     version: str
     data_folder: str

@@ -4,11 +4,13 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pay_ready.cli import entities as show
+from pay_ready.cli.memory import print_answer
 from pay_ready.cli.options import opened_app
 from pay_ready.cli.output import note, print_table, say
 from pay_ready.cli.progress import shown_progress
@@ -20,16 +22,20 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.etl import EtlReport
 
 _SHOWN = 15  # lines of the timeline
+_ASKED = "customers who ask for a lower price"
 
 
 def demo() -> None:
-    """Bring two invented tenants' exports in, and show what was unified. A second run changes nothing and says so."""
+    """Bring two invented tenants' exports in, and show what was unified and what is found. A second run changes nothing and says so.
+
+    The first tenant's texts are indexed by the real model; of the second that is left to `pay-ready index`.
+    """
     from pay_ready.demo import DEMO_TENANTS
 
     with opened_app() as opened:
         where = f"embedded Postgres in {opened.environment.state_folder}" if opened.urls.embedded else "your Postgres"
         note(f"database: {where}")
-        reports = [_bring_in(opened, tenant) for tenant in DEMO_TENANTS]
+        reports = [_bring_in(opened, tenant, is_indexed=tenant == DEMO_TENANTS[0]) for tenant in DEMO_TENANTS]
         for report in reports:
             print_etl(report)
         first = DEMO_TENANTS[0]
@@ -41,12 +47,13 @@ def demo() -> None:
         say(f"  {_command()} {arguments}")
 
 
-def _bring_in(opened: "App", wanted: "DemoTenant") -> "EtlReport":
+def _bring_in(opened: "App", wanted: "DemoTenant", *, is_indexed: bool) -> "EtlReport":
     from pay_ready.pipeline.etl import run_etl
 
     _make(opened, wanted)
+    work = opened.work(wanted.slug)
     with shown_progress() as progress:
-        return run_etl(opened.work(wanted.slug), progress=progress)
+        return run_etl(work if is_indexed else replace(work, memory=None), progress=progress)
 
 
 def _make(opened: "App", wanted: "DemoTenant") -> None:
@@ -70,8 +77,9 @@ def _make(opened: "App", wanted: "DemoTenant") -> None:
 
 
 def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> list[str]:
-    """What was unified; and arguments for the commands to try next."""
+    """What was unified and what is found; and arguments for the commands to try next."""
     from pay_ready.db import entities
+    from pay_ready.demo import DEMO_TENANTS
 
     if nothing_was_new(reports):
         say("everything was there already: no row landed, nothing changed, nothing was published")
@@ -92,6 +100,10 @@ def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> li
             latest = entities.TimelineFilter(since=datetime(1990, 1, 1, tzinfo=UTC), until=datetime.now(UTC), most=_SHOWN)
             show.print_timeline(f"{account.name}, the latest", entities.timeline(tx, account.entity_id, latest)[::-1])
             tries.insert(0, f'timeline "{account.name}" -t {tenant.slug} --source gong --limit 5')
+    answer = opened.memory.search(opened.tenant_id(tenant.slug), _ASKED, most=3)
+    say(f'found by "{_ASKED}":')
+    print_answer(answer, tenant.slug)
+    tries[:0] = [f'memory search "who is unhappy" -t {tenant.slug} --type call', f"index -t {DEMO_TENANTS[1].slug}"]
     return tries
 
 

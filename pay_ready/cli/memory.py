@@ -63,7 +63,7 @@ def status(
                 for each in db_embedders.embedders(tx)
                 for table in (db_vectors.vector_table(tx, each.embedder_tag, each.dimensions),)
             ]
-        store = opened.vector_store
+        store = opened.memory.outer
         is_live = None if store is None else store.is_live()
         differs = difference(opened.database, found.tenant_id, opened.memory) if check else None
     if as_json:
@@ -114,7 +114,46 @@ def search(
     if as_json:
         print_json("memory_search", answer)
         return
-    _print_answer(answer, tenant)
+    print_answer(answer, tenant)
+
+
+@app.command("context")
+def context(
+    tenant: TenantOption,
+    interaction: Annotated[UUID | None, typer.Option(help="What it is about (id): its thread, and those that it is with.")] = None,
+    entity: Annotated[list[UUID] | None, typer.Option(help="This person or company (id); may be repeated.")] = None,
+    question: Annotated[str | None, typer.Option(help="What is to be answered: what is near to it stays.")] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Tokens that all texts together may have.")] = 2_000,
+    as_json: JsonOption = False,
+) -> None:
+    """What to know before a call or an answer, within a budget of tokens: essential, of the last 7 days, relevant, and older in short.
+
+    Example: pay-ready memory context --tenant acme --entity 3f2b... --question "what did we promise" --budget 1500
+    """
+    if interaction is None and not entity:
+        raise UsageError("nothing to give the context of", "name an --interaction or an --entity (their ids: pay-ready timeline, people)")
+    with opened_app() as opened:
+        found = opened.tenant(tenant)
+        told = opened.memory.briefing(
+            found.tenant_id, budget_tokens=budget, interaction_id=interaction, entity_ids=entity or (), question=question
+        )  # fmt: skip
+    if as_json:
+        print_json("memory_context", told)
+        return
+    pruned = told.pruned
+    print_table(
+        ("when", "type", "source", "because", "passage", "interaction"),
+        [
+            (
+                f"{each.occurred_at:%Y-%m-%d %H:%M}", told.passages[each.item_id].interaction_type, told.passages[each.item_id].source,
+                each.reason if each.form == "whole" else f"{each.reason}, in short", " ".join(each.text.split()),
+                told.passages[each.item_id].interaction_id,
+            )
+            for each in pruned.items
+        ],
+    )  # fmt: skip
+    left = ", ".join(f"{count:,} {reason}" for reason, count in pruned.left_out.items())
+    say(f"{pruned.tokens:,} of {pruned.budget_tokens:,} tokens" + (f"; left out: {left}" if left else ""))
 
 
 @app.command("reconcile")
@@ -168,7 +207,7 @@ def enable_vectors(as_json: JsonOption = False) -> None:
     """
     with opened_app() as opened:
         tag = _enabled(opened)
-        embedder = opened.embedder
+        embedder = opened.memory_parts.embedder
     if as_json:
         print_json("vectors", {"embedder_id": embedder.id, "dimensions": embedder.dim, "embedder_tag": tag})
         return
@@ -176,7 +215,7 @@ def enable_vectors(as_json: JsonOption = False) -> None:
 
 
 def _enabled(opened: "App") -> str:
-    tag = opened.enable_vectors() if opened.admin_url else None
+    tag = opened.memory_parts.enable_vectors() if opened.admin_url else None
     if tag is None:
         raise UsageError("this server has no pgvector", "install the extension vector; until then vectors are compared by reading them")
     return tag
@@ -205,25 +244,31 @@ def _filters(
     )  # fmt: skip
 
 
+def print_index(report: "IndexReport") -> None:
+    """What the step `index` did."""
+    heard = report.heard
+    changed = f"{heard.changes:,} changes of {heard.interactions:,} interactions"
+    say(f"index: {changed}, {heard.passages:,} passages written, {heard.removed:,} removed")
+    say(f"{report.vectors:,} vectors by {report.embedder_id}, in {report.elapsed_s:.1f} s")
+    if report.told.interactions or report.told.failed:
+        say(f"told the vector store of {report.told.interactions:,} interactions, {report.told.objects:,} passages")
+    if report.is_lexical:
+        say("search is lexical only: texts are found by their words, not by what they mean - pay-ready models install")
+    if report.outer_away:
+        say("the vector store is away: it is told the next time, until then searches ask Postgres")
+
+
 def _print_report(report: "IndexReport", tenant: str, *, as_json: bool) -> None:
     if as_json:
         print_json("index", report)
     else:
-        heard = report.heard
-        say(f"{heard.changes:,} changes of {heard.interactions:,} interactions")
-        say(f"{heard.passages:,} passages written, {heard.removed:,} removed")
-        say(f"{report.vectors:,} vectors by {report.embedder_id}, in {report.elapsed_s:.1f} s")
-        if report.told.interactions or report.told.failed:
-            say(f"told the vector store of {report.told.interactions:,} interactions, {report.told.objects:,} passages")
-        if report.is_lexical:
-            say("search is lexical only: texts are found by their words, not by what they mean - pay-ready models install")
-        if report.outer_away:
-            say("the vector store is away: it is told the next time, until then searches ask Postgres")
+        print_index(report)
     if report.told.failed:
         raise PartialError("the vector store refused some interactions", f"pay-ready memory status -t {tenant}", refused=report.told.failed)
 
 
-def _print_answer(answer: "SearchAnswer", tenant: str) -> None:
+def print_answer(answer: "SearchAnswer", tenant: str) -> None:
+    """What a search found, and why it may not be all."""
     if not answer.hits:
         say("nothing found" + (f"; {answer.waiting:,} changes are not indexed yet: pay-ready index -t {tenant}" if answer.waiting else ""))
     print_table(

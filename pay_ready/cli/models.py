@@ -17,14 +17,14 @@ _SAMPLE = [f"The pilot begins in May, says customer number {number}." for number
 
 def embedder_options() -> "EmbedderOptions":
     """What the settings say about the embedder; no database is needed for it."""
-    from pay_ready import app as composition
+    from pay_ready import app_memory
     from pay_ready.logs import configure_logs
     from pay_ready.settings import Environment, load_domain, load_settings
 
     environment = Environment()
     settings = load_settings(environment, load_domain(environment.domain))
     configure_logs(settings.logging.level, settings.logging.format)
-    return composition.embedder_options(settings, environment)
+    return app_memory.embedder_options(settings, environment)
 
 
 @app.command()

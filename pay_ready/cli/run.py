@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pay_ready.cli.memory import print_index
 from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
@@ -40,7 +41,7 @@ def etl(
     watermarks: WatermarksOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Sync, stage, resolve, publish. Exit 7 when a stream is far smaller than it was: then nothing is published.
+    """Sync, stage, resolve, publish, index. Exit 7 when a stream is far smaller than it was: then nothing is published.
 
     Example: pay-ready run etl --tenant acme --wait 600
     """
@@ -134,6 +135,10 @@ def print_etl(report: "EtlReport") -> None:
             say_run(outcome.sync, said=str(outcome.error))
     if report.resolve is not None:
         print_resolve(report.resolve)
+    if report.index is not None:
+        print_index(report.index)
+    if report.index_error is not None:
+        say(f"published, not indexed: {report.index_error}")
     if report.held is not None:
         say(f"held back: {report.held}")
     if report.on_hold is not None:

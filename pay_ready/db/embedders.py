@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pay_ready.db import memories
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.db.vector_tables import embedder_tag
+from pay_ready.db.vectors import vector_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +54,16 @@ def retire(tx: TenantTransaction, tag: str) -> None:
 def mark_indexed(tx: TenantTransaction, tag: str, is_indexed: bool) -> None:
     """Searches ask the index of nearest ones from now on, or read."""
     tx.execute("embedders.mark_indexed", {"embedder_tag": tag, "is_indexed": is_indexed})
+
+
+def is_up_to_date(tx: TenantTransaction) -> bool:
+    """Whether nothing waits for the step `index`: no change, no passage without a vector, nothing that the outer store has yet to hear."""
+    waiting = memories.waiting(tx)
+    if waiting.changes or waiting.interactions:
+        return False
+    entries = embedders(tx)
+    if not entries:
+        return not int(tx.value("memories.count_passages"))
+    return all(
+        each.state == "serving" and not vector_table(tx, each.embedder_tag, each.dimensions).count_missing(tx) for each in entries
+    )  # fmt: skip

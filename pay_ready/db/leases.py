@@ -18,7 +18,7 @@ import structlog
 
 from pay_ready.db import tenants
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.errors import ConflictError, RetryLaterError, TransientError
+from pay_ready.errors import ConflictError, LeaseHeldError, TransientError
 
 TTL_S = 60.0
 _IDLE_SHARE = 0.75  # of a lease's time: so long may a transaction under it stand still
@@ -51,7 +51,7 @@ def acquire(tx: TenantTransaction, name: str, holder: str, *, ttl_s: float = TTL
     writes under a lease that ran out is waited for one second, then ended.
 
     Raises:
-        RetryLaterError: Somebody holds it; names the holder, since when and until when.
+        LeaseHeldError: Somebody holds it; names the holder, since when and until when.
     """
     # The token must outlive a crash of the server: given out twice, it would fence nobody off.
     tx.execute("leases.begin", {"idle_ms": _idle_ms(tx, ttl_s)})
@@ -97,7 +97,7 @@ def seize(tx: TenantTransaction, token: int, holder: str, *, ttl_s: float = TTL_
     token, and is refused.
 
     Raises:
-        RetryLaterError: The transaction could not be ended: it is another login's.
+        LeaseHeldError: The transaction could not be ended: it is another login's.
     """
     there = tx.row("leases.find", {"token": token})
     if there is None:
@@ -137,7 +137,7 @@ def _locked(tx: TenantTransaction, name: str, there: Any, *, by_force: bool = Fa
         by_force: End what writes under it also while the lease has not run out.
 
     Raises:
-        RetryLaterError: A transaction still writes under it, and could not be ended: it is another login's.
+        LeaseHeldError: A transaction still writes under it, and could not be ended: it is another login's.
     """
     is_locked, found = _try_lock(tx, name)
     if is_locked:
@@ -160,9 +160,9 @@ def _take(tx: TenantTransaction, name: str, holder: str, ttl_s: float, known_tok
         if error.where.get("sqlstate") != _LOCK_NOT_AVAILABLE:
             raise
         hint = "if it stands still, the server will end it: try again in a minute"
-        raise RetryLaterError("another run is taking a lease of this tenant at this moment", hint, lease=name) from None
+        raise LeaseHeldError("another run is taking a lease of this tenant at this moment", hint, lease=name) from None
     if taken is None:
-        raise RetryLaterError("another run was faster", "wait for its end or try again later", lease=name)
+        raise LeaseHeldError("another run was faster", "wait for its end or try again later", lease=name)
     return token
 
 
@@ -180,9 +180,9 @@ def _try_lock(tx: TenantTransaction, name: str) -> tuple[bool, Any | None]:
         return False, None
 
 
-def _held(name: str, there: Any, what: str, hint: str) -> RetryLaterError:
+def _held(name: str, there: Any, what: str, hint: str) -> LeaseHeldError:
     since, until = (each.isoformat(timespec="seconds") for each in (there.acquired_at, there.expires_at))
-    return RetryLaterError(what, hint, lease=name, holder=there.holder, since=since, until=until)
+    return LeaseHeldError(what, hint, lease=name, holder=there.holder, since=since, until=until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

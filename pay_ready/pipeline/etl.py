@@ -1,4 +1,4 @@
-"""The order of the steps: sync and stage each source, then look at the volumes, resolve and publish.
+"""The order of the steps: sync and stage each source, then look at the volumes, resolve and publish, and index what memory has yet to hear.
 
 Every step is recorded in step_runs, is callable alone, and may be repeated at any time. A source that fails does not hold the
 others back; the run is then partial. What holds the tenant back is a stream that is far smaller than when it was published
@@ -22,7 +22,16 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.db.volume import StreamSize
-from pay_ready.errors import CheckFailedError, HeldBackError, OnHoldError, PartialError, PayReadyError, PublishHeldError, TransientError
+from pay_ready.errors import (
+    CheckFailedError,
+    HeldBackError,
+    LeaseHeldError,
+    OnHoldError,
+    PartialError,
+    PayReadyError,
+    PublishHeldError,
+    TransientError,
+)
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
@@ -41,8 +50,10 @@ from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # heavy
+    from pay_ready.memory.tiers import MemoryManager
     from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource
+    from pay_ready.pipeline.index import IndexReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +78,7 @@ class TenantWork:
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
+    memory: "Callable[[], MemoryManager] | None" = None  # asked only when there is something to index; None: not a step of a run
 
     def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
         """What keeps the records of erased people from landing; None when nobody was erased."""
@@ -110,6 +122,8 @@ class EtlReport:
     seconds: float
     held: CheckFailedError | None = None  # why nothing was resolved and published
     on_hold: OnHoldError | None = None  # the same, where somebody wanted it so: landed and staged, and complete
+    index: "IndexReport | None" = None  # None: nothing to index, another process is at it, or it is no step of this run
+    index_error: PayReadyError | None = None  # what kept memory behind; everything before stands
 
     def raise_for_failure(self) -> None:
         """Raise what went wrong.
@@ -123,6 +137,8 @@ class EtlReport:
         """
         if self.held is not None:
             raise self.held
+        if self.index_error is not None and self.status == "partial" and not any(outcome.error for outcome in self.sources):
+            raise self.index_error
         failed = [outcome for outcome in self.sources if outcome.error is not None]
         if failed and all(isinstance(outcome.error, TransientError) for outcome in failed) and failed[0].error is not None:
             raise failed[0].error
@@ -134,7 +150,9 @@ class EtlReport:
 
 
 def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = no_progress) -> EtlReport:
-    """Bring in, stage, resolve, publish. What is there already is not done again.
+    """Bring in, stage, resolve, publish, index. What is there already is not done again.
+
+    The index is no part of what other runs wait for: one that begins meanwhile leaves the index to this one.
 
     Raises:
         RetryLaterError: Another run of this tenant is at work, after `lease_wait_s` too; names its holder. Nothing was done.
@@ -153,7 +171,48 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
                 held = error
             except OnHoldError as error:
                 on_hold = error
-    return replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold)
+    indexed, behind = _indexed(work, run_id, progress) if held is None else (None, None)
+    report = replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold, index=indexed, index_error=behind)
+    return replace(report, status="partial") if behind is not None and report.status == "complete" else report
+
+
+def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "IndexReport | None":
+    """Bring memory up to date; None where it is, or where this run has no memory.
+
+    Raises:
+        LeaseHeldError: Another process is at it, after the options' `lease_wait_s` too.
+        TransientError: A remote embedder does not answer.
+        EmbeddingError, NotFoundError, ConfigError: The embedder gives no vectors, or cannot be had.
+    """
+    if work.memory is None or insist(_is_indexed)(work):
+        return None
+    from pay_ready.pipeline.index import index_tenant  # heavy, and not every run has something to index
+
+    with _recorded(work, run_id, "index", "") as done:
+        report = index_tenant(
+            work.database, work.tenant, work.memory(), run_id=run_id, wait_s=work.options.lease_wait_s, progress=progress
+        )  # fmt: skip
+        done(report.heard.interactions, "partial" if report.outer_away or report.told.failed else "complete")
+        return report
+
+
+def _indexed(work: TenantWork, run_id: RunId, progress: Progress) -> "tuple[IndexReport | None, PayReadyError | None]":
+    """The index, or what kept it behind: no reason to call back what was published."""
+    try:
+        return index_step(work, run_id, progress=progress), None
+    except LeaseHeldError as error:
+        log.info("index.left", tenant=work.tenant, run_id=run_id, reason=error.what)
+        return None, None
+    except PayReadyError as error:
+        log.warning("index.failed", tenant=work.tenant, run_id=run_id, error_class=type(error).__name__)
+        return None, error
+
+
+def _is_indexed(work: TenantWork) -> bool:
+    from pay_ready.db.embedders import is_up_to_date
+
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return is_up_to_date(tx)
 
 
 def held_by(outcomes: Sequence[SourceOutcome]) -> PublishHeldError | None:

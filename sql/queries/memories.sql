@@ -386,11 +386,19 @@ where tenant_id = %(tenant_id)s;
 -- as good as drawn.
 -- params: sample integer, least_share float8, passages bigint
 insert into pay_ready.memory_common_words (tenant_id, lexeme, passages, of_passages)
-select %(tenant_id)s, substr(word, 9), ceil(ndoc * %(passages)s::float8 / least(%(sample)s, %(passages)s)), %(passages)s
-from ts_stat(format(
-    'select lexemes from pay_ready.memories where tenant_id = %%L order by memory_id limit %%s', %(tenant_id)s::text, %(sample)s::integer
-))
-where ndoc >= %(least_share)s * least(%(sample)s, %(passages)s);
+select
+    %(tenant_id)s, substr(word.lexeme, 9),
+    least(ceil(count(*) * %(passages)s::float8 / least(%(sample)s, %(passages)s)), %(passages)s), %(passages)s
+from (
+    select lexemes
+    from pay_ready.memories
+    where tenant_id = %(tenant_id)s
+    order by memory_id
+    limit %(sample)s
+) as drawn
+cross join lateral unnest(tsvector_to_array(drawn.lexemes)) as word (lexeme)
+group by word.lexeme
+having count(*) >= %(least_share)s * least(%(sample)s, %(passages)s);
 
 -- name: source_ids
 -- params: names text[]

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ def contact(number: int, **properties: object) -> dict[str, Any]:
     return {"id": str(number), **times, "archived": False, "properties": properties}
 
 
-def ran(app: App, folder: Path, streams: Mapping[str, list[dict[str, Any]]]) -> EtlReport:
-    """The pipeline over some HubSpot export files, for tenant `acme`."""
+def ran(app: App, folder: Path, streams: Mapping[str, list[dict[str, Any]]], *, index: bool = False) -> EtlReport:
+    """The pipeline over some HubSpot export files, for tenant `acme`; with the index only where it is looked at."""
     exports = folder / "exports"
     exports.mkdir(exist_ok=True)
     for stream, rows in streams.items():
@@ -59,7 +60,8 @@ def ran(app: App, folder: Path, streams: Mapping[str, list[dict[str, Any]]]) -> 
     if absent:
         source = NewSource(name="crm", kind="hubspot", connector=None, settings={"path": str(exports)})
         add_source(app.database, tenant, source, app.feed, lambda: app.keyring, actor="tests")
-    report = run_etl(app.work("acme"))
+    work = app.work("acme")
+    report = run_etl(work if index else replace(work, memory=None))
     report.raise_for_failure()
     return report
 
@@ -287,16 +289,22 @@ def memory_options(scratch: Scratch, folder: Path, overrides: Overrides) -> obje
         return memory.hot.options, memory.options
 
 
+def indexed_by_a_run(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a run indexes."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        return ran(app, folder, {"contacts": [contact(1, email="a@b.example")]}, index=True).index is not None
+
+
 def embedder_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What embedders are opened with."""
     with app_with(scratch, overrides, folder) as app:
-        return app.embedder_options
+        return app.memory_parts.embedder_options
 
 
 def index_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How the index of an embedder's table is built."""
     with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
-        tag = app.enable_vectors()
+        tag = app.memory_parts.enable_vectors()
     with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
         found = admin.execute("select reloptions from pg_class where relname = %s", (f"memory_vectors_{tag}_nearest",)).fetchall()
         admin.execute(f"drop table pay_ready.memory_vectors_{tag}")  # type: ignore[arg-type]
@@ -305,9 +313,12 @@ def index_options(scratch: Scratch, folder: Path, overrides: Overrides) -> objec
 
 def weaviate_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """Where Weaviate is and how it is asked; what each value does is tested in test_weaviate_store.py."""
-    own = {"embedding.provider": "hash", "weaviate.mode": "embedded", **overrides}
+    own = {
+        "embedding.provider": "hash", "weaviate.mode": "embedded", "weaviate.binary_folder": "/srv/bin", "weaviate.version": "1.38.0",
+        **overrides,
+    }  # fmt: skip
     with app_with(scratch, own, folder) as app:
-        return None if app.vector_store is None else app.weaviate_options
+        return None if app.memory_parts.vector_store is None else app.memory_parts.weaviate_options
 
 
 def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
@@ -385,6 +396,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "database.batch.statement_ms": (1234, server_timeouts),
     "database.batch.lock_ms": (1234, server_timeouts),
     "database.batch.idle_in_transaction_ms": (1234, server_timeouts),
+    "memory_management.index_after_run": (False, indexed_by_a_run),
     "logging.level": ("info", logged),
     "logging.format": ("json", logged),
 }
@@ -398,11 +410,13 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "memory_management.batch_size": (10, memory_options),
     "memory_management.languages": (["en"], memory_options),
     "memory_management.exact_below": (10, memory_options),
+    "memory_management.candidates": (20, memory_options),
+    "memory_management.vector_share": (1.0, memory_options),
     "memory_management.index_ef": (10, memory_options),
     "memory_management.index_m": (8, index_options),
     "memory_management.index_ef_construction": (32, index_options),
     "embedding.provider": ("hash", embedder_options),
-    "embedding.threads": (2, embedder_options),
+    "embedding.threads": (7, embedder_options),
     "embedding.url": ("http://127.0.0.1:9/v1", embedder_options),
     "embedding.model": ("other", embedder_options),
     "embedding.dimensions": (256, embedder_options),
@@ -412,6 +426,11 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "weaviate.grpc_port": (9, weaviate_options),
     "weaviate.query_s": (1.0, weaviate_options),
     "weaviate.write_s": (1.0, weaviate_options),
+    "weaviate.open_s": (1.0, weaviate_options),
+    "weaviate.breaker_failures": (1, weaviate_options),
+    "weaviate.breaker_open_s": (1.0, weaviate_options),
+    "weaviate.exact_up_to": (10, weaviate_options),
+    "weaviate.graph_from": (10, weaviate_options),
     "weaviate.idle_minutes": (1, weaviate_options),
     "weaviate.index": ("flat", weaviate_options),
     "weaviate.index_m": (8, weaviate_options),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 from pay_ready.db import embedders as db_embedders
 from pay_ready.db import memories as db_memories
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.db.vector_tables import enable_vectors
+from pay_ready.db.vector_tables import embedder_tag, enable_vectors
 from pay_ready.errors import EmbeddingError, NotFoundError
 from pay_ready.failpoints import FailpointError, armed
 from pay_ready.memory.cold.options import WeaviateOptions
@@ -24,7 +25,7 @@ from pay_ready.model.memory import Filters
 from pay_ready.pipeline.index import difference, rebuild, reconcile
 from tests.conftest import Scratch, make_tenant
 from tests.fake_weaviate import FakeWeaviate
-from tests.memory_support import Talk, indexed, memory_on, publish, relink, say
+from tests.memory_support import START, Talk, indexed, memory_on, publish, relink, say
 
 ANN, BOB, ACME = (UUID(int=number) for number in (1, 2, 3))
 PRICE = Talk(key="1", body="Procurement asks for a discount of ten percent.", entities=(("person", ANN), ("company", ACME)), thread="deal")
@@ -63,13 +64,13 @@ def ready(request: pytest.FixtureRequest, scratch: Scratch) -> str:
 
 
 @contextmanager
-def beside_weaviate(database: Database) -> Iterator[tuple[MemoryManager, FakeWeaviate]]:
+def beside_weaviate(database: Database, search: SearchOptions | None = None) -> Iterator[tuple[MemoryManager, FakeWeaviate]]:
     """Memory with a Weaviate of ours beside Postgres."""
     with FakeWeaviate() as fake:
         embedder = HashEmbedder()
         options = WeaviateOptions(url=fake.url, grpc_port=fake.grpc_port, breaker_open_s=0.2)
         store = WeaviateStore(options, embedder_id=embedder.id, dim=embedder.dim)
-        yield memory_on(database, outer=store), fake
+        yield memory_on(database, outer=store, search=search), fake
         store.close()
 
 
@@ -363,3 +364,71 @@ def wait_for(is_done: Callable[[], bool]) -> None:
     """Until it is so; the test's timeout ends it else."""
     while not is_done():
         pass
+
+
+def test_words_that_many_have(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """They are counted once the tenant is large; a rare word decides, and where filters leave none of it the common ones still find all."""
+    talks = [Talk(key=f"w{number}", body=f"The invoice of order {number}", minute=number) for number in range(60)]
+    zebra = Talk(key="z", body="The invoice of the zebra", source="gong", kind="call", minute=70)
+    say(scratch.admin_url, tenant, *talks, zebra)
+    memory = memory_on(database, search=SearchOptions(common_from=50, common_share=0.1, candidates=10))
+    indexed(database, tenant, memory)
+    with database.tenant_transaction(tenant) as tx:
+        counts, passages = db_memories.word_counts(tx, "invoice zebra unicorn", ("english",))
+    assert passages == 61
+    assert {each.lexeme: (each.passages, each.is_common) for each in counts} == {"invoic": (61, True), "zebra": (1, False)}
+    assert memory.search(tenant, "invoice of the zebra", most=1).hits[0].passage.interaction_id == zebra.id_of(tenant)
+    narrowed = memory.search(tenant, "invoice of the zebra", most=40, filters=Filters(sources=("slack",)))
+    assert len(narrowed.hits) == 40
+    say(scratch.admin_url, tenant, gone=talks)
+    indexed(database, tenant, memory)
+    with database.tenant_transaction(tenant) as tx:
+        again, left = db_memories.word_counts(tx, "invoice", ("english",))
+    assert (left, [(each.passages, each.is_common) for each in again]) == (1, [(1, False)])
+
+
+def test_what_to_know_within_a_budget(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """The opening of the interaction is always there, then what is of the last days, then what is near the question; never over budget."""
+    remark = "An old remark about pallets. " * 20
+    old = [Talk(key=f"o{number}", body=f"{number}: {remark}", entities=(("person", ANN),), minute=200 + number) for number in range(20)]
+    say(scratch.admin_url, tenant, *TALKS, *old)
+    memory = memory_on(database)
+    indexed(database, tenant, memory)
+    told = memory.briefing(tenant, interaction_id=PRICE.id_of(tenant), budget_tokens=300, question="discount of ten percent")
+    assert told.pruned.tokens <= 300
+    reasons = {told.passages[each.item_id].interaction_id: each.reason for each in told.pruned.items}
+    assert reasons[PRICE.id_of(tenant)] == "essential"
+    assert ANSWER.id_of(tenant) in reasons
+    assert told.pruned.left_out
+    of_ann = memory.briefing(tenant, entity_ids=[ANN], budget_tokens=10_000, now=START + timedelta(days=1))
+    assert {each.reason for each in of_ann.pruned.items} == {"recent"}
+    with pytest.raises(NotFoundError):
+        memory.briefing(tenant, interaction_id=uuid4(), budget_tokens=300)
+
+
+def test_what_is_asked_for_comes_back_into_the_index(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """Beside an outer store the index holds what was touched in the window: the rest leaves it, and one search brings a passage back."""
+    say(scratch.admin_url, tenant, *TALKS)
+    embedder = HashEmbedder()
+    enable_vectors(scratch.admin_url, "pay_ready", embedder.id, embedder.dim)
+    with beside_weaviate(database, search=SearchOptions(exact_below=1)) as (memory, _):
+        indexed(database, tenant, memory)
+        with psycopg.connect(scratch.admin_url) as admin:
+            admin.execute("set session_replication_role = replica")
+            admin.execute("update pay_ready.memories set touched_at = now() - interval '8 days'")
+        say(scratch.admin_url, tenant, Talk(key="new", body="Something new", minute=300))
+        indexed(database, tenant, memory)
+        assert _in_index(scratch, embedder) == 1
+        hits = memory.search(tenant, "discount of ten percent", most=1).hits
+        assert hits[0].passage.interaction_id == PRICE.id_of(tenant)
+        assert _in_index(scratch, embedder) == 2
+        memory.get(tenant, ANSWER.id_of(tenant))
+        indexed(database, tenant, memory)
+        assert _in_index(scratch, embedder) == 3
+
+
+def _in_index(scratch: Scratch, embedder: HashEmbedder) -> int:
+    with psycopg.connect(scratch.admin_url) as admin:
+        row = admin.execute(f"select count(*) from pay_ready.memory_vectors_{embedder_tag(embedder.id)} where in_index").fetchone()  # type: ignore[arg-type]
+    assert row is not None
+    return int(row[0])
