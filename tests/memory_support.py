@@ -135,7 +135,7 @@ class RecordedStore:
         """As the store."""
         self._store.serve()
 
-    def rest(self, idle_s: float) -> list[TenantId]:
+    def rest(self, idle_s: float | None = None) -> list[TenantId]:
         """As the store."""
         return self._store.rest(idle_s)
 

@@ -75,6 +75,9 @@ def status(
         content = {"figures": figures, "waiting": waiting, "embedders": told, "outer_store": outer, "difference": differs}
         print_json("memory_status", content)
     else:
+        asked = opened.settings.memory_management
+        hot = f"{asked.hot_cache_size:,} items, {asked.hot_cache_mb:,} MB, {asked.hot_cache_ttl_hours:g} h"
+        say(f"hot: at most {hot}, in each process that answers")
         say(f"{figures['passages']:,} passages of {figures['interactions']:,} interactions, {figures['warm']:,} of them warm")
         for each, counts, has_index in embedders:
             how = f"{counts.indexed:,} in the index" if has_index else "without pgvector: compared by reading them"
@@ -212,6 +215,7 @@ def enable_vectors(as_json: JsonOption = False) -> None:
         print_json("vectors", {"embedder_id": embedder.id, "dimensions": embedder.dim, "embedder_tag": tag})
         return
     say(f"vectors of {embedder.id}, {embedder.dim} dimensions: table memory_vectors_{tag}")
+    say("tenants whose vectors were kept as bytes move in at their next pay-ready index")
 
 
 def _enabled(opened: "App") -> str:

@@ -81,10 +81,33 @@ class VectorTable(Protocol):
 
 
 def vector_table(tx: TenantTransaction, tag: str, dimensions: int) -> "VectorTable":
-    """Where the vectors of an embedder are: pgvector's table, where an administrator made it, else the bytes."""
+    """Where the tenant's vectors of an embedder are: pgvector's table, where an administrator made it and none is left as bytes."""
+    return IndexedVectors(tag, dimensions) if _places(tx, tag) == (True, False) else PlainVectors(tag, dimensions)
+
+
+def move_to_pgvector(tx: TenantTransaction, tag: str, dimensions: int, most: int) -> int:
+    """Bring vectors that were kept as bytes into pgvector's table, where there is one by now; how many. They serve as bytes until the last.
+
+    Args:
+        tx: The tenant's.
+        tag: Of the embedder.
+        dimensions: Of its vectors.
+        most: Vectors of one transaction.
+    """
+    if _places(tx, tag) != (True, True):
+        return 0
+    plain = PlainVectors(tag, dimensions)
+    page = plain.page(tx, most)
+    IndexedVectors(tag, dimensions).write(tx, page, in_index=False)
+    plain.drop_memories(tx, [each.memory_id for each in page])
+    return len(page)
+
+
+def _places(tx: TenantTransaction, tag: str) -> tuple[bool, bool]:
+    """Whether pgvector has a table of the embedder, and whether the tenant has vectors of it as bytes."""
     name = in_schema(f"{SCHEMA}.memory_vectors_{tag}", tx.schema)
-    row = tx.row("embedders.has_table", {"table_name": name})
-    return IndexedVectors(tag, dimensions) if row is not None and row.is_there else PlainVectors(tag, dimensions)
+    row = tx.row("embedders.places", {"table_name": name, "embedder_tag": tag})
+    return (False, False) if row is None else (row.has_table, row.has_bytes)
 
 
 def check_vectors(vectors: "Vectors", dimensions: int) -> None:
@@ -274,6 +297,18 @@ class PlainVectors:
     def drop_all(self, tx: TenantTransaction) -> int:
         """Take out all of the tenant's."""
         return tx.execute("plain_vectors.drop_all", self._of())
+
+    def page(self, tx: TenantTransaction, most: int) -> list[FreshVector]:
+        """Some vectors as they are kept, with what they are of."""
+        import numpy as np
+
+        return [
+            FreshVector(
+                memory_id=row.memory_id, interaction_id=row.interaction_id, content_hash=bytes(row.content_hash),
+                vector=np.frombuffer(row.vector, dtype="<f2").astype(np.float32),
+            )
+            for row in tx.rows("plain_vectors.page", self._of(most=most))
+        ]  # fmt: skip
 
     def _of(self, **more: object) -> dict[str, object]:
         return {"embedder_tag": self.tag, **more}

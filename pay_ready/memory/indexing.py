@@ -139,7 +139,16 @@ class Indexer:
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
             self._guard(tx)
             db_embedders.begin(tx, embedder.id, embedder.dim)
-            return db_embedders.embedders(tx)
+            found = db_embedders.embedders(tx)
+        for each in found:
+            while self._moved_to_pgvector(each):
+                continue
+        return found
+
+    def _moved_to_pgvector(self, entry: TenantEmbedder) -> int:
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            self._guard(tx)
+            return db_vectors.move_to_pgvector(tx, entry.embedder_tag, entry.dimensions, _MOVED_AT_ONCE)
 
     def embed(self, after: UUID | None) -> tuple[int, UUID | None]:
         """Give the next passages without a vector theirs: how many, and behind whom to go on; None at the end.

@@ -15,6 +15,7 @@ from pay_ready.db.embedders import TenantEmbedder
 from pay_ready.db.memories import ShownPassage
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import IsolationError, NotFoundError, PayReadyError, TransientError
+from pay_ready.memory.cold.postgres import PostgresStore
 from pay_ready.memory.fusion import Ranked, fused, looked_for, weighed_words
 from pay_ready.memory.language import language_of
 from pay_ready.memory.policy import Touched, effects_of_use, is_warm
@@ -96,9 +97,9 @@ class Search:
             wanted = max(self._options.search.candidates, most)
             query = VectorQuery(vector=vector, most=wanted, filters=filters, least_similarity=least)
         asked = _Asked(words=words, filters=filters, most=most, least_similarity=least_similarity, serving=serving, query=query)
-        outer, away = self._ask_outer(tenant, asked)
+        cold, tiers, away = self._ask_cold(tenant, asked)
         with self._database.tenant_transaction(tenant) as tx:
-            found_in, ranked, shown = self._weighed(tx, asked, outer)
+            found_in, ranked, shown = self._weighed(tx, asked, cold, tiers)
         hits = tuple(
             Hit(
                 passage=shown[each.memory_id], score=each.score, text_rank=each.text_rank, similarity=each.similarity,
@@ -107,11 +108,10 @@ class Search:
             for each in ranked
         )  # fmt: skip
         self._touch(tenant, serving, [hit.passage for hit in hits])
-        tiers: tuple[Tier, ...] = ("warm",) if outer is None and self._outer is not None else ("warm", "cold")
         reasons += away
         return SearchAnswer(
-            hits=hits, tiers=tiers, degraded=bool(reasons), reasons=reasons, embedder_id=None if serving is None else serving.embedder_id,
-            run_no=epoch.run_no, waiting=waiting,
+            hits=hits, tiers=("warm", *(tier for tier in tiers if tier != "warm")), degraded=bool(reasons), reasons=reasons,
+            embedder_id=None if serving is None else serving.embedder_id, run_no=epoch.run_no, waiting=waiting,
         )  # fmt: skip
 
     def _vector(self, words: str, serving: TenantEmbedder | None) -> "tuple[Vectors | None, tuple[str, ...]]":
@@ -131,22 +131,29 @@ class Search:
             return None, ("the embedder is away: found by words alone",)
         return vector, ("the embedder knows words alone: pay-ready models install",) if embedder.is_lexical else ()
 
-    def _ask_outer(self, tenant: TenantId, asked: _Asked) -> tuple[list[VectorHit] | None, tuple[str, ...]]:
-        """What the outer store finds; None where there is none, it is away, or the vectors that serve are not yet its own."""
-        if self._outer is None or asked.query is None or asked.serving is None:
-            return None, ()
-        if asked.serving.embedder_id != self._open_embedder().id:
-            return None, ()
-        try:
-            return self._outer.search(tenant, asked.query), ()
-        except IsolationError:
-            raise
-        except PayReadyError as error:
-            log.warning("outer_store.away", tenant=str(tenant), kind=self._outer.name, error_class=type(error).__name__)
-            return None, (f"{self._outer.name} is away: all history was searched in Postgres",)
+    def _ask_cold(self, tenant: TenantId, asked: _Asked) -> tuple[list[VectorHit], tuple[Tier, ...], tuple[str, ...]]:
+        """The nearest of all history, the tiers that these come from, and what was away.
+
+        Asked is the outer store, where the vectors that serve are its own; else, and when it is away, Postgres.
+        """
+        if asked.query is None or asked.serving is None:
+            return [], ("warm", "cold") if self._outer is None else ("warm",), ()
+        reasons: tuple[str, ...] = ()
+        if self._outer is not None and asked.serving.embedder_id == self._open_embedder().id:
+            try:
+                return self._outer.search(tenant, asked.query), ("cold",), ()
+            except IsolationError:
+                raise
+            except PayReadyError as error:
+                log.warning("outer_store.away", tenant=str(tenant), kind=self._outer.name, error_class=type(error).__name__)
+                reasons = (f"{self._outer.name} is away: all history was searched in Postgres",)
+        store = PostgresStore(
+            self._database, embedder_id=asked.serving.embedder_id, dim=asked.serving.dimensions, options=self._options.search
+        )  # fmt: skip
+        return store.search(tenant, asked.query), ("warm", "cold") if self._outer is None else ("warm",), reasons
 
     def _weighed(
-        self, tx: TenantTransaction, asked: _Asked, outer: Sequence[VectorHit] | None
+        self, tx: TenantTransaction, asked: _Asked, cold: Sequence[VectorHit], tiers: tuple[Tier, ...]
     ) -> tuple[dict[UUID, set[Tier]], list[Ranked], dict[UUID, ShownPassage]]:
         """Candidates of every kind, weighed in the record, the best of those that pass there."""
         search, found_in = self._options.search, dict[UUID, set[Tier]]()
@@ -161,11 +168,12 @@ class Search:
             found_in.setdefault(word_hit.memory_id, set()).add("warm")
         similarities: dict[UUID, float] = {}
         table = None if asked.serving is None else db_vectors.vector_table(tx, asked.serving.embedder_tag, asked.serving.dimensions)
-        if table is not None and asked.query is not None and asked.serving is not None:
+        for hit in cold:
+            found_in.setdefault(hit.memory_id, set()).update(tiers)
+        if table is not None and asked.query is not None and asked.serving is not None and "warm" not in tiers:
+            # What the outer store has yet to hear of.
             for hit in table.nearest(tx, asked.query, is_indexed=asked.serving.is_indexed, ef=search.ef_search):
-                found_in.setdefault(hit.memory_id, set()).update(("warm", "cold") if self._outer is None else ("warm",))
-        for hit in outer or ():
-            found_in.setdefault(hit.memory_id, set()).add("cold")
+                found_in.setdefault(hit.memory_id, set()).add("warm")
         candidates = db_memories.candidates(tx, sorted(found_in), words)
         if table is not None and asked.query is not None:
             near = sorted({each.memory_id for each in candidates}.union(*(each.beside for each in candidates)))

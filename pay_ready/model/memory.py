@@ -159,7 +159,7 @@ class VectorStore(Protocol):
     def serve(self) -> None:
         """This embedder's vectors are complete: whoever reads the store by the names of its collections finds them from now on."""
 
-    def rest(self, idle_s: float) -> list[TenantId]:
+    def rest(self, idle_s: float | None = None) -> list[TenantId]:
         """Put tenants to rest that nobody has asked for so long; they wake by themselves. Says which."""
 
     def close(self) -> None:

@@ -91,6 +91,8 @@ def index_tenant(
         vectors = _embed_all(indexer, progress)
         indexer.settle()
         told, away = _tell_all(indexer, tenant, progress)
+        if memory.outer is not None and not away:
+            _rest(memory.outer)
     embedder = memory.embedder
     with database.tenant_transaction(tenant) as tx:
         waiting = db_memories.waiting(tx)
@@ -223,6 +225,14 @@ def _embed_all(indexer: Indexer, progress: Progress) -> int:
             return done
         done += count
         progress(ProgressEvent(step="index", subject="vectors", done=done))
+
+
+def _rest(store: VectorStore) -> None:
+    """Put to rest the tenants that this process has not asked for in a while; how long is the store's to say."""
+    try:
+        store.rest()
+    except TransientError as error:
+        log.warning("outer_store.away", error_class=type(error).__name__)
 
 
 def _tell_all(indexer: Indexer, tenant: TenantId, progress: Progress) -> tuple[Told, bool]:

@@ -43,7 +43,12 @@ set is_indexed = %(is_indexed)s
 where tenant_id = %(tenant_id)s
   and embedder_tag = %(embedder_tag)s;
 
--- name: has_table
--- params: table_name text
-select to_regclass(%(table_name)s) is not null as is_there
-where %(tenant_id)s is not null;
+-- name: places
+-- Whether pgvector has a table of an embedder, and whether the tenant has vectors of it as bytes.
+-- params: table_name text, embedder_tag text
+select
+    to_regclass(%(table_name)s) is not null as has_table,
+    exists (
+        select from pay_ready.memory_vectors_plain as plain
+        where plain.tenant_id = %(tenant_id)s and plain.embedder_tag = %(embedder_tag)s
+    ) as has_bytes;

@@ -67,6 +67,15 @@ where tenant_id = %(tenant_id)s
   and embedder_tag = %(embedder_tag)s
   and memory_id = any(%(memory_ids)s);
 
+-- name: page
+-- params: embedder_tag text, most integer
+select memory_id, interaction_id, content_hash, vector
+from pay_ready.memory_vectors_plain
+where tenant_id = %(tenant_id)s
+  and embedder_tag = %(embedder_tag)s
+order by memory_id
+limit %(most)s;
+
 -- name: drop_interactions
 -- params: embedder_tag text, interaction_ids uuid[]
 delete from pay_ready.memory_vectors_plain

@@ -432,3 +432,20 @@ def _in_index(scratch: Scratch, embedder: HashEmbedder) -> int:
         row = admin.execute(f"select count(*) from pay_ready.memory_vectors_{embedder_tag(embedder.id)} where in_index").fetchone()  # type: ignore[arg-type]
     assert row is not None
     return int(row[0])
+
+
+def test_bytes_move_into_pgvector(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """A table that is made later is empty: what was kept as bytes is searched until the next index has moved it, and afterwards there."""
+    say(scratch.admin_url, tenant, *TALKS)
+    memory = memory_on(database)
+    indexed(database, tenant, memory)
+    before = memory.search(tenant, "discount of ten percent", most=3)
+    enable_vectors(scratch.admin_url, "pay_ready", memory.embedder.id, memory.embedder.dim)
+    between = memory.search(tenant, "discount of ten percent", most=3)
+    assert [hit.similarity for hit in between.hits] == [hit.similarity for hit in before.hits]
+    assert indexed(database, tenant, memory).vectors == 0
+    after = memory.search(tenant, "discount of ten percent", most=3)
+    assert [hit.passage.memory_id for hit in after.hits] == [hit.passage.memory_id for hit in before.hits]
+    assert [hit.similarity for hit in after.hits] == pytest.approx([hit.similarity for hit in before.hits], abs=1e-3)
+    with psycopg.connect(scratch.admin_url) as admin:
+        assert admin.execute("select count(*) from pay_ready.memory_vectors_plain").fetchone() == (0,)

@@ -98,7 +98,7 @@ class PostgresStore:
     def serve(self) -> None:
         """Which embedder serves is said of each tenant."""
 
-    def rest(self, idle_s: float) -> list[TenantId]:  # noqa: ARG002 - the port's
+    def rest(self, idle_s: float | None = None) -> list[TenantId]:  # noqa: ARG002 - the port's
         """Rows need no rest."""
         return []
 

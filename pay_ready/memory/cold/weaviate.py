@@ -186,8 +186,9 @@ class WeaviateStore:
                 yield from page
                 after = page[-1].memory_id
 
-    def rest(self, idle_s: float) -> list[TenantId]:
+    def rest(self, idle_s: float | None = None) -> list[TenantId]:
         """See the port; who is awake and unknown to this process is taken for asked for now."""
+        idle_s = self._options.idle_s if idle_s is None else idle_s
         return self._calls.ask("rest", lambda client: self._sleepers.rest(client, self._collections, idle_s), self._options.write_s)
 
     def serve(self) -> None:
