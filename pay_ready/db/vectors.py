@@ -182,8 +182,9 @@ class IndexedVectors:
         """Passages of interactions with their vectors and what they are about now."""
         import numpy as np
 
+        # As halfvec_send writes them: the dimensions and two bytes of nothing, then the numbers.
         found = tx.rows("vectors.objects", {"interaction_ids": list(interaction_ids)}, embedder_tag=self.tag)
-        return [_object(row, np.fromstring(row.vector[1:-1], dtype=np.float32, sep=",")) for row in found]
+        return [_object(row, np.frombuffer(row.vector, dtype=">f2", offset=4).astype(np.float32)) for row in found]
 
     def kept(self, tx: TenantTransaction, after: UUID | None, most: int) -> list[KeptObject]:
         """What is there, by id, behind one."""

@@ -205,7 +205,7 @@ limit %(most)s;
 -- params: interaction_ids uuid[]
 select
     passages.memory_id, passages.interaction_id, passages.chunk_no, passages.interaction_type, passages.language, passages.occurred_at,
-    sources.kind as source_kind, sources.name as source, vectors.content_hash, vectors.embedding::text as vector,
+    sources.kind as source_kind, sources.name as source, vectors.content_hash, halfvec_send(vectors.embedding) as vector,
     array(
         select links.entity_id
         from pay_ready.interaction_entities as links

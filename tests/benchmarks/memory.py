@@ -90,7 +90,7 @@ def locomo(database: Database, admin_url: str, path: Path, embedder: Embedder) -
                 found[name].append(len(wanted & {by_id[hit.passage.interaction_id] for hit in hits}) / len(wanted))
     for name, recalls in found.items():
         say_line(f"recall@{MOST} of evidence, {name:14} {statistics.mean(recalls):.3f} over {len(recalls)} questions")
-    say_line(f"search with hydration: p50 {_ms(took, 50)}, p95 {_ms(took, 95)}")
+    say_line(f"search with hydration: p50 {milliseconds(took, 50)}, p95 {milliseconds(took, 95)}")
 
 
 def many(database: Database, admin_url: str, tenants: int, passages: int, queries: int) -> None:
@@ -137,10 +137,10 @@ def many(database: Database, admin_url: str, tenants: int, passages: int, querie
             recalls.append(len({hit.memory_id for hit in hits} & {hit.memory_id for hit in truth}) / MOST)
         assert len(hits) == MOST
     everything = [each for part in took.values() for each in part]
-    say_line(f"search of a tenant drawn evenly: p50 {_ms(everything, 50)}, p95 {_ms(everything, 95)}")
+    say_line(f"search of a tenant drawn evenly: p50 {milliseconds(everything, 50)}, p95 {milliseconds(everything, 95)}")
     for name, part in took.items():
         if part:
-            say_line(f"  {name}: {len(part)} searches, p50 {_ms(part, 50)}, p95 {_ms(part, 95)}")
+            say_line(f"  {name}: {len(part)} searches, p50 {milliseconds(part, 50)}, p95 {milliseconds(part, 95)}")
     if recalls:
         say_line(f"recall@{MOST} of the index against reading all: {statistics.mean(recalls):.3f}, least {min(recalls):.1f}")
 
@@ -166,7 +166,8 @@ def _fill(admin: psycopg.Connection[Any], owner: TenantId, tag: str, vectors: An
                 copy.write_row((owner, each, each, bytes(32), False, db_vectors.vector_text(vector)))
 
 
-def _ms(seconds: Sequence[float], percent: int) -> str:
+def milliseconds(seconds: Sequence[float], percent: int) -> str:
+    """A percentile."""
     return f"{float(np.percentile(seconds, percent)) * 1000:.1f} ms"
 
 
