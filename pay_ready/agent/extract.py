@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # heavy
     Floats = NDArray[np.float64]
 
 _OPENING = re.compile(
-    r"^(?:(?:okay|ok|yeah|yes|yep|yup|so|well|um+|uh+|uh-huh|mm+|mm-hmm|hmm+|oh|ah|right|and|but|alright|all right|now|like|you know|i mean|actually|"
-    r"basically|no|hey|hi|hello)\b[\s,.!…-]*)+",
+    r"^(?:(?:okay|ok|yeah|yes|yep|yup|so|well|um+|uh+|uh-huh|mm+|mm-hmm|hmm+|oh|ah|right|and|but|alright|all right|now|like|you know|"
+    r"i mean|actually|basically|no|hey|hi|hello)\b[\s,.!…-]*)+",
     re.IGNORECASE,
 )
 _HESITATION = re.compile(r",?\s*\b(?:um+|uh+|uhm|hmm+|mm+|erm?)\b\s*,?", re.IGNORECASE)

@@ -88,7 +88,7 @@ class Scorer:
 
 
 def open_scorer(embedder_id: str | None, path: Path | None = None) -> Scorer:
-    """The best scorer for vectors of an embedder: the shipped model if it was trained on that embedder's, else VADER alone, with the reason.
+    """The best scorer for vectors of an embedder: the shipped model where it holds for them, else VADER alone, with the reason.
 
     Args:
         embedder_id: Whose vectors there are; None: there are none.
