@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pay_ready.agent.personal import MASK_TOKEN, PersonalKind, PersonalSpan, personal_spans
+from pay_ready.agent.personal import MASKED, PersonalKind, PersonalSpan, personal_spans
 from pay_ready.agent.stopwords import STOP_WORDS
 
 if TYPE_CHECKING:  # loads a compiled library
@@ -23,13 +23,14 @@ if TYPE_CHECKING:  # loads a compiled library
 
 MaskPolicy = Literal["none", "contacts", "all"]  # nothing; addresses and numbers; names, too
 
-_TOKENS = re.compile(MASK_TOKEN)
+_TOKENS = re.compile(MASKED)
 _TOKEN_DIGITS = 8
 _LEAST_NAME = 2  # letters and digits; a shorter name would blot out the text
 _SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI")  # scripts that set no blank between words
 _ALSO_WORDS = frozenset({  # names that are words as well
-    "art", "bill", "chase", "crown", "dale", "dawn", "dean", "drew", "faith", "frank", "gene", "grace", "grant", "hope", "iris", "jack", "june",
-    "lance", "mark", "may", "pat", "ray", "rich", "rob", "rose", "skip", "sky", "sue", "target", "visa", "ward", "wade",
+    "art", "bill", "chase", "crown", "dale", "dawn", "dean", "drew", "faith", "frank", "gene", "grace", "grant", "hope", "iris",
+    "jack", "june", "lance", "mark", "may", "pat", "ray", "rich", "rob", "rose", "skip", "sky", "sue", "target", "visa", "wade",
+    "ward",
 })  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def _automaton(names: Iterable[KnownName]) -> "Automaton | None":
     """The automaton of folded names; None without any. A name of two entities gets the token of the smaller id, on every run."""
     import ahocorasick
 
-    words: "Automaton" = ahocorasick.Automaton()
+    words: Automaton = ahocorasick.Automaton()
     for name in sorted(names, key=lambda name: (str(name.entity_id), name.text)):
         folded = _fold(name.text).text.strip()
         if sum(map(str.isalnum, folded)) < _LEAST_NAME:

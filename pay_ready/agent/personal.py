@@ -13,7 +13,7 @@ from pay_ready.logs import EMAIL
 
 PersonalKind = Literal["email", "phone", "card", "iban", "ssn", "ip", "person", "company"]
 
-MASK_TOKEN = r"<(?:email|phone|card|iban|ssn|ip|person|company):[0-9a-f]{8}>"  # what a value is replaced by; never read again
+MASKED = r"<(?:email|phone|card|iban|ssn|ip|person|company):[0-9a-f]{8}>"  # what a value is replaced by; never read again
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _HEX = "[0-9a-fA-F]{1,4}"
 _IP6 = (
@@ -26,7 +26,7 @@ _TIME = r"[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?"
 _PERSONAL = re.compile(
     "|".join(
         (
-            rf"(?P<keep_token>{MASK_TOKEN})",
+            rf"(?P<keep_token>{MASKED})",
             rf"(?P<email>{EMAIL})",
             r"(?P<keep_id>\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b)",
             r"(?P<iban>\b[A-Za-z]{2}\d{2}(?:[A-Za-z0-9]{11,30}|(?:[ -][A-Za-z0-9]{4}){2,7}(?:[ -][A-Za-z0-9]{1,4})?)\b)",

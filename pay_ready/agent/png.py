@@ -48,11 +48,16 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _segment(pixels: "Pixels", line: Segment) -> None:
+    colour, reach = _rgb(line.colour), line.width / 2
+    if line.y1 == line.y2:  # most of a chart: the grid
+        top, left = round(line.y1 - reach + 0.5), round(min(line.x1, line.x2))
+        pixels[max(0, top) : max(0, top + max(1, round(line.width))), max(0, left) : max(0, round(max(line.x1, line.x2)) + 1)] = colour
+        return
     steps = max(1, round(max(abs(line.x2 - line.x1), abs(line.y2 - line.y1))))
     for step in range(steps + 1):
         share = step / steps
         x, y = line.x1 + share * (line.x2 - line.x1), line.y1 + share * (line.y2 - line.y1)
-        _stamp(pixels, x, y, line.width / 2, _rgb(line.colour))
+        _stamp(pixels, x, y, reach, colour)
 
 
 def _stamp(pixels: "Pixels", x: float, y: float, radius: float, colour: tuple[int, int, int]) -> None:

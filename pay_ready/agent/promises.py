@@ -14,12 +14,12 @@ from pay_ready.agent.sentences import Sentence
 ActKind = Literal["request", "promise", "decision"]
 
 _VERBS = """
-send share give get let call ring e-?mail mail write reply respond answer forward review check confirm update add remove provide schedule book
-set_up sign fill complete submit prepare bring make ensure advise look see tell ask take put move change fix contact follow note attach return
-read help include keep use print join meet visit remind explain consider feel_free find try go come do work pay order arrange approve process
-cancel refund replace escalate introduce connect start stop finish deliver ship discuss talk speak touch_base circle_back reach_out dig draft
-investigate invite present upload test resend raise open close extend offer waive credit reserve drop hold pass run show stay turn wait be_sure
-be_prepared be_available be_ready
+send share give get let call ring e-?mail mail write reply respond answer forward review check confirm update add remove provide
+schedule book set_up sign fill complete submit prepare bring make ensure advise look see tell ask take put move change fix contact
+follow note attach return read help include keep use print join meet visit remind explain consider feel_free find try go come do
+work pay order arrange approve process cancel refund replace escalate introduce connect start stop finish deliver ship discuss talk
+speak touch_base circle_back reach_out dig draft investigate invite present upload test resend raise open close extend offer waive
+credit reserve drop hold pass run show stay turn wait be_sure be_prepared be_available be_ready
 """
 _DO = f"(?:{'|'.join(verb.replace('_', ' ') for verb in _VERBS.split())})"  # what people ask of each other, and promise
 _WE = r"\b(?:i|we)"

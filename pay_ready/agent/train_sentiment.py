@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pay_ready.agent.evaluate_text import macro_f1
+from pay_ready.agent.figures import macro_f1
 from pay_ready.agent.sentiment_model import FEATURES, LABELS, Label, SentimentModel, features_of
 
 if TYPE_CHECKING:  # heavy
