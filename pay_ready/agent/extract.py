@@ -27,7 +27,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _HESITATION = re.compile(r",?\s*\b(?:um+|uh+|uhm|hmm+|mm+|erm?)\b\s*,?", re.IGNORECASE)
-_STAMMER = re.compile(r"\b([\w'’]+)(?:[\s,]+\1\b)+", re.IGNORECASE)
+_STAMMER = re.compile(r"(?<![\w'’])([\w'’]++)(?:[\s,]+\1\b)+", re.IGNORECASE)
 _SHORTEST_CUT = 3  # words: a line that would be cut to fewer is left out
 
 
@@ -93,7 +93,7 @@ def quote_line(sentence: Sentence, most_words: int = 40) -> Line:
 
 def without_filler(text: str) -> str:
     """What was said without opening filler ("Yeah, so"), hesitation and stammering; the text itself when nothing else is in it."""
-    spoken = " ".join(_HESITATION.sub(" ", text).split())
+    spoken = " ".join(_HESITATION.sub(" ", " ".join(text.split())).split())
     kept = _OPENING.sub("", _STAMMER.sub(r"\1", spoken)).strip()
     return kept[:1].upper() + kept[1:] if words_of(kept) else text
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pay_ready.agent.sentences import Sentence
 
+_LONGEST_READ = 1_000  # characters: what people ask and promise in one breath; bounds the time of a hostile text
 ActKind = Literal["request", "promise", "decision"]
 
 _VERBS = """
@@ -83,17 +84,17 @@ class Act:
 
 def is_request(text: str) -> bool:
     """Whether a sentence asks somebody for something, or proposes to do something together."""
-    return bool(_REQUEST.search(text))
+    return bool(_REQUEST.search(text[:_LONGEST_READ]))
 
 
 def is_promise(text: str) -> bool:
     """Whether the speaker says that they will do something; a question is none."""
-    return not text.rstrip().endswith("?") and bool(_PROMISE.search(text))
+    return not text.rstrip().endswith("?") and bool(_PROMISE.search(text[:_LONGEST_READ]))
 
 
 def is_decision(text: str) -> bool:
     """Whether something is said to be settled; questions, conditions and what is undecided are none."""
-    return not text.rstrip().endswith("?") and bool(_DECISION.search(text)) and not _OPEN.search(text)
+    return not text.rstrip().endswith("?") and bool(_DECISION.search(text[:_LONGEST_READ])) and not _OPEN.search(text)
 
 
 # A sentence is the first of these that it is: "we'll go with the larger plan" decides, "I'll let you know" promises.

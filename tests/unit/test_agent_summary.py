@@ -181,3 +181,12 @@ def test_what_was_asked_twice_is_said_once() -> None:
 def test_nothing_said_is_an_empty_summary() -> None:
     """No section, no error."""
     assert not list(summarise([], np.zeros((0, 4), np.float32)).sections())
+
+
+@pytest.mark.parametrize("unit", ["a'", "  ", "do you have ", "um ", "what you ", "{a", ", "])
+def test_a_hostile_text_takes_no_longer_than_a_long_one(unit: str) -> None:
+    """Rules that try again from every letter would take minutes here; the test's own limit of time would end it."""
+    text = unit * (100_000 // len(unit))
+    split_sentences(text)
+    without_filler(text)
+    is_request(text), is_promise(text), is_decision(text)
