@@ -47,13 +47,20 @@ def test_rare_subjects_are_no_topics() -> None:
 
 
 def test_a_topic_is_compared_with_the_period_before() -> None:
-    """Half-open: what was said at `since` is of the period, at `until` no more; before lasts as long."""
+    """Half-open: what was said at `since` is of the period, at `until` no more."""
     since = BEGAN + timedelta(hours=6)
-    options = TopicOptions(since=since, until=since + timedelta(hours=6), min_frequency=1)
+    options = TopicOptions(since=since, until=since + timedelta(hours=5), before_since=BEGAN + timedelta(hours=5), min_frequency=1)
     found = {
         topic.terms[0]: (topic.passages, topic.passages_before, topic.trend) for topic in topics_of(passages(), groups(SIZES), options)
     }
-    assert found == {"broken terminal": (3, 1, "steady"), "price list": (3, 0, "new")}
+    assert found == {"broken terminal": (3, 1, "steady"), "price list": (2, 0, "new")}
+
+
+def test_the_period_before_lasts_as_long() -> None:
+    """Where nobody says when it began."""
+    options = TopicOptions(since=BEGAN + timedelta(hours=8), until=BEGAN + timedelta(hours=12), min_frequency=1)
+    found = {topic.terms[0]: (topic.passages, topic.passages_before) for topic in topics_of(passages(), groups(SIZES), options)}
+    assert found == {"broken terminal": (1, 3), "price list": (3, 0)}
 
 
 @pytest.mark.parametrize(
