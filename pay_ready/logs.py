@@ -25,10 +25,12 @@ SAFE_KEYS = frozenset({
 _OF_STRUCTLOG = frozenset({"_record", "_from_structlog"})
 _KEY = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 _EVENT = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
+# An e-mail address; also what masks answers (agent/personal.py). Begins at a word's start and never gives back: linear in any text.
+EMAIL = r"(?<![\w.+%'-])[\w.+%'-]++@[\w-]+(?:\.[\w-]+)*"
 _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)*",  # e-mail
+        EMAIL,
         r"(?<![\w.:-])\+?\d[\d ()./-]{7,}\d(?![\w:-])",  # phone
         r"(?i)\b[a-z][a-z0-9+.-]*://[^\s]*@\S+",  # URL with credentials
         r"(?i)\b(?:bearer|basic)\s+\S{8,}",  # authorization header
