@@ -1,0 +1,64 @@
+"""Utterances put on the time line of a call: what has no end is given one, what has no start is left out and counted."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pay_ready.agent.coaching.conversations import Conversation
+from pay_ready.agent.coaching.floor import Span
+from pay_ready.agent.sentences import words_of
+from pay_ready.model.talk import Utterance
+
+WORDS_PER_S = 2.5  # 150 words a minute: how long an utterance without an end is taken to last
+MOST_UNPLACED = 0.2  # of the words: where more have no time, a call is measured in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The spans of a call, by start; None of them where too many of its words have no time."""
+
+    spans: tuple[Span, ...]
+    words: tuple[int, ...]  # of each utterance
+    guessed_ends: int  # utterances whose end is missing, or before their start
+    without_start: int  # utterances, left out of the spans
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether times can be measured at all."""
+        return bool(self.spans)
+
+
+def place(conversation: Conversation) -> Placed:
+    """Times of a conversation's utterances, each to the party of its side."""
+    said = [each.utterance for each in conversation.said]
+    words = tuple(len(words_of(each.text)) for each in said)
+    starts = [(each.start_s, index) for index, each in enumerate(said) if _is_time(each.start_s)]
+    without = len(said) - len(starts)
+    placed = {index for _, index in starts}
+    unplaced_words = sum(count for index, count in enumerate(words) if index not in placed)
+    if not conversation.is_spoken or not starts or unplaced_words > MOST_UNPLACED * sum(words):
+        return Placed(spans=(), words=words, guessed_ends=0, without_start=without)
+    until = _next_starts([start for start, _ in starts if start is not None])
+    spans, guessed = [], 0
+    for _, index in starts:
+        each = said[index]
+        start_s, end_s = each.start_s or 0.0, each.end_s
+        if end_s is None or not _is_time(end_s) or end_s < start_s:
+            end_s, guessed = min(start_s + words[index] / WORDS_PER_S, until.get(start_s, math.inf)), guessed + 1
+        spans.append(Span(start_s=start_s, end_s=end_s, party=each.side, speaker=speaker_of(each), index=index))
+    return Placed(spans=tuple(sorted(spans)), words=words, guessed_ends=guessed, without_start=without)
+
+
+def speaker_of(utterance: Utterance) -> str:
+    """Who spoke: the person where resolved, else the name, else whoever of that side."""
+    return str(utterance.speaker_id or utterance.speaker or utterance.side)
+
+
+def _next_starts(starts: Sequence[float]) -> dict[float, float]:
+    """The next later start after each."""
+    return dict(pairwise(sorted(set(starts))))
+
+
+def _is_time(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
