@@ -9,6 +9,7 @@ from pay_ready.agent.safe_text import for_csv, for_html, plain
 from pay_ready.agent.timeline import Group, Line
 
 COLUMNS = ("interaction_id", "occurred_at", "source", "type", "title", "participants", "sentiment", "mark", "thread_id")
+_WORDS = {"+": "positive", "·": "neutral", "-": "negative", "": ""}
 ROW_COLUMNS = ("when", "", "title", "who", "source", "type", "interaction")
 
 
@@ -18,10 +19,10 @@ def as_csv(lines: Iterable[Line]) -> str:
     writer = csv.writer(written)
     writer.writerow(COLUMNS)
     for line in lines:
-        # Numbers and the mark are ours: they need no guard, and "-0.4" must stay a number.
+        # Numbers are ours: they need no guard, and "-0.4" must stay one. A lone + or - would look like a formula to who scans for them.
         sentiment = "" if line.sentiment is None else f"{line.sentiment:.3f}"
         texts = (line.source, line.interaction_type, line.title, "; ".join(line.participants))
-        mark = for_csv(line.mark)
+        mark = _WORDS[line.mark]
         writer.writerow(
             (line.interaction_id, line.occurred_at.isoformat(), *map(for_csv, texts), sentiment, mark, for_csv(line.thread_id or ""))
         )

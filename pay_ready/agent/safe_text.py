@@ -18,8 +18,8 @@ _INVISIBLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 
 _BLANKS = ("Zs", "Zl", "Zp")
 _GONE = ("Cf", "Cs", "Co")
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|~!@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_MARKDOWN_START = re.compile(r"^(?:[-+=]|\d{1,9}(?=[.)]))")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]|~@$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_MARKDOWN_START = re.compile(r"^(?:[-+=#]|\d{1,9}(?=[.)](?: |$)))")  # a list, a heading, a rule
 _FORMULA = "=+-@＝＋－＠"
 _ELLIPSIS = "…"
 
@@ -34,6 +34,8 @@ class _Visible(dict[int, int | str | None]):
             kept = " "
         elif kind in _GONE or code in _INVISIBLE:
             kept = None
+        elif kind == "Cn":  # not a character yet, or never
+            kept = "\N{REPLACEMENT CHARACTER}"
         self[code] = kept
         return kept
 

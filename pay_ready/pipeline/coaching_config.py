@@ -17,7 +17,7 @@ from pay_ready.pipeline.mapping.toml_tables import Place, load_toml, table, tabl
 _SCHEMA_VERSION = 1
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SIDES: tuple[str, ...] = ("internal", "external", "any")
-_RULE_KEYS = ("id", "title", "measure", "above", "below", "advice", "reference")
+_RULE_KEYS = ("id", "title", "measure", "above", "below", "least_minutes", "advice", "reference")
 _TRACKER_KEYS = ("id", "label", "group", "side", "keywords", "unless", "examples", "least_similarity")
 _CARD_KEYS = ("schema_version", "id", "title", "interaction_types", "question")
 _ANSWER_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -26,7 +26,7 @@ _ANSWER_KEYS: Mapping[str, tuple[str, ...]] = {
     "keyword": ("keywords", "side"),
 }
 _QUESTION_KEYS = ("id", "text", "answered_by", "weight", "at_least", "at_most")
-_MOST_WEIGHT = 100.0
+_MOST_WEIGHT, _MOST_MINUTES = 100.0, 1_000.0
 
 
 def load_coaching_rules(folder: Path) -> CoachingRules:
@@ -64,6 +64,7 @@ def _rules(path: Path) -> Iterable[Rule]:
                 measure=_choice(each, at, "measure", MEASURES),
                 above=above,
                 below=below,
+                least_minutes=_number(each.get("least_minutes", 0), at.at("least_minutes"), 0.0, _MOST_MINUTES),
                 advice=_text(each, at, "advice") if "advice" in each else "",
                 reference=_text(each, at, "reference"),
             )

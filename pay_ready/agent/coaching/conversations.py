@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from uuid import UUID
 
-from pay_ready.agent.safe_text import clip
+from pay_ready.agent.safe_text import clip, plain
 from pay_ready.model.talk import Side, Utterance
 
 SPOKEN = ("call", "meeting")
@@ -55,7 +55,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """Words that a finding rests on, and where to look them up."""
+    """Words that a finding rests on, and where to look them up; its texts are plain (see `safe_text`)."""
 
     interaction_id: UUID
     occurred_at: datetime
@@ -116,10 +116,10 @@ def quote_of(utterance: Utterance, zone: tzinfo, *, text: str | None = None, end
     return Quote(
         interaction_id=utterance.interaction_id,
         occurred_at=utterance.occurred_at.astimezone(zone),
-        source=utterance.source,
+        source=plain(utterance.source),
         interaction_type=utterance.interaction_type,
         turn_no=utterance.turn_no,
-        speaker=utterance.speaker,
+        speaker=plain(utterance.speaker),
         side=utterance.side,
         start_s=utterance.start_s,
         end_s=utterance.end_s if end_s is None else end_s,

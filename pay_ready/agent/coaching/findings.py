@@ -1,6 +1,7 @@
 """Wins and focus areas: where a figure lies within what a rule says, with the conversations that show it best."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Literal
@@ -27,6 +28,7 @@ class Rule:
     measure: str
     above: float | None = None
     below: float | None = None
+    least_minutes: float = 0.0  # shorter conversations tell nothing here
     advice: str = ""
     reference: str  # where the bounds come from, as the reader can look it up
 
@@ -60,45 +62,52 @@ class Examined:
     scored: tuple[Scored, ...]
 
 
-def findings_of(
-    rules: Sequence[Rule], trackers: Sequence[Tracker], averages: Mapping[str, float], examined: Sequence[Examined], zone: tzinfo
-) -> list[Finding]:
+def findings_of(rules: Sequence[Rule], trackers: Sequence[Tracker], examined: Sequence[Examined], zone: tzinfo) -> list[Finding]:
     """The findings in the order of the rules, then what trackers of the group "win" heard. Each has a quote; without one it is left out."""
-    found = [
-        _finding(rule, averages[rule.measure], examined, zone)
-        for rule in rules
-        if rule.measure in averages and rule.holds(averages[rule.measure])
+    found = [_finding(rule, examined, zone) for rule in rules] + [_heard(tracker, examined, zone) for tracker in of_group(trackers, "win")]
+    return [each for each in found if each is not None and each.quotes]
+
+
+def quotes_for(rule: Rule, examined: Examined, zone: tzinfo) -> list[Quote]:
+    """What shows the rule's measure in one conversation."""
+    if is_so := HANDLED.get(rule.measure):
+        wanted = rule.kind == "win"
+        return [quote for each in examined.objections if is_so(each) == wanted for quote in (each.quote, each.answer) if quote]
+    said, measures = examined.conversation.said, examined.measures
+    indexes = measures.evidence.get(rule.measure, ())
+    if rule.above is not None and rule.below is None:
+        indexes = measures.high_evidence.get(rule.measure, indexes)
+    return [quote_of(said[index].utterance, zone, end_s=measures.until.get(index)) for index in indexes]
+
+
+def _finding(rule: Rule, examined: Sequence[Examined], zone: tzinfo) -> Finding | None:
+    measured = [
+        (each.measures.figures[rule.measure], each)
+        for each in examined
+        if rule.measure in each.measures.figures and each.measures.length_s >= 60 * rule.least_minutes
     ]
-    found += [_heard(tracker, examined, zone) for tracker in of_group(trackers, "win")]
-    return [each for each in found if each.quotes]
-
-
-def quotes_for(name: str, examined: Examined, zone: tzinfo, *, is_win: bool = False) -> list[Quote]:
-    """What a measure of one conversation rests on."""
-    if is_so := HANDLED.get(name):
-        return [quote for each in examined.objections if is_so(each) == is_win for quote in (each.quote, each.answer) if quote]
-    said, until = examined.conversation.said, examined.measures.until
-    return [quote_of(said[index].utterance, zone, end_s=until.get(index)) for index in examined.measures.evidence.get(name, ())]
-
-
-def _finding(rule: Rule, value: float, examined: Sequence[Examined], zone: tzinfo) -> Finding:
-    showing = [each for each in examined if rule.measure in each.measures.figures and rule.holds(each.measures.figures[rule.measure])]
-    # Where the average alone crosses the bound, the conversations nearest to it show it.
-    showing = showing or [each for each in examined if rule.measure in each.measures.figures]
-    most_telling = sorted(showing, key=lambda each: each.measures.figures[rule.measure], reverse=rule.above is not None)
-    quotes = [
-        quote for each in most_telling for quote in quotes_for(rule.measure, each, zone, is_win=rule.kind == "win")[:_PER_CONVERSATION]
-    ]
+    if not measured or not rule.holds(value := statistics.fmean(figure for figure, _ in measured)):
+        return None
+    # Where the average alone crosses the bound, all conversations show it.
+    showing = [pair for pair in measured if rule.holds(pair[0])] or measured
+    showing.sort(key=lambda pair: pair[0], reverse=rule.above is not None)
+    quotes = [quote for _, each in showing for quote in quotes_for(rule, each, zone)[:_PER_CONVERSATION]]
     return Finding(
         finding_id=rule.rule_id,
         kind=rule.kind,
         title=rule.title,
-        says=f"{MEASURES[rule.measure].label}: {figure(rule.measure, value)} on average ({_bounds(rule)})",
+        says=_says(rule, value, len(measured)),
         advice=rule.advice,
         reference=rule.reference,
         value=value,
         quotes=tuple(quotes[: MOST_SHOWN * _PER_CONVERSATION]),
     )
+
+
+def _says(rule: Rule, value: float, conversations: int) -> str:
+    least = f" of at least {rule.least_minutes:g} min" if rule.least_minutes else ""
+    over = f"over {count(conversations, 'conversation')}{least}"
+    return f"{MEASURES[rule.measure].label}: {figure(rule.measure, value)} on average {over} ({_bounds(rule)})"
 
 
 def _bounds(rule: Rule) -> str:

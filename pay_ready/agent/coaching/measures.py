@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from pay_ready.agent.coaching.conversations import Conversation, Rep, seen_from
@@ -30,65 +31,80 @@ class Measure:
     better: Better = ""
 
 
-MEASURES: Mapping[str, Measure] = {
-    "talk_ratio": Measure(label="talk ratio", unit="share", formula="seconds of speech of the rep's side / seconds of all speech"),
-    "rep_share": Measure(label="rep's own share", unit="share", formula="seconds of speech of the rep / seconds of all speech"),
-    "word_share": Measure(label="word share", unit="share", formula="words of the rep's side / all words; only where a call has no times"),
-    "longest_monologue": Measure(
-        label="longest monologue", unit="s", better="lower", formula=f"longest run of the rep: nobody else begins, gaps < {PAUSE_S:g} s"
-    ),
-    "long_monologues": Measure(
-        label="monologues over 2 min", unit="", better="lower", formula=f"runs of the rep of more than {LONG_MONOLOGUE_S:g} s"
-    ),
-    "longest_turn": Measure(
-        label="longest turn", unit="words", better="lower", formula="words of the rep's longest turn; only where a call has no times"
-    ),
-    "customer_monologue": Measure(
-        label="customer monologue",
-        unit="s",
-        better="higher",
-        formula=f"longest run of one customer: nobody else begins, gaps < {PAUSE_S:g} s",
-    ),
-    "interactivity": Measure(
-        label="interactivity", unit="/min", better="higher", formula="times that the side changes / minutes from the first word to the last"
-    ),
-    "patience": Measure(
-        label="patience", unit="s", formula="median gap from a customer's end to the rep's start; below 0: before the customer had ended"
-    ),
-    "question_rate": Measure(
-        label="question rate", unit="/h", better="higher", formula="sentences of the rep that ask / hours from the first word to the last"
-    ),
-    "questions": Measure(
-        label="questions", unit="", formula="sentences of the rep with a question mark, or that open with a question word and a verb"
-    ),
-    "first_response": Measure(
-        label="first response",
-        unit="s",
-        better="lower",
-        formula="from a thread's first message of a customer to the first reply of the rep's side",
-    ),
-    "reply_delay": Measure(
-        label="reply delay",
-        unit="s",
-        better="lower",
-        formula="median time from a customer's message that awaits an answer to the next reply",
-    ),
-    "customer_sentiment": Measure(
-        label="customer sentiment", unit="-1…1", better="higher", formula="mean sentiment of what the customers said, each utterance once"
-    ),
-    "objections_acknowledged": Measure(
-        label="objections acknowledged", unit="share", better="higher", formula="objections whose answer acknowledges them / objections"
-    ),
-    "objections_asked": Measure(
-        label="objections asked about", unit="share", better="higher", formula="objections whose answer asks a question / objections"
-    ),
-    "objections_resolved": Measure(
-        label="objections resolved",
-        unit="share",
-        better="higher",
-        formula="objections that a customer later agrees on, and that do not come back / objections",
-    ),
-}
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        "talk_ratio": Measure(label="talk ratio", unit="share", formula="seconds of speech of the rep's side / seconds of all speech"),
+        "rep_share": Measure(label="rep's own share", unit="share", formula="seconds of speech of the rep / seconds of all speech"),
+        "word_share": Measure(
+            label="word share", unit="share", formula="words of the rep's side / all words; only where a call has no times"
+        ),
+        "longest_monologue": Measure(
+            label="longest monologue", unit="s", better="lower", formula=f"longest run of the rep: nobody else begins, gaps < {PAUSE_S:g} s"
+        ),
+        "long_monologues": Measure(
+            label="monologues over 2 min", unit="", better="lower", formula=f"runs of the rep of more than {LONG_MONOLOGUE_S:g} s"
+        ),
+        "longest_turn": Measure(
+            label="longest turn", unit="words", better="lower", formula="words of the rep's longest turn; only where a call has no times"
+        ),
+        "customer_monologue": Measure(
+            label="customer monologue",
+            unit="s",
+            better="higher",
+            formula=f"longest run of one customer: nobody else begins, gaps < {PAUSE_S:g} s",
+        ),
+        "interactivity": Measure(
+            label="interactivity",
+            unit="/min",
+            better="higher",
+            formula="times that the side changes / minutes from the first word to the last",
+        ),
+        "patience": Measure(
+            label="patience",
+            unit="s",
+            formula="median gap from a customer's end to the rep's start; below 0: before the customer had ended",
+        ),
+        "question_rate": Measure(
+            label="question rate",
+            unit="/h",
+            better="higher",
+            formula="sentences of the rep that ask / hours from the first word to the last",
+        ),
+        "questions": Measure(
+            label="questions", unit="", formula="sentences of the rep with a question mark, or that open with a question word and a verb"
+        ),
+        "first_response": Measure(
+            label="first response",
+            unit="s",
+            better="lower",
+            formula="from a thread's first message of a customer to the first reply of the rep's side",
+        ),
+        "reply_delay": Measure(
+            label="reply delay",
+            unit="s",
+            better="lower",
+            formula="median time from a customer's message that awaits an answer to the next reply",
+        ),
+        "customer_sentiment": Measure(
+            label="customer sentiment",
+            unit="-1…1",
+            better="higher",
+            formula="mean sentiment of what the customers said, each utterance once",
+        ),
+        "objections_acknowledged": Measure(
+            label="objections acknowledged", unit="share", better="higher", formula="objections whose answer acknowledges them / objections"
+        ),
+        "objections_asked": Measure(
+            label="objections asked about", unit="share", better="higher", formula="objections whose answer asks a question / objections"
+        ),
+        "objections_resolved": Measure(
+            label="objections resolved",
+            unit="share",
+            better="higher",
+            formula="objections that a customer later agrees on, and that do not come back / objections",
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +116,7 @@ class CallMeasures:
     shares: Mapping[str, float]  # by side: of the speech, or of the words where there are no times; they add up to 1, or there are none
     figures: Mapping[str, float]
     evidence: Mapping[str, tuple[int, ...]]  # indexes of utterances that a figure rests on, the most telling first
+    high_evidence: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # where others show that a figure is high
     until: Mapping[int, float] = field(default_factory=dict)  # where evidence stands for a longer stretch: its end, seconds
     notes: tuple[str, ...] = ()
 
@@ -130,6 +147,7 @@ def measure(conversation: Conversation, rep: Rep | None = None) -> CallMeasures:
         shares=sketch.shares,
         figures=sketch.figures,
         evidence=sketch.evidence,
+        high_evidence=sketch.high_evidence,
         until=sketch.until,
         notes=tuple(sketch.notes),
     )
@@ -141,6 +159,7 @@ class _Sketch:
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
         self.evidence: dict[str, tuple[int, ...]] = {}
+        self.high_evidence: dict[str, tuple[int, ...]] = {}
         self.until: dict[int, float] = {}
         self.shares: Mapping[str, float] = {}
         self.notes: list[str] = []
@@ -200,6 +219,7 @@ def _turn_taking(sketch: _Sketch, placed: Placed, own: frozenset[int]) -> None:
         if sketch.shares.keys() - {"unknown"}:
             sketch.put("interactivity", len(handovers) / (length / 60), quiet)
         sketch.put("question_rate", sketch.figures["questions"] / (length / 3600), quiet)
+        sketch.high_evidence["question_rate"] = sketch.evidence["questions"]
     answered = [each for each in handovers if each.before.party == "external" and each.after.index in own]
     if answered:
         quickest = sorted(answered, key=lambda each: (each.gap_s, each.after.start_s))
@@ -246,7 +266,9 @@ def _sentiment(sketch: _Sketch, conversation: Conversation) -> None:
         if each.sentiment is not None and each.utterance.side == "external"
     ]
     if scored:
-        sketch.put("customer_sentiment", statistics.fmean(score for score, _ in scored), (index for _, index in sorted(scored)[:3]))
+        ordered = [index for _, index in sorted(scored)]
+        sketch.put("customer_sentiment", statistics.fmean(score for score, _ in scored), ordered[:3])
+        sketch.high_evidence["customer_sentiment"] = tuple(ordered[:-4:-1])
 
 
 def _ratio(by_side: Mapping[str, float]) -> float | None:

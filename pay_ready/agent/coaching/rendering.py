@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pay_ready.agent.coaching.conversations import Quote, time_code
+from pay_ready.agent.coaching.conversations import SPOKEN, Quote, time_code
 from pay_ready.agent.coaching.findings import Finding
 from pay_ready.agent.coaching.measures import MEASURES
 from pay_ready.agent.coaching.objections import OUTCOMES, Objection
@@ -33,6 +33,7 @@ def sections(report: CoachingReport) -> list[Section]:
         Section(title="Conversations", columns=_conversation_columns(report), rows=tuple(_conversation_rows(report))),
         Section(title="Focus areas", columns=("focus", "figure", "what to do", "quote", "where"), rows=tuple(_finding_rows(report.focus))),
         Section(title="Wins", columns=("win", "figure", "", "quote", "where"), rows=tuple(_finding_rows(report.wins))),
+        Section(title="What customers felt", columns=("", "sentiment", "quote", "where"), rows=tuple(_sentiment_rows(report))),
         Section(title="Objections", columns=("kind", "quote", "handling", "where"), rows=tuple(_objection_rows(report.objections))),
         Section(title="Scorecards", columns=("card", "question", "yes", "not met in"), rows=tuple(_card_rows(report.scorecards))),
         Section(title="Formulas", columns=("measure", "unit", "formula"), rows=tuple(formulas(report))),
@@ -43,8 +44,9 @@ def sections(report: CoachingReport) -> list[Section]:
 def headline(report: CoachingReport) -> str:
     """Whose report it is, the exact period, and how much it rests on."""
     request = report.request
-    spoken = sum(row.interaction_type in ("call", "meeting") for row in report.rows)
-    what = f"{count(spoken, 'call')}, {count(len(report.rows) - spoken, 'thread')}" if report.rows else "no conversation was found"
+    spoken = sum(row.interaction_type in SPOKEN for row in report.rows)
+    kinds = ((spoken, "call or meeting", "calls and meetings"), (len(report.rows) - spoken, "thread", "threads"))
+    what = ", ".join(f"{number:,} {one if number == 1 else many}" for number, one, many in kinds if number) or "no conversation was found"
     period = f"from {_moment(request.since.astimezone(request.zone))} until {_moment(request.until.astimezone(request.zone))}"
     return f"{plain(request.rep.name)}, {period} ({request.zone}): {what}. Compared with the period of the same length before it."
 
@@ -130,8 +132,8 @@ def as_json(report: CoachingReport) -> dict[str, object]:
             "mean": report.sentiment.mean,
             "worst_tenth": report.sentiment.worst_tenth,
             "rep_mean": report.sentiment.rep_mean,
-            "worst": [quote_json(each) for each in report.sentiment.worst],
-            "best": [quote_json(each) for each in report.sentiment.best],
+            "worst": [{"sentiment": score, "quote": quote_json(each)} for score, each in report.sentiment.worst],
+            "best": [{"sentiment": score, "quote": quote_json(each)} for score, each in report.sentiment.best],
         },
         "objections": [_objection_json(each) for each in report.objections],
         "objection_counts": {kind: {"now": now, "previous": before} for kind, (now, before) in report.objection_counts.items()},
@@ -199,6 +201,12 @@ def _finding_rows(findings: Sequence[Finding]) -> Iterable[tuple[str, ...]]:
         for number, quote in enumerate(each.quotes):
             said = (each.title, f"{each.says}; {each.reference}", each.advice) if number == 0 else ("", "", "")
             yield (*map(plain, said), quoted(quote), quote.citation)
+
+
+def _sentiment_rows(report: CoachingReport) -> Iterable[tuple[str, ...]]:
+    for label, examples in (("worst", report.sentiment.worst), ("best", report.sentiment.best)):
+        for score, quote in examples:
+            yield label, figure("customer_sentiment", score), quoted(quote), quote.citation
 
 
 def _objection_rows(objections: Sequence[Objection]) -> Iterable[tuple[str, ...]]:

@@ -94,8 +94,8 @@ class Sentiment:
     mean: float | None
     worst_tenth: float | None  # mean of the lowest tenth, at least one utterance
     rep_mean: float | None
-    worst: tuple[Quote, ...]  # below 0, the lowest first
-    best: tuple[Quote, ...]  # above 0, the highest first
+    worst: tuple[tuple[float, Quote], ...]  # below 0, the lowest first
+    best: tuple[tuple[float, Quote], ...]  # above 0, the highest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +146,7 @@ def coaching_report(
     examined = [_examine(each, hits, rules, request) for each, hits in zip([*before, *now], heard.hits, strict=True)]
     earlier, current = examined[: len(before)], examined[len(before) :]
     averages = _averages(current, earlier)
-    findings = findings_of(
-        rules.rules, rules.trackers, {each.name: each.value for each in averages if each.value is not None}, current, request.zone
-    )
+    findings = findings_of(rules.rules, rules.trackers, current, request.zone)
     return CoachingReport(
         request=request,
         rows=tuple(_row(each, request.zone) for each in current),
@@ -212,18 +210,16 @@ def _row(examined: Examined, zone: tzinfo) -> Row:
 
 
 def _sentiment(conversations: Sequence[Conversation], zone: tzinfo) -> Sentiment:
-    said = [each for conversation in conversations for each in conversation.said if each.sentiment is not None]
-    customers = sorted((each for each in said if each.utterance.side == "external"), key=lambda each: each.sentiment or 0.0)
-    scores = [each.sentiment or 0.0 for each in customers]
-    worst = [each for each in customers if (each.sentiment or 0.0) < 0][:_EXAMPLES]
-    best = [each for each in reversed(customers) if (each.sentiment or 0.0) > 0][:_EXAMPLES]
+    said = [(each.sentiment, each.utterance) for conversation in conversations for each in conversation.said if each.sentiment is not None]
+    customers = sorted((each for each in said if each[1].side == "external"), key=lambda each: each[0])
+    scores = [score for score, _ in customers]
     return Sentiment(
         scored=len(scores),
         mean=_mean(scores),
         worst_tenth=_mean(scores[: max(1, len(scores) // 10)]),
-        rep_mean=_mean([each.sentiment or 0.0 for each in said if each.utterance.side == "internal"]),
-        worst=tuple(quote_of(each.utterance, zone) for each in worst),
-        best=tuple(quote_of(each.utterance, zone) for each in best),
+        rep_mean=_mean([score for score, utterance in said if utterance.side == "internal"]),
+        worst=tuple((score, quote_of(utterance, zone)) for score, utterance in customers[:_EXAMPLES] if score < 0),
+        best=tuple((score, quote_of(utterance, zone)) for score, utterance in customers[: -_EXAMPLES - 1 : -1] if score > 0),
     )
 
 
