@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -29,13 +30,21 @@ _QUESTION_KEYS = ("id", "text", "answered_by", "weight", "at_least", "at_most")
 _MOST_WEIGHT, _MOST_MINUTES = 100.0, 1_000.0
 
 
-def load_coaching_rules(folder: Path) -> CoachingRules:
+def load_coaching_rules(folder: Path, competitors: Iterable[str] = ()) -> CoachingRules:
     """Read a folder of the form of `config/coaching`; files are read by name, ids are unique among all of a kind.
+
+    Args:
+        folder: The folder.
+        competitors: Names that a tenant competes with: further keywords of the tracker "competitor".
 
     Raises:
         ConfigError: A file, key or value is wrong; names file and key, and the choices where there are any.
     """
-    trackers = tuple(_trackers(sorted(folder.glob("trackers/*.toml"))))
+    names = tuple(filter(None, map(str.strip, competitors)))
+    trackers = tuple(
+        replace(each, keywords=(*each.keywords, *names)) if each.tracker_id == "competitor" else each
+        for each in _trackers(sorted(folder.glob("trackers/*.toml")))
+    )
     cards = tuple(_scorecards(sorted(folder.glob("scorecards/*.toml")), {each.tracker_id for each in trackers}))
     return CoachingRules(trackers=trackers, scorecards=cards, rules=tuple(_rules(folder / "report.toml")))
 
@@ -73,7 +82,8 @@ def _rules(path: Path) -> Iterable[Rule]:
 def _trackers(paths: Iterable[Path]) -> Iterable[Tracker]:
     taken: set[str] = set()
     for path in paths:
-        content, place = _opened(path, ("schema_version", "tracker"))
+        content, place = _opened(path, ("schema_version", "tracker", "unlike"))
+        unlike = texts(content.get("unlike", []), place.at("unlike"))
         for each, at in tables(content.get("tracker", []), place.at("tracker")):
             table(each, at, _TRACKER_KEYS)
             keywords, examples = _keywords(each, at, "keywords"), texts(each.get("examples", []), at.at("examples"))
@@ -89,6 +99,7 @@ def _trackers(paths: Iterable[Path]) -> Iterable[Tracker]:
                 keywords=keywords,
                 unless=_keywords(each, at, "unless"),
                 examples=examples,
+                unlike=unlike if examples else (),
                 least_similarity=_number(each.get("least_similarity", 1.0), at.at("least_similarity"), 0.0, 1.0),
             )
 

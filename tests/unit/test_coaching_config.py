@@ -72,3 +72,10 @@ def test_a_count_of_one_is_enough(folder: Path) -> None:
     (folder / "scorecards" / "new.toml").write_text(card, encoding="utf-8")
     question = load_coaching_rules(folder).scorecards[-1].questions[0]
     assert (question.at_least, question.at_most, question.weight) == (1, None, 1)
+
+
+def test_a_tenants_competitors_are_heard(folder: Path) -> None:
+    """Their names are further keywords of that tracker, and of no other."""
+    plain, named = (load_coaching_rules(folder, names).trackers for names in ((), ("Globex", " ")))
+    (changed,) = [(new.tracker_id, new.keywords[len(old.keywords) :]) for old, new in zip(plain, named, strict=True) if old != new]
+    assert changed == ("competitor", ("Globex",))

@@ -1,6 +1,7 @@
 """Trackers: keywords, examples, sides."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,12 @@ def test_no_more_is_compared_than_allowed() -> None:
     heard = listen([tracker], [call], Meaning(), most=2)
     assert [hit.index for hit in heard.hits[0]] == [3, 4]
     assert "of 5 sentences the latest 2" in heard.notes[0]
+
+
+def test_a_sentence_is_the_nearest_objection_and_not_what_is_unlike() -> None:
+    """Of two objections the nearer one; nothing where it is nearer to what objects to nothing."""
+    money = Tracker(tracker_id="money", label="m", group="objection", examples=("We cannot pay.",), least_similarity=0.1)
+    other = Tracker(tracker_id="other", label="o", group="objection", examples=("We are too busy.",), least_similarity=0.0)
+    call = call_of([turn("Ann", 0, 1, "There is no money left.")])
+    assert [hit.tracker_id for hit in listen([money, other], [call], Meaning()).hits[0]] == ["money"]
+    assert not listen([replace(money, unlike=("We will pay the invoice.",))], [call], Meaning()).hits[0]

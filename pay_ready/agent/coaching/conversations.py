@@ -1,5 +1,6 @@
 """What a coach listens to: conversations, whose rep is coached, and the quotes that a finding rests on."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -121,10 +122,15 @@ def quote_of(utterance: Utterance, zone: tzinfo, *, text: str | None = None, end
         turn_no=utterance.turn_no,
         speaker=plain(utterance.speaker),
         side=utterance.side,
-        start_s=utterance.start_s,
-        end_s=utterance.end_s if end_s is None else end_s,
+        start_s=finite(utterance.start_s),
+        end_s=finite(utterance.end_s if end_s is None else end_s),
         text=clip(utterance.text if text is None else text, QUOTE_CHARACTERS),
     )
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is no time: a source may say NaN or infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def time_code(seconds: float) -> str:
@@ -142,4 +148,5 @@ def _conversation(key: str, said: list[Said], subjects: Mapping[UUID, str]) -> C
 def _place(said: Said) -> tuple[datetime, int, float, float, str, str]:
     """Where it stands in a conversation; the last parts only make the order the same, whatever came first."""
     utterance = said.utterance
-    return utterance.occurred_at, utterance.turn_no, utterance.start_s or 0.0, utterance.end_s or 0.0, utterance.speaker, utterance.text
+    times = finite(utterance.start_s) or 0.0, finite(utterance.end_s) or 0.0
+    return utterance.occurred_at, utterance.turn_no, *times, utterance.speaker, utterance.text

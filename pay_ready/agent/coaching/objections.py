@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Literal
 
-from pay_ready.agent.coaching.conversations import Conversation, Quote, quote_of
+from pay_ready.agent.coaching.conversations import Conversation, Quote, finite, quote_of
 from pay_ready.agent.coaching.measures import CallMeasures
 from pay_ready.agent.coaching.questions import count_questions
 from pay_ready.agent.coaching.trackers import Hit, Tracker
@@ -144,11 +144,11 @@ def _outcome(hit: Hit, answer: Sequence[int], heard: _Heard) -> tuple[Outcome, H
 
 
 def _seconds(turns: Sequence[Utterance]) -> float | None:
-    known = [
-        turn.end_s - turn.start_s for turn in turns if turn.start_s is not None and turn.end_s is not None and turn.end_s >= turn.start_s
-    ]
+    times = [(finite(turn.start_s), finite(turn.end_s)) for turn in turns]
+    known = [end - start for start, end in times if start is not None and end is not None and end >= start]
     return sum(known) if known and len(known) == len(turns) else None
 
 
 def _gap(before: Utterance, after: Utterance) -> float | None:
-    return after.start_s - before.end_s if before.end_s is not None and after.start_s is not None else None
+    end, start = finite(before.end_s), finite(after.start_s)
+    return start - end if end is not None and start is not None else None

@@ -1,11 +1,10 @@
 """Utterances put on the time line of a call: what has no end is given one, what has no start is left out and counted."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pay_ready.agent.coaching.conversations import Conversation
+from pay_ready.agent.coaching.conversations import Conversation, finite
 from pay_ready.agent.coaching.floor import Span
 from pay_ready.agent.sentences import words_of
 from pay_ready.model.talk import Utterance
@@ -33,18 +32,17 @@ def place(conversation: Conversation) -> Placed:
     """Times of a conversation's utterances, each to the party of its side."""
     said = [each.utterance for each in conversation.said]
     words = tuple(len(words_of(each.text)) for each in said)
-    starts = [(each.start_s, index) for index, each in enumerate(said) if _is_time(each.start_s)]
+    starts = [(start, index) for index, each in enumerate(said) if (start := finite(each.start_s)) is not None]
     without = len(said) - len(starts)
     placed = {index for _, index in starts}
     unplaced_words = sum(count for index, count in enumerate(words) if index not in placed)
     if not conversation.is_spoken or not starts or unplaced_words > MOST_UNPLACED * sum(words):
         return Placed(spans=(), words=words, guessed_ends=0, without_start=without)
-    until = _next_starts([start for start, _ in starts if start is not None])
+    until = dict(pairwise(sorted({start for start, _ in starts})))
     spans, guessed = [], 0
-    for _, index in starts:
-        each = said[index]
-        start_s, end_s = each.start_s or 0.0, each.end_s
-        if end_s is None or not _is_time(end_s) or end_s < start_s:
+    for start_s, index in starts:
+        each, end_s = said[index], finite(said[index].end_s)
+        if end_s is None or end_s < start_s:
             end_s, guessed = min(start_s + words[index] / WORDS_PER_S, until.get(start_s, math.inf)), guessed + 1
         spans.append(Span(start_s=start_s, end_s=end_s, party=each.side, speaker=speaker_of(each), index=index))
     return Placed(spans=tuple(sorted(spans)), words=words, guessed_ends=guessed, without_start=without)
@@ -53,12 +51,3 @@ def place(conversation: Conversation) -> Placed:
 def speaker_of(utterance: Utterance) -> str:
     """Who spoke: the person where resolved, else the name, else whoever of that side."""
     return str(utterance.speaker_id or utterance.speaker or utterance.side)
-
-
-def _next_starts(starts: Sequence[float]) -> dict[float, float]:
-    """The next later start after each."""
-    return dict(pairwise(sorted(set(starts))))
-
-
-def _is_time(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

@@ -1,7 +1,7 @@
 """Trackers: what a coach listens for, found by keyword, and by likeness to example sentences."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -34,6 +34,7 @@ class Tracker:
     keywords: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()  # keywords: a sentence with one of them is no hit
     examples: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()  # what is no hit: a sentence that is nearer to one of these than to any example
     least_similarity: float = 1.0  # cosine between a sentence and its nearest example, from which on it is a hit
 
 
@@ -68,6 +69,8 @@ def listen(
     trackers: Sequence[Tracker], conversations: Sequence[Conversation], embedder: Embedder | None = None, *, most: int = MOST_COMPARED
 ) -> Heard:
     """What the trackers find in each conversation; by example only with an embedder that knows meaning.
+
+    Of several objections whose examples a sentence is like, it is the nearest one; what a keyword found needs no example.
 
     Args:
         trackers: Each utterance gives a tracker at most one hit.
@@ -141,19 +144,11 @@ def _by_example(
     compared = fitting[-most:]
     if not compared:
         return []
-    similarities = _similarities(trackers, [each.text for each in compared], embedder)
     best: dict[tuple[str, int, int], Hit] = {}
-    for tracker in trackers:
-        unless = keyword_pattern(tracker.unless) if tracker.unless else None
-        for each, similarity in zip(compared, similarities[tracker.tracker_id], strict=True):
-            key = (tracker.tracker_id, each.conversation_no, each.index)
-            if key in seen or similarity < tracker.least_similarity or tracker.side not in (None, each.side):
-                continue
-            if (unless and unless.search(each.text)) or (key in best and (best[key].similarity or 0.0) >= similarity):
-                continue
-            best[key] = Hit(
-                tracker_id=tracker.tracker_id, index=each.index, sentence=each.text, found_by="example", similarity=round(similarity, 3)
-            )
+    for tracker, each, similarity in _like(trackers, compared, embedder):
+        key = (tracker.tracker_id, each.conversation_no, each.index)
+        if key not in seen and (key not in best or (best[key].similarity or 0.0) < similarity):
+            best[key] = Hit(tracker_id=tracker.tracker_id, index=each.index, sentence=each.text, found_by="example", similarity=similarity)
     for (_, conversation_no, _), hit in best.items():
         found[conversation_no].append(hit)
     if len(fitting) > most:
@@ -161,16 +156,25 @@ def _by_example(
     return []
 
 
-def _similarities(trackers: Sequence[Tracker], texts: Sequence[str], embedder: Embedder) -> Mapping[str, list[float]]:
-    """Of each text, the cosine with the nearest example of a tracker."""
-    vectors: Vectors = embedder.embed(texts)
-    examples = embedder.embed([example for each in trackers for example in each.examples])
-    nearest, begin = {}, 0
-    for each in trackers:
-        own = examples[begin : begin + len(each.examples)]
-        begin += len(each.examples)
-        nearest[each.tracker_id] = [float(value) for value in (vectors @ own.T).max(axis=1)]
-    return nearest
+def _like(trackers: Sequence[Tracker], compared: Sequence[_Sentence], embedder: Embedder) -> Iterator[tuple[Tracker, _Sentence, float]]:
+    """Which sentences are like the examples of which trackers, and how much."""
+    vectors: Vectors = embedder.embed([each.text for each in compared])
+    told = list(dict.fromkeys(text for tracker in trackers for text in (*tracker.examples, *tracker.unlike)))
+    rows = {text: number for number, text in enumerate(told)}
+    cosines = vectors @ embedder.embed(told).T
+    near = {each.tracker_id: cosines[:, [rows[text] for text in each.examples]].max(axis=1) for each in trackers}
+    objecting = {each.tracker_id for each in trackers if each.group == "objection"}
+    for tracker in trackers:
+        is_like = near[tracker.tracker_id] >= tracker.least_similarity
+        if tracker.unlike:
+            is_like &= near[tracker.tracker_id] > cosines[:, [rows[text] for text in tracker.unlike]].max(axis=1)
+        for other in objecting - {tracker.tracker_id} if tracker.tracker_id in objecting else ():
+            is_like &= near[tracker.tracker_id] >= near[other]
+        unless = keyword_pattern(tracker.unless) if tracker.unless else None
+        for number in is_like.nonzero()[0].tolist():
+            each = compared[number]
+            if tracker.side in (None, each.side) and not (unless and unless.search(each.text)):
+                yield tracker, each, round(float(near[tracker.tracker_id][number]), 3)
 
 
 def of_group(trackers: Iterable[Tracker], group: Group) -> tuple[Tracker, ...]:
