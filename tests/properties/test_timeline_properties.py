@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -20,6 +20,7 @@ from pay_ready.agent.timeline import Entry, Line, Paging, grouped, lines_of, pag
 from pay_ready.agent.titles import keyphrases, title_of
 from pay_ready.errors import CursorError
 
+ANY_LOAD = settings(deadline=None)  # the machine may be busy with other tests
 KEY, SCOPE = b"the key of one tenant", b"acme"
 HOSTILE = st.text() | st.text("<>&\"'=+-@[](){}!`*_#|~\\:/.1 \x1b\x9b\x07;]8m\u200b\u202eaw", max_size=40)
 MOMENTS = st.integers(0, 5).map(lambda hours: datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=9 * hours))  # ties, and several days
@@ -56,6 +57,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@ANY_LOAD
 @given(HOSTILE)
 def test_plain_text_is_one_visible_line(text: str) -> None:
     """Printable, encodable, trimmed, without marks that nobody sees; and plain text is its own plain text."""
@@ -66,6 +68,7 @@ def test_plain_text_is_one_visible_line(text: str) -> None:
     assert len(line.encode()) >= len(line)
 
 
+@ANY_LOAD
 @given(HOSTILE)
 def test_each_output_reads_back_as_the_plain_text(text: str) -> None:
     """A browser, a reader of Markdown and a spreadsheet show the text, and find nothing else in it."""
@@ -82,6 +85,7 @@ def test_each_output_reads_back_as_the_plain_text(text: str) -> None:
     assert shown.text.strip() == f"x {line}".strip()
 
 
+@ANY_LOAD
 @given(HOSTILE)
 def test_markdown_at_the_beginning_of_a_line_is_text(text: str) -> None:
     """Neither a heading, list, quote, table, rule nor code."""
@@ -90,6 +94,7 @@ def test_markdown_at_the_beginning_of_a_line_is_text(text: str) -> None:
     assert shown.text.strip() == plain(text)
 
 
+@ANY_LOAD
 @given(HOSTILE, st.integers(1, 100))
 def test_a_clip_is_short_and_a_beginning(text: str, most: int) -> None:
     """At most so many characters; what is left of it begins the text."""
@@ -98,15 +103,17 @@ def test_a_clip_is_short_and_a_beginning(text: str, most: int) -> None:
     assert plain(text).startswith(cut.removesuffix("…"))
 
 
+@ANY_LOAD
 @given(HOSTILE, HOSTILE)
 def test_a_title_is_one_short_line(subject: str, text: str) -> None:
     """Never empty, at most 80 characters, plain."""
     title = title_of(subject, text)
     assert 1 <= len(title) <= 80
     assert plain(title) == title
-    assert all(2 <= len(phrase.split()) <= 3 for phrase in keyphrases(text))
+    assert all(2 <= len(phrase.split()) <= 4 for phrase in keyphrases(text))
 
 
+@ANY_LOAD
 @given(LINES, st.sampled_from(["day", "thread"]))
 def test_groups_hold_every_line_once(lines: list[Line], by: str) -> None:
     """Grouping loses nothing; within a group, and between groups, the earliest is first."""
@@ -120,6 +127,7 @@ def test_groups_hold_every_line_once(lines: list[Line], by: str) -> None:
         assert held == sorted(lines, key=lambda line: (line.occurred_at, line.interaction_id))
 
 
+@ANY_LOAD
 @given(LINES, st.integers(1, 4))
 def test_pages_neither_skip_nor_repeat(lines: list[Line], size: int) -> None:
     """Reading page after page, as the query does, gives every line once and in order, whatever has the same time."""
@@ -138,6 +146,7 @@ def test_pages_neither_skip_nor_repeat(lines: list[Line], size: int) -> None:
     assert read == ordered
 
 
+@ANY_LOAD
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])), st.uuids())
 def test_tokens_come_back(at: datetime, interaction_id: UUID) -> None:
     """For any time and id, to the microsecond."""
@@ -145,6 +154,7 @@ def test_tokens_come_back(at: datetime, interaction_id: UUID) -> None:
     assert position_of(token_of(position, KEY, SCOPE), KEY, SCOPE) == position
 
 
+@ANY_LOAD
 @given(st.uuids(), st.integers(0, 54), st.characters())
 def test_a_changed_token_is_refused(interaction_id: UUID, place: int, letter: str) -> None:
     """Whichever letter is changed, cut off or added."""
@@ -155,6 +165,7 @@ def test_a_changed_token_is_refused(interaction_id: UUID, place: int, letter: st
                 position_of(changed, KEY, SCOPE)
 
 
+@ANY_LOAD
 @given(LINES)
 def test_exports_read_back(lines: list[Line]) -> None:
     """CSV and JSON give back every line; no cell of CSV that others wrote is a formula."""
@@ -175,6 +186,7 @@ def test_exports_read_back(lines: list[Line]) -> None:
         assert (values["title"], values["participants"], values["sentiment"]) == (line.title, list(line.participants), line.sentiment)
 
 
+@ANY_LOAD
 @given(LINES)
 def test_the_page_shows_every_line_and_runs_nothing(lines: list[Line]) -> None:
     """Titles are text; the only elements are ours."""

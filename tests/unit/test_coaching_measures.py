@@ -208,9 +208,9 @@ def test_questions(sentence: str, asks: bool) -> None:
 
 
 def test_questions_are_counted_by_sentence() -> None:
-    """Two in one turn are two, doubled marks are one."""
-    assert count_questions("Really?! Yes. Do you think so? Fine.") == 2
-    assert count_questions("") == 0
+    """Two are two, doubled marks are one."""
+    assert count_questions(["Really?!", "Yes.", "Do you think so?", "Fine."]) == 2
+    assert count_questions([]) == 0
 
 
 def test_time_codes() -> None:

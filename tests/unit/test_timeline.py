@@ -63,7 +63,7 @@ def test_the_title_is_the_nearest_keyphrase() -> None:
 
 
 def test_keyphrases() -> None:
-    """Runs of 2 or 3 words within a sentence that neither begin nor end with a stop word, each once."""
+    """Runs of 2 to 4 words within a sentence that neither begin nor end with a stop word, each once."""
     assert keyphrases("The old pump leaks, the Old pump!") == ["old pump", "pump leaks", "old pump leaks"]
     assert keyphrases("") == []
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pay_ready.agent.coaching.trackers import Tracker, keyword_pattern, listen
+from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
+from pay_ready.agent.coaching.trackers import Tracker, listen
 from tests.coaching_support import call_of, turn
 
 PRICE = Tracker(tracker_id="price", label="price", group="objection", side="external", keywords=("too expensive", "over ... budget"))
@@ -37,13 +38,15 @@ class Meaning:
         ("over ... budget", "over budget", True),
         ("over ... budget", "over one two three four five budget", False),
         ("don't need", "We don’t need it.", True),
+        ("competitor", "The competitor's offer.", True),
+        ("follow-up*", "Our follow-ups are late.", True),
         ("c++", "We use C++ here.", True),
         ("price is", "the price, is", True),
     ],
 )
 def test_keywords(keyword: str, text: str, is_found: bool) -> None:
     """Whole words in any case and spacing; * ends a word, ... stands for up to four words."""
-    assert bool(keyword_pattern((keyword,)).search(text)) is is_found
+    assert keywords_of((keyword,)).is_in(text, pieces_of(text)) is is_found
 
 
 def test_a_tracker_hears_its_side_once_a_turn() -> None:

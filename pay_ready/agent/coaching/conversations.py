@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from uuid import UUID
 
 from pay_ready.agent.safe_text import clip, plain
+from pay_ready.agent.sentences import split_sentences
 from pay_ready.model.talk import Side, Utterance
 
 SPOKEN = ("call", "meeting")
@@ -32,11 +33,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A call or meeting, or the messages or mails of a thread; at least one utterance, in order."""
+    """A call or meeting, or the messages or mails of a thread; at least one utterance, in order. `conversations_of` makes them."""
 
     conversation_id: str  # of the interaction or thread
     subject: str
     said: tuple[Said, ...]
+    sentences: tuple[tuple[str, ...], ...]  # of each utterance, cut once for all who read them
 
     @property
     def first(self) -> Utterance:
@@ -105,6 +107,8 @@ def seen_from(conversation: Conversation, rep: Rep | None) -> Conversation:
     """The same, what the rep said counting as the tenant's own side whatever the source made of it."""
     if rep is None:
         return conversation
+    if all(each.utterance.side == "internal" for each in conversation.said if each.utterance.speaker_id in rep.ids):
+        return conversation
     said = tuple(
         replace(each, utterance=replace(each.utterance, side="internal")) if each.utterance.speaker_id in rep.ids else each
         for each in conversation.said
@@ -142,7 +146,8 @@ def time_code(seconds: float) -> str:
 
 def _conversation(key: str, said: list[Said], subjects: Mapping[UUID, str]) -> Conversation:
     named = (subjects.get(each.utterance.interaction_id, "") for each in said)
-    return Conversation(conversation_id=key, subject=next(filter(None, named), ""), said=tuple(said))
+    sentences = tuple(tuple(split_sentences(each.utterance.text)) for each in said)
+    return Conversation(conversation_id=key, subject=next(filter(None, named), ""), said=tuple(said), sentences=sentences)
 
 
 def _place(said: Said) -> tuple[datetime, int, float, float, str, str]:

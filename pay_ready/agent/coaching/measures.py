@@ -13,7 +13,7 @@ from typing import Literal
 
 from pay_ready.agent.coaching.conversations import Conversation, Rep, seen_from
 from pay_ready.agent.coaching.floor import PAUSE_S, Run, handovers_of, length_s, runs_of, shares, speech_seconds
-from pay_ready.agent.coaching.placing import MOST_UNPLACED, WORDS_PER_S, Placed, place
+from pay_ready.agent.coaching.placing import MOST_UNPLACED, WORDS_PER_S, Placed, place, word_counts
 from pay_ready.agent.coaching.questions import count_questions
 
 LONG_MONOLOGUE_S = 120.0
@@ -128,7 +128,7 @@ def measure(conversation: Conversation, rep: Rep | None = None) -> CallMeasures:
     sketch = _Sketch()
     sketch.notes.extend(notes)
     placed = place(conversation)
-    asked = {index: count_questions(conversation.said[index].utterance.text) for index in own}
+    asked = {index: count_questions(conversation.sentences[index]) for index in own}
     sketch.put("questions", sum(asked.values()), (index for index in sorted(own) if asked[index]))
     if not conversation.is_spoken:
         _replies(sketch, conversation)
@@ -137,7 +137,7 @@ def measure(conversation: Conversation, rep: Rep | None = None) -> CallMeasures:
         _times(sketch, placed, own)
         basis = "times"
     else:
-        _words(sketch, conversation, placed, own)
+        _words(sketch, conversation, own)
         basis = "words"
     _sentiment(sketch, conversation)
     length = length_s(placed.spans)
@@ -226,18 +226,19 @@ def _turn_taking(sketch: _Sketch, placed: Placed, own: frozenset[int]) -> None:
         sketch.put("patience", statistics.median(each.gap_s for each in answered), (quickest[0].before.index, quickest[0].after.index))
 
 
-def _words(sketch: _Sketch, conversation: Conversation, placed: Placed, own: frozenset[int]) -> None:
+def _words(sketch: _Sketch, conversation: Conversation, own: frozenset[int]) -> None:
     sketch.notes.append(f"no times (or for less than {1 - MOST_UNPLACED:.0%} of the words): shares are of words, and there are no seconds")
+    words = word_counts(conversation)
     counts: Counter[str] = Counter()
-    for each, words in zip(conversation.said, placed.words, strict=True):
-        counts[each.utterance.side] += words
+    for each, number in zip(conversation.said, words, strict=True):
+        counts[each.utterance.side] += number
     sketch.shares = shares(counts)
     _say_sides(sketch, "words")
-    longest = sorted(own, key=lambda index: (-placed.words[index], index))[:3]
+    longest = sorted(own, key=lambda index: (-words[index], index))[:3]
     if (ratio := _ratio(sketch.shares)) is not None:
         sketch.put("word_share", ratio, longest)
     if longest:
-        sketch.put("longest_turn", placed.words[longest[0]], longest[:1])
+        sketch.put("longest_turn", words[longest[0]], longest[:1])
 
 
 def _replies(sketch: _Sketch, conversation: Conversation) -> None:

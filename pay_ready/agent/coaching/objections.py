@@ -122,7 +122,7 @@ def _handled(conversation: Conversation, hit: Hit, tracker: Tracker, answer: Seq
         quote=quote_of(objected, zone, text=hit.sentence),
         answer=quote_of(turns[0], zone) if turns else None,
         is_acknowledged=any(index in heard.acknowledged for index in answer),
-        is_asked_about=any(count_questions(turn.text) for turn in turns),
+        is_asked_about=any(count_questions(conversation.sentences[index]) for index in answer),
         answer_words=sum(len(words_of(turn.text)) for turn in turns),
         answer_s=_seconds(turns),
         pause_s=_gap(objected, turns[0]) if turns and conversation.is_spoken else None,

@@ -18,7 +18,6 @@ class Placed:
     """The spans of a call, by start; None of them where too many of its words have no time."""
 
     spans: tuple[Span, ...]
-    words: tuple[int, ...]  # of each utterance
     guessed_ends: int  # utterances whose end is missing, or before their start
     without_start: int  # utterances, left out of the spans
 
@@ -31,21 +30,29 @@ class Placed:
 def place(conversation: Conversation) -> Placed:
     """Times of a conversation's utterances, each to the party of its side."""
     said = [each.utterance for each in conversation.said]
-    words = tuple(len(words_of(each.text)) for each in said)
     starts = [(start, index) for index, each in enumerate(said) if (start := finite(each.start_s)) is not None]
     without = len(said) - len(starts)
-    placed = {index for _, index in starts}
-    unplaced_words = sum(count for index, count in enumerate(words) if index not in placed)
-    if not conversation.is_spoken or not starts or unplaced_words > MOST_UNPLACED * sum(words):
-        return Placed(spans=(), words=words, guessed_ends=0, without_start=without)
+    if not conversation.is_spoken or not starts or (without and _lacks_times(conversation, {index for _, index in starts})):
+        return Placed(spans=(), guessed_ends=0, without_start=without)
     until = dict(pairwise(sorted({start for start, _ in starts})))
     spans, guessed = [], 0
     for start_s, index in starts:
         each, end_s = said[index], finite(said[index].end_s)
         if end_s is None or end_s < start_s:
-            end_s, guessed = min(start_s + words[index] / WORDS_PER_S, until.get(start_s, math.inf)), guessed + 1
+            end_s = min(start_s + len(words_of(each.text)) / WORDS_PER_S, until.get(start_s, math.inf))
+            guessed += 1
         spans.append(Span(start_s=start_s, end_s=end_s, party=each.side, speaker=speaker_of(each), index=index))
-    return Placed(spans=tuple(sorted(spans)), words=words, guessed_ends=guessed, without_start=without)
+    return Placed(spans=tuple(sorted(spans)), guessed_ends=guessed, without_start=without)
+
+
+def word_counts(conversation: Conversation) -> list[int]:
+    """Words of each utterance."""
+    return [len(words_of(each.utterance.text)) for each in conversation.said]
+
+
+def _lacks_times(conversation: Conversation, placed: set[int]) -> bool:
+    words = word_counts(conversation)
+    return sum(count for index, count in enumerate(words) if index not in placed) > MOST_UNPLACED * sum(words)
 
 
 def speaker_of(utterance: Utterance) -> str:

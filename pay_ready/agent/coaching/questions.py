@@ -5,8 +5,7 @@ do", "can you"), or that has no end mark at all and opens with a question word (
 """
 
 import re
-
-from pay_ready.agent.sentences import split_sentences
+from collections.abc import Iterable
 
 _VERB = r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|would|will|should|shall|may|might)(?:n['’]t)?"
 _ASKED = r"(?:you|we|they|he|she|it|i|there|that|this|the|your|our|anyone|anybody|somebody)"
@@ -29,6 +28,6 @@ def is_question(sentence: str) -> bool:
     return bool(_INVERTED.match(sentence) or (not _ENDED.search(sentence) and _QUESTION_WORD.match(sentence)))
 
 
-def count_questions(text: str) -> int:
-    """Sentences of a text that ask something."""
-    return sum(map(is_question, split_sentences(text)))
+def count_questions(sentences: Iterable[str]) -> int:
+    """How many of the sentences ask something."""
+    return sum(map(is_question, sentences))

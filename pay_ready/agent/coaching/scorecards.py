@@ -6,9 +6,9 @@ from datetime import tzinfo
 from typing import Literal
 
 from pay_ready.agent.coaching.conversations import Conversation, Quote, quote_of
+from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
 from pay_ready.agent.coaching.measures import CallMeasures
-from pay_ready.agent.coaching.trackers import Hit, Tracker, has_keyword
-from pay_ready.agent.sentences import split_sentences
+from pay_ready.agent.coaching.trackers import Hit
 from pay_ready.model.talk import Side
 
 AnsweredBy = Literal["measure", "tracker", "keyword"]
@@ -98,10 +98,11 @@ def _answer(question: Question, conversation: Conversation, measures: CallMeasur
 def _heard(question: Question, conversation: Conversation, hits: Sequence[Hit]) -> list[tuple[int, str]]:
     if question.answered_by == "tracker":
         return [(hit.index, hit.sentence) for hit in hits if hit.tracker_id == question.tracker]
-    listener = Tracker(tracker_id="", label="", group="topic", side=question.side, keywords=question.keywords)
+    said = keywords_of(question.keywords)
     return [
         (index, sentence)
-        for index, each in enumerate(conversation.said)
-        for sentence in split_sentences(each.utterance.text)
-        if has_keyword(listener, sentence, each.utterance.side)
+        for index, sentences in enumerate(conversation.sentences)
+        if question.side in (None, conversation.said[index].utterance.side)
+        for sentence in sentences
+        if said.is_in(sentence, pieces_of(sentence))
     ]

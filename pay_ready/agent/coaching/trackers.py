@@ -1,13 +1,12 @@
 """Trackers: what a coach listens for, found by keyword, and by likeness to example sentences."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from pay_ready.agent.coaching.conversations import Conversation
-from pay_ready.agent.sentences import split_sentences, words_of
+from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
+from pay_ready.agent.sentences import words_of
 from pay_ready.model.memory import Embedder
 from pay_ready.model.talk import Side
 
@@ -17,14 +16,13 @@ if TYPE_CHECKING:  # heavy
 Group = Literal["objection", "win", "acknowledgement", "agreement", "topic"]
 MOST_COMPARED = 2_000  # sentences of a report that are compared with examples, the newest first: 2 s of MiniLM on one core
 LEAST_WORDS = 4  # a shorter sentence is like too much
-_WORDS_BETWEEN = 4  # that "..." in a keyword may stand for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracker:
     """One thing to listen for.
 
-    A keyword is words in any case; "cancel*" is any word that begins so, "send ... contract" has up to 4 words between.
+    Of keywords see `keywords`; by `unless` a sentence that holds one is no hit.
     """
 
     tracker_id: str
@@ -78,57 +76,47 @@ def listen(
         embedder: None, or one that is lexical: keywords alone.
         most: Sentences that are compared with examples, those of the latest conversations first.
     """
-    sentences = list(_sentences(conversations))
     found = [list[Hit]() for _ in conversations]
     seen: set[tuple[str, int, int]] = set()
-    for tracker in trackers:
-        for each in sentences:
-            if (tracker.tracker_id, each.conversation_no, each.index) not in seen and has_keyword(tracker, each.text, each.side):
-                seen.add((tracker.tracker_id, each.conversation_no, each.index))
-                hit = Hit(tracker_id=tracker.tracker_id, index=each.index, sentence=each.text, found_by="keyword")
-                found[each.conversation_no].append(hit)
-    notes = _by_example([each for each in trackers if each.examples], sentences, embedder, most, found, seen)
+    for conversation_no, conversation in enumerate(conversations):
+        for hit in _by_keyword(trackers, conversation):
+            seen.add((hit.tracker_id, conversation_no, hit.index))
+            found[conversation_no].append(hit)
+    notes = _by_example([each for each in trackers if each.examples], conversations, embedder, most, found, seen)
     ordered = tuple(tuple(sorted(hits, key=lambda hit: (hit.index, hit.tracker_id))) for hits in found)
     return Heard(hits=ordered, notes=tuple(notes))
 
 
-def has_keyword(tracker: Tracker, sentence: str, side: Side) -> bool:
-    """Whether a keyword finds this sentence of that side."""
-    if tracker.side not in (None, side) or not tracker.keywords or not keyword_pattern(tracker.keywords).search(sentence):
-        return False
-    return not (tracker.unless and keyword_pattern(tracker.unless).search(sentence))
+def _by_keyword(trackers: Sequence[Tracker], conversation: Conversation) -> Iterator[Hit]:
+    listening = [(tracker, keywords_of(tracker.keywords)) for tracker in trackers if tracker.keywords]
+    for index, each in enumerate(conversation.said):
+        waiting = [pair for pair in listening if pair[0].side in (None, each.utterance.side)]
+        for sentence in conversation.sentences[index]:
+            words = pieces_of(sentence)
+            heard = [tracker for tracker, said in waiting if said.is_in(sentence, words) and not _is_denied(tracker, sentence)]
+            for tracker in heard:
+                yield Hit(tracker_id=tracker.tracker_id, index=index, sentence=sentence, found_by="keyword")
+            if heard:
+                waiting = [pair for pair in waiting if pair[0] not in heard]
 
 
-@cache
-def keyword_pattern(keywords: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all keywords; no part of it can be repeated without end, so that a search is linear."""
-    return re.compile(rf"(?<![\w'’])(?:{'|'.join(map(_keyword, keywords))})(?!\w)", re.IGNORECASE)
+def _is_denied(tracker: Tracker, sentence: str) -> bool:
+    return bool(tracker.unless and keywords_of(tracker.unless).pattern.search(sentence))
 
 
-def _keyword(keyword: str) -> str:
-    parts = []
-    for word in keyword.replace("’", "'").split():
-        if word == "...":
-            parts.append(rf"(?:[\w'’]{{1,30}}[\s,]{{1,3}}){{0,{_WORDS_BETWEEN}}}?")
-        else:
-            stem = re.escape(word.removesuffix("*")).replace("'", "['’]")
-            parts.append(stem + (r"\w{0,30}" if word.endswith("*") else ""))
-    written = ""
-    for part, following in zip(parts, [*parts[1:], ""], strict=True):
-        written += part if part.startswith("(?:") or not following else part + r"[\s,]{1,3}"
-    return written
-
-
-def _sentences(conversations: Sequence[Conversation]) -> Iterator[_Sentence]:
+def _sentences(conversations: Sequence[Conversation], sides: set[Side | None]) -> Iterator[_Sentence]:
+    """Those of the sides that are long enough to be compared."""
     for conversation_no, conversation in enumerate(conversations):
         for index, each in enumerate(conversation.said):
-            for text in split_sentences(each.utterance.text):
-                yield _Sentence(conversation_no=conversation_no, index=index, side=each.utterance.side, text=text)
+            if None in sides or each.utterance.side in sides:
+                for text in conversation.sentences[index]:
+                    if len(words_of(text)) >= LEAST_WORDS:
+                        yield _Sentence(conversation_no=conversation_no, index=index, side=each.utterance.side, text=text)
 
 
 def _by_example(
     trackers: Sequence[Tracker],
-    sentences: Sequence[_Sentence],
+    conversations: Sequence[Conversation],
     embedder: Embedder | None,
     most: int,
     found: Sequence[list[Hit]],
@@ -139,8 +127,7 @@ def _by_example(
         return []
     if embedder is None or embedder.is_lexical:
         return ["no model of meaning is installed: trackers listen for keywords alone, not for their examples"]
-    sides = {each.side for each in trackers}
-    fitting = [each for each in sentences if (None in sides or each.side in sides) and len(words_of(each.text)) >= LEAST_WORDS]
+    fitting = list(_sentences(conversations, {each.side for each in trackers}))
     compared = fitting[-most:]
     if not compared:
         return []
@@ -170,10 +157,9 @@ def _like(trackers: Sequence[Tracker], compared: Sequence[_Sentence], embedder: 
             is_like &= near[tracker.tracker_id] > cosines[:, [rows[text] for text in tracker.unlike]].max(axis=1)
         for other in objecting - {tracker.tracker_id} if tracker.tracker_id in objecting else ():
             is_like &= near[tracker.tracker_id] >= near[other]
-        unless = keyword_pattern(tracker.unless) if tracker.unless else None
         for number in is_like.nonzero()[0].tolist():
             each = compared[number]
-            if tracker.side in (None, each.side) and not (unless and unless.search(each.text)):
+            if tracker.side in (None, each.side) and not _is_denied(tracker, each.text):
                 yield tracker, each, round(float(near[tracker.tracker_id][number]), 3)
 
 

@@ -22,6 +22,7 @@ from pay_ready.agent.coaching.conversations import Conversation, Rep, Said, conv
 from pay_ready.agent.coaching.floor import Span, handovers_of, length_s, runs_of, shares, speech_seconds
 from pay_ready.agent.coaching.questions import count_questions
 from pay_ready.agent.coaching.trackers import Tracker, listen
+from pay_ready.agent.sentences import split_sentences
 from pay_ready.model.memory import Embedder
 from pay_ready.model.talk import Utterance
 
@@ -65,7 +66,7 @@ def call_figures(call: RealCall) -> Mapping[str, float]:
         "longest_run_s": max(run.seconds for run in runs_of(spans)),
         "switches_per_min": len(handovers) / (length / 60),
         "patience_s": statistics.median(each.gap_s for each in handovers),
-        "questions_per_h": sum(count_questions(text) for _, text in call.turns) / (length / 3600),
+        "questions_per_h": sum(count_questions(split_sentences(text)) for _, text in call.turns) / (length / 3600),
     }
 
 
