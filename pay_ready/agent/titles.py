@@ -1,8 +1,8 @@
 """One-line titles: the subject; else the keyphrase nearest to the text by its vectors, where an embedder is given; else the first sentence.
 
-Keyphrases are runs of 2 to 4 words of the text that neither begin nor end with a stop word. Nearest to the body by MiniLM they reach 48.5
-ROUGE-1 against the subjects that people gave 300 mails (the first sentence: 36.8), at 26 ms a text; so the choice is the caller's, and a
-page of chat messages does without.
+Keyphrases are runs of 2 to 4 words of the text that neither begin nor end with a stop word. Nearest to the body by MiniLM they reach 48.6
+ROUGE-1 (stemmed) against the subjects that people gave 300 mails (the first sentence: 42.0), at 160 ms of CPU a mail; so the choice is the
+caller's, best when it is indexed, and a page of chat messages does without.
 """
 
 import re

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from pay_ready.agent.coaching.findings import Kind, Rule
-from pay_ready.agent.coaching.measures import MEASURES
+from pay_ready.agent.coaching.formulas import MEASURES
 from pay_ready.agent.coaching.report import CoachingRules
 from pay_ready.agent.coaching.scorecards import AnsweredBy, Question, Scorecard
 from pay_ready.agent.coaching.trackers import Group, Tracker

@@ -1,7 +1,7 @@
 """How right and how fast coaching figures are: `python -m tests.benchmarks.coaching [--calls FILE] [--mails FILE] [--mails-read 300]`.
 
 Prints CPU seconds, wall and peak memory of the measures of 500 invented calls of 200 turns beside a plain loop over the same spans, then of
-the whole report of a month with its trackers, scorecards and page.
+the whole report of a month with its trackers, scorecards and page, and of a timeline of 10,000 interactions.
 
 --calls: real calls (calls_earnings.jsonl.gz, Earnings21): the figures beside those published for all 44 calls, and the largest difference
 between ours and a recomputation by plain loops, of any call and figure: each speaker a party, then again with who speaks most as the rep.
@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pay_ready.agent.coaching.conversations import Conversation
 from pay_ready.agent.coaching.measures import measure
@@ -35,13 +37,16 @@ from pay_ready.agent.eval.coaching import (
     read_objections,
 )
 from pay_ready.agent.eval.titles import read_mails, title_scores
+from pay_ready.agent.export import as_csv
+from pay_ready.agent.export import as_html as timeline_html
+from pay_ready.agent.timeline import Entry, Paging, grouped, lines_of, page_of
 from pay_ready.memory.embed.choose import open_embedder
 from pay_ready.memory.embed.options import EmbedderOptions
 from pay_ready.pipeline.coaching_config import load_coaching_rules
 from pay_ready.resources import resource_path
 from tests.coaching_support import DAY, REP, call_of, turn
 
-CALLS, TURNS = 500, 200
+CALLS, TURNS, ENTRIES = 500, 200, 10_000
 _LINES = (
     "So what would it take to get this going before the summer?", "We looked at the numbers again and they are fine.",
     "Honestly, that is too expensive for a team of our size.", "I understand, let me see what we can do about the setup fee.",
@@ -128,6 +133,17 @@ def invented(random: Random) -> list[Conversation]:
     return calls
 
 
+def entries() -> list[Entry]:
+    """Interactions without subject, so that each title is made of its text."""
+    return [
+        Entry(
+            interaction_id=UUID(int=number), occurred_at=DAY + timedelta(hours=number), source="slack", interaction_type="message",
+            text=" ".join(_LINES[number % 6 :]), participants=("Ann", "Bob"), sentiment=0.1,
+        )
+        for number in range(ENTRIES)
+    ]  # fmt: skip
+
+
 def timed(name: str, work: Callable[[], Found]) -> Found:
     """The outcome; prints what it cost."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -154,6 +170,11 @@ def speed() -> None:
     month = [each for each in calls if request.previous_since <= each.occurred_at < request.until]
     report = timed(f"report of a month ({len(month)} calls with the month before)", lambda: coaching_report(request, month, rules))
     timed("its page", lambda: as_html(report))
+    lines = timed(f"timeline of {ENTRIES:,} interactions: titles, lines", lambda: lines_of(entries(), ZoneInfo("Europe/Berlin")))
+    timed("by day, as a page", lambda: timeline_html(grouped(lines, "day"), "Timeline"))
+    timed("as CSV", lambda: as_csv(lines))
+    paging = Paging(size=50, key=b"a key", scope=b"a question")
+    timed("1,000 pages of 50 with their tokens", lambda: [page_of(lines[:51], paging) for _ in range(1_000)])
 
 
 def right(calls: Path | None, mails: Path | None, most: int) -> None:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from pay_ready.agent.coaching.conversations import Said
 from pay_ready.agent.coaching.floor import Span, handovers_of, runs_of, shares, speech_seconds
+from pay_ready.agent.coaching.formulas import MEASURES
 from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
-from pay_ready.agent.coaching.measures import MEASURES, measure
+from pay_ready.agent.coaching.measures import measure
 from pay_ready.agent.coaching.page import as_html
-from pay_ready.agent.coaching.rendering import as_json, as_markdown, sections
+from pay_ready.agent.coaching.rendering import as_markdown, sections
 from pay_ready.agent.coaching.report import Request, coaching_report
+from pay_ready.agent.coaching.report_json import as_json
 from pay_ready.pipeline.coaching_config import load_coaching_rules
 from pay_ready.resources import resource_path
 from tests.coaching_support import DAY, REP, call_of, message, thread_of, turn

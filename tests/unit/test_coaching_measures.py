@@ -1,11 +1,13 @@
 """The measures of a conversation, against figures computed by hand."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
 
 from pay_ready.agent.coaching.conversations import Rep, conversations_of, quote_of, time_code
-from pay_ready.agent.coaching.measures import MEASURES, CallMeasures, measure
+from pay_ready.agent.coaching.formulas import MEASURES
+from pay_ready.agent.coaching.measures import CallMeasures, measure
 from pay_ready.agent.coaching.questions import count_questions, is_question
 from tests.coaching_support import ANN, BOB, DAY, REP, call_of, message, thread_of, turn
 
@@ -54,6 +56,12 @@ def test_a_run_ends_at_two_seconds() -> None:
     """A pause just under 2 s continues a monologue, one of 2 s ends it."""
     pausing = [turn("Bob", 0, 10), turn("Bob", 11.9, 20), turn("Bob", 22, 25)]
     assert measure(call_of(pausing)).figures["longest_monologue"] == pytest.approx(20)
+
+
+def test_monologues_count_from_more_than_two_minutes_on() -> None:
+    """120 s is not yet one."""
+    turns = [turn("Bob", 0, 120), turn("Ann", 120, 121), turn("Bob", 121, 241.5)]
+    assert measure(call_of(turns)).figures["long_monologues"] == 1
 
 
 def test_another_voice_ends_a_run() -> None:
@@ -152,6 +160,14 @@ def test_replies_by_hand() -> None:
     assert found.figures["reply_delay"] == 20 * 60
     assert "talk_ratio" not in found.figures
     assert "no reply" in found.notes[-1]
+
+
+def test_other_languages_are_said() -> None:
+    """What is read in English only is said of a call in another language."""
+    german = turn("Bob", 0, 1, "Wann kommt es?")
+    found = measure(call_of([replace(german, utterance=replace(german.utterance, language="de")), turn("Ann", 1, 2)]))
+    assert found.notes == ("partly in de: of questions the mark alone is known there, and trackers are written in English",)
+    assert found.figures["questions"] == 1
 
 
 def test_customer_sentiment() -> None:

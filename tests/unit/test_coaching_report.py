@@ -13,8 +13,9 @@ from pay_ready.agent.coaching.conversations import Conversation
 from pay_ready.agent.coaching.findings import Rule
 from pay_ready.agent.coaching.objections import objections_of
 from pay_ready.agent.coaching.page import as_html
-from pay_ready.agent.coaching.rendering import as_json, as_markdown, headline, sections
+from pay_ready.agent.coaching.rendering import as_markdown, headline, sections
 from pay_ready.agent.coaching.report import CoachingReport, CoachingRules, Request, coaching_report
+from pay_ready.agent.coaching.report_json import as_json
 from pay_ready.agent.coaching.scorecards import Question, Scorecard
 from pay_ready.agent.coaching.trackers import Tracker, listen
 from pay_ready.pipeline.coaching_config import load_coaching_rules

@@ -109,6 +109,14 @@ def test_what_is_no_token_is_refused(token: str) -> None:
         position_of(token, KEY, SCOPE)
 
 
+def test_a_token_has_one_spelling() -> None:
+    """Two bits of the last letter carry nothing: a token that differs in them alone is refused too."""
+    token = token_of(Position(occurred_at=AT, interaction_id=UUID(int=9)), KEY, SCOPE)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + "0123456789-_"
+    with pytest.raises(CursorError):
+        position_of(token[:-1] + letters[letters.index(token[-1]) + 1], KEY, SCOPE)
+
+
 def test_a_token_of_another_tenant_or_question_is_refused() -> None:
     """Key and scope are part of what is signed."""
     token = token_of(Position(occurred_at=AT, interaction_id=UUID(int=9)), KEY, SCOPE)

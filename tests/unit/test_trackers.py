@@ -42,6 +42,7 @@ class Meaning:
         ("follow-up*", "Our follow-ups are late.", True),
         ("c++", "We use C++ here.", True),
         ("price is", "the price, is", True),
+        ("price is", "the price island", False),
     ],
 )
 def test_keywords(keyword: str, text: str, is_found: bool) -> None:

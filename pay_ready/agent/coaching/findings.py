@@ -7,7 +7,8 @@ from datetime import tzinfo
 from typing import Literal
 
 from pay_ready.agent.coaching.conversations import Conversation, Quote, quote_of
-from pay_ready.agent.coaching.measures import MEASURES, CallMeasures
+from pay_ready.agent.coaching.formulas import MEASURES
+from pay_ready.agent.coaching.measures import CallMeasures
 from pay_ready.agent.coaching.objections import HANDLED, Objection
 from pay_ready.agent.coaching.scorecards import Scored
 from pay_ready.agent.coaching.trackers import Hit, Tracker, of_group

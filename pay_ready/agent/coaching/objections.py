@@ -73,7 +73,7 @@ def objections_of(conversation: Conversation, hits: Sequence[Hit], trackers: Seq
     return found
 
 
-HANDLED: Mapping[str, Callable[[Objection], bool]] = {  # names of `measures.MEASURES`: the share of the objections of which it is true
+HANDLED: Mapping[str, Callable[[Objection], bool]] = {  # names of `formulas.MEASURES`: the share of the objections of which it is true
     "objections_acknowledged": lambda objection: objection.is_acknowledged,
     "objections_asked": lambda objection: objection.is_asked_about,
     "objections_resolved": lambda objection: objection.outcome == "resolved",

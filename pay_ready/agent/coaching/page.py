@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pay_ready.agent.coaching.measures import MEASURES
+from pay_ready.agent.coaching.formulas import MEASURES
 from pay_ready.agent.coaching.rendering import Section, headline, objection_line, sections, sentiment_line
 from pay_ready.agent.coaching.report import Average, CoachingReport
 from pay_ready.agent.coaching.wording import figure

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, tzinfo
 
 from pay_ready.agent.coaching.conversations import Conversation, Quote, Rep, quote_of, seen_from
 from pay_ready.agent.coaching.findings import Examined, Finding, Rule, findings_of
-from pay_ready.agent.coaching.measures import MEASURES, Basis, measure
+from pay_ready.agent.coaching.formulas import MEASURES
+from pay_ready.agent.coaching.measures import Basis, measure
 from pay_ready.agent.coaching.objections import Objection, objections_of, with_objections
 from pay_ready.agent.coaching.scorecards import Answered, Scorecard, Scored, fill
 from pay_ready.agent.coaching.trackers import Hit, Tracker, listen

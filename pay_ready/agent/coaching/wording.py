@@ -1,6 +1,6 @@
 """Figures as people read them: never without their unit."""
 
-from pay_ready.agent.coaching.measures import MEASURES
+from pay_ready.agent.coaching.formulas import MEASURES
 
 _MINUTES_FROM_S = 180.0
 _HOURS_FROM_S = 7_200.0
