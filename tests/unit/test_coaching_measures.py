@@ -166,7 +166,7 @@ def test_other_languages_are_said() -> None:
     """What is read in English only is said of a call in another language."""
     german = turn("Bob", 0, 1, "Wann kommt es?")
     found = measure(call_of([replace(german, utterance=replace(german.utterance, language="de")), turn("Ann", 1, 2)]))
-    assert found.notes == ("partly in de: of questions the mark alone is known there, and trackers are written in English",)
+    assert found.notes == ("partly in de: there a question is known by its mark alone, and trackers are English",)
     assert found.figures["questions"] == 1
 
 
