@@ -39,6 +39,10 @@ class ConfigError(UsageError):
     """A configuration file or setting is wrong; `where` names file, key and the valid choices."""
 
 
+class CursorError(UsageError):
+    """A page token is none of ours, was changed, or belongs to another question or tenant."""
+
+
 class PartialError(PayReadyError):
     """Some of the work is done and kept, some is not."""
 
