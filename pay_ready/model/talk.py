@@ -24,3 +24,29 @@ class Utterance:
     start_s: float | None = None  # seconds from the start of the interaction
     end_s: float | None = None
     language: str = "en"  # ISO 639-1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """One interaction with what was said in it, in order."""
+
+    interaction_id: UUID
+    occurred_at: datetime
+    source: str
+    interaction_type: str
+    subject: str
+    thread_id: str | None
+    utterances: tuple[Utterance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which interactions an analysis is about: all that pass every condition; empty conditions let everything pass."""
+
+    entity_ids: tuple[UUID, ...] = ()  # people and companies, with those that they absorbed; any of them
+    with_ids: tuple[UUID, ...] = ()  # of whom one must have taken part, too
+    since: datetime | None = None
+    until: datetime | None = None  # excluded
+    sources: tuple[str, ...] = ()
+    interaction_types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()  # ISO 639-1, of the beginning of an interaction

@@ -39,9 +39,7 @@ def measure(conversation: Conversation, rep: Rep | None = None) -> CallMeasures:
     sketch = _Sketch()
     sketch.notes.extend(notes)
     if others := sorted({each.utterance.language for each in conversation.said} - {"en"}):
-        sketch.notes.append(
-            f"partly in {', '.join(others)}: there a question is known by its mark alone, and trackers are English"
-        )
+        sketch.notes.append(f"partly in {', '.join(others)}: there a question is known by its mark alone, and trackers are English")
     placed = place(conversation)
     asked = {index: count_questions(conversation.sentences[index]) for index in own}
     sketch.put("questions", sum(asked.values()), (index for index in sorted(own) if asked[index]))
