@@ -12,7 +12,6 @@ from pay_ready.agent.calendars import (
     Recurring,
     Unit,
     a_day,
-    cycle_no,
     day_of,
     fiscal_label,
     fiscal_part,
@@ -28,7 +27,6 @@ from pay_ready.agent.date_words import month_no, number_of, ordinal_of, pattern,
 Grain = Literal["day", "week", "month", "quarter", "half", "year", "span"]
 # What a time must stand beside to be one: nothing; or a preposition, for words that are names, numbers or verbs too.
 Doubt = Literal["none", "month", "weekday", "year", "day_no", "fraction", "season"]
-Part = Callable[[Days], Days | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +39,7 @@ class Atom:
     grain: Grain
     recurring: Recurring | None = None  # where no year (month, week) was said
     doubt: Doubt = "none"
+    members: tuple[Days, ...] = ()  # of "A and B" and "A against B"
     edge: Days | None = None  # the day that "since" and "until" mean by it: the last one of "the end of June"
 
 
@@ -280,12 +279,14 @@ def _near(match: re.Match[str], now: Now) -> Found:
     return Found(a_day(later(now.today, shift)), "day")
 
 
-@_rule(r"({last}|{this}|{next}) (?:(fiscal|calendar|full|complete|completed|whole|entire) )?(week|month|quarter|year|fortnight|half|weekend)(?! (?:to|till) date| of {period})")
+@_rule(r"({last}|{this}|{next}) (?:(fiscal|calendar|full|complete|completed|whole|entire) )?(week|month|quarter|year|fortnight|half|weekend|hour)(?! (?:to|till) date| of {period})")
 def _unit(match: re.Match[str], now: Now) -> Found | None:
     word, whole, unit = match[1].lower(), (match[2] or "").lower(), match[3].lower()
     calendar = Calendar(week_start=now.calendar.week_start) if whole == "calendar" else now.calendar
     if unit == "weekend":
         return _weekend(word, now)
+    if unit == "hour":
+        return Found(a_day(now.today), "day")
     rolling = word.endswith(("past", "trailing")) or word == "this last"
     if unit == "fortnight" or (rolling and not whole):
         size: Unit = "week" if unit == "fortnight" else _as_unit(unit)
@@ -313,9 +314,10 @@ def _weekend(word: str, now: Now) -> Found:
     return Found(Days(saturday, later(saturday, 2)), "span")
 
 
-@_rule(r"(?:the |over the )weekend")
+@_rule(r"the weekend")
 def _the_weekend(_: re.Match[str], now: Now) -> Found:
-    return _weekend("this" if now.today.weekday() >= 5 else "last", now)
+    made = _weekend("this" if now.today.weekday() >= 5 else "last", now)
+    return Found(made.days, "span", "season")
 
 
 @_rule(
@@ -487,6 +489,3 @@ def _holiday(match: re.Match[str], _: Now) -> Found:
         return a_day(thursday if name == "thanksgiving" else later(thursday, 1))
 
     return Found(at(int(match[2])) if match[2] else Recurring("year", at), "day")
-
-
-__all__ = ["Atom", "Now", "Part", "atoms", "cycle_no"]

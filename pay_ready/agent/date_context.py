@@ -4,7 +4,7 @@ import re
 
 from pay_ready.agent.date_atoms import Atom
 from pay_ready.agent.date_words import NAMES_TOO
-from pay_ready.agent.question_words import INTERACTION_NOUNS, QUESTION_WORDS
+from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS
 
 MASK = "\u25c6"  # stands in the text for each letter of a name that is known
 _WORD = re.compile(r"[^\W\d_][\w'&.-]*|\d[\w.%]*")
@@ -39,7 +39,7 @@ def may_be_a_time(text: str, atom: Atom) -> bool:
     after, before = _next(text, atom.end), _previous(text, atom.begin)
     if text[atom.end : atom.end + 2].lower() == "'s" and text[atom.begin : atom.end].lower() in NAMES_TOO:
         return False
-    if after and after[0].isupper() and not _is_plain(after) and not text.isupper():
+    if after and after[0].isupper() and not _may_follow(after) and not text.isupper():
         return False
     return not (before and before[0].isupper() and not _is_plain(before) and not text.isupper())
 
@@ -47,6 +47,11 @@ def may_be_a_time(text: str, atom: Atom) -> bool:
 def _is_plain(word: str) -> bool:
     word = word.lower().removesuffix("'s").rstrip(".")
     return word in QUESTION_WORDS or word in _CAPITAL_AFTER or _MONTH_OR_DAY.fullmatch(word) is not None
+
+
+def _may_follow(word: str) -> bool:
+    word = word.lower().removesuffix("'s").rstrip(".")
+    return word in INTERACTION_NOUNS | PREPOSITIONS | _CAPITAL_AFTER or _MONTH_OR_DAY.fullmatch(word) is not None
 
 
 def _is_numbered(text: str, atom: Atom) -> bool:

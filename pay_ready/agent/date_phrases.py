@@ -33,6 +33,7 @@ _MODIFIERS = (
 )
 _BUT = re.compile(r",? ?(?:and|but)? ?", _I)
 _AND = re.compile(r" ?(?:,|&|\+|/|and|or|plus|, ?and|, ?or|as well as|and also) ?(?:(?:in|on|for|during) )?(?:the )?", _I)
+_AGAINST = re.compile(r",? ?(?:vs\.?|versus|compared? (?:to|with|against)|against|relative to|than|over|with) ?(?:(?:in|on) )?(?:the )?", _I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Phrase:
     begin: int
     end: int
     days: Days
+    members: tuple[Days, ...]  # the times that it joins, where it joins several
 
 
 def phrases(text: str, now: Now) -> list[Phrase]:
@@ -50,7 +52,7 @@ def phrases(text: str, now: Now) -> list[Phrase]:
     found = with_parts(text, found, now)
     for step in (_within, _spans, _modified, _both_ends, _joined):
         found = list(step(text, found, now))
-    return [Phrase(atom.begin, atom.end, atom.days) for atom in found if stands_as_a_time(text, atom)]
+    return [Phrase(atom.begin, atom.end, atom.days, atom.members) for atom in found if stands_as_a_time(text, atom)]
 
 
 def _within(text: str, found: list[Atom], _: Now) -> Iterator[Atom]:
@@ -169,14 +171,30 @@ def _both_ends(text: str, found: list[Atom], _: Now) -> Iterator[Atom]:
 
 
 def _joined(text: str, found: list[Atom], now: Now) -> Iterator[Atom]:
-    """ "October and November": one range from the first to the last."""
+    """ "October and November", "Q1 against Q2": one range from the first to the last, and both."""
     rest = list(found)
     while rest:
         atom = rest.pop(0)
-        while rest and _AND.fullmatch(text[atom.end : rest[0].begin]):
-            first, last = ordered(atom, rest[0], now.today)
-            if first.start is None or first.end is None or last.start is None or last.end is None:
+        while rest and _joins(text[atom.end : rest[0].begin]):
+            other = rest[0]
+            pairs = [(atom.days, other.days), ordered(atom, other, now.today)] if other.recurring else [ordered(atom, other, now.today)]
+            if not (hulls := [(hull, pair) for pair in pairs if (hull := _hull(*pair))]):
                 break
-            days = Days(min(first.start, last.start), max(first.end, last.end))
-            atom = replace(atom, end=rest.pop(0).end, days=days, recurring=None)
+            # "Q3 and Q2" are both this year's, "October and December" lie together in the last.
+            days, (first, last) = min(hulls, key=lambda each: _length(each[0]))
+            atom = replace(atom, end=rest.pop(0).end, days=days, recurring=None, members=(*(atom.members or (first,)), last))
         yield atom
+
+
+def _hull(first: Days, last: Days) -> Days | None:
+    if first.start is None or first.end is None or last.start is None or last.end is None:
+        return None
+    return Days(min(first.start, last.start), max(first.end, last.end))
+
+
+def _length(days: Days) -> int:
+    return (days.end - days.start).days if days.start and days.end else 0
+
+
+def _joins(gap: str) -> bool:
+    return bool(_AND.fullmatch(gap) or _AGAINST.fullmatch(gap))

@@ -107,4 +107,4 @@ def pattern(text: str) -> re.Pattern[str]:
     ):
         text = text.replace("{" + name + "}", f"(?:{words})")
     text = _SET_OR_BLANK.sub(lambda match: {" ": " +", " ?": " *"}.get(match[0], match[0]), text)
-    return re.compile(rf"(?<![\w@#$€£])(?:{text})(?![\w@])", re.IGNORECASE | re.ASCII)
+    return re.compile(rf"(?<![\w@#$€£])(?:{text})(?![\w@]|\.[a-z])", re.IGNORECASE | re.ASCII)

@@ -1,6 +1,5 @@
 """When a question is about: the days it names, half-open, for a tenant's calendar. Never raises, whatever the text."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +22,7 @@ class ReadRange:
     end: date | None  # exclusive
     words: str
     place: Place
+    members: tuple[Days, ...] = ()  # the single times of "A and B", where it is several
 
 
 def parse_range(text: str, today: date, calendar: Calendar | None = None, names: Sequence[Place] = ()) -> ReadRange | None:
@@ -53,7 +53,4 @@ def mask(text: str, places: Sequence[Place]) -> str:
 
 
 def _range(text: str, phrase: Phrase) -> ReadRange:
-    return ReadRange(phrase.days.start, phrase.days.end, text[phrase.begin : phrase.end].strip(), (phrase.begin, phrase.end))
-
-
-__all__ = ["Days", "Place", "ReadRange", "mask", "parse_range", "re", "read_ranges"]
+    return ReadRange(phrase.days.start, phrase.days.end, text[phrase.begin : phrase.end].strip(), (phrase.begin, phrase.end), phrase.members)
