@@ -7,10 +7,13 @@ from pay_ready.agent.name_links import NameLink, Names
 from pay_ready.agent.plan import PlanEntity, QueryPlan, State
 
 _WHAT_I_ANSWER = (
-    "I answer questions about your customers and what was said with them: summary, timeline, sentiment, topics, coaching, similar, search, count, who,"
+    "I answer questions about your customers and what was said with them: summary, timeline, sentiment, "
+    "topics, coaching, similar, search, count, who,"
     " compare, promises. For example: summarise our calls with Acme last quarter."
 )
-_NO_INTENT = "I did not understand what you want to know. Say it another way, for example: summary, timeline, sentiment, topics, count or who."
+_NO_INTENT = (
+    "I did not understand what you want to know. Say it another way, for example: summary, timeline, sentiment, topics, count or who."
+)
 _NAMES_NEEDED = ("summary", "timeline", "sentiment", "coaching", "count", "who", "compare", "promises")
 
 

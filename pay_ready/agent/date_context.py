@@ -4,39 +4,43 @@ import re
 
 from pay_ready.agent.date_atoms import Atom
 from pay_ready.agent.date_words import NAMES_TOO
-from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS
+from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, words_in
 
 MASK = "\u25c6"  # stands in the text for each letter of a name that is known
 _WORD = re.compile(r"[^\W\d_][\w'&.-]*|\d[\w.%]*")
 _BEFORE = re.compile(r"([\w'&-]+)([ ,:(\"]*)$")
-_IN = frozenset("in during since until till before after throughout between through within across early mid late vs versus than".split())
-_OF = frozenset("of from for by and over compare compared to or".split())
+_IN = words_in("in during since until till before after throughout between through within across early mid late vs versus than")
+_OF = words_in("of from for by and over compare compared to or")
 _ON = _IN | frozenset(("on", "by", "from", "to", "for", "of"))
-_NOT_A_MONTH = frozenset((
-    "with at about called named by and to or who is met ask tell for did does do has had have was were will would can could should that when if why"
+_NOT_A_MONTH = words_in(
+    "with at about called named by and to or who is met ask tell for did does do has had have was were will "
+    "would can could should that when if why"
     " how's what's is are be"
-).split())
-_YEAR_BEFORE = _IN | _OF | frozenset("year all calendar cy since".split())
+)
+_YEAR_BEFORE = _IN | _OF | words_in("year all calendar cy since")
 _COUNTED = re.compile(
-    r"users?|seats?|people|licen[cs]es|employees|dollars|usd|eur|euros?|units|records|rows|calls|emails|customers|accounts|hours|words|leads"
+    r"users?|seats?|people|licen[cs]es|employees|dollars|usd|eur|euros?|units|records|rows|calls|emails"
+    r"|customers|accounts|hours|words|leads"
     r"|tickets|contacts|deals|messages|percent|companies|models?|edition|build|release|version|roadmap"
 )
-_NUMBERED = frozenset("version v windows office server suite room order invoice ticket case number no iso area route flight model".split())
-_AFTER_A_DAY_NO = frozenset("and to through until till with from of at in about for by on was did we or".split())
-_CAPITAL_AFTER = frozenset("slack gong hubspot salesforce zendesk intercom teams zoom gmail outlook qbr qbrs i q1 q2 q3 q4 h1 h2 eod crm".split())
+_NUMBERED = words_in("version v windows office server suite room order invoice ticket case number no iso area route flight model")
+_AFTER_A_DAY_NO = words_in("and to through until till with from of at in about for by on was did we or")
+_CAPITAL_AFTER = words_in("slack gong hubspot salesforce zendesk intercom teams zoom gmail outlook qbr qbrs i q1 q2 q3 q4 h1 h2 eod crm")
 _ENDS_WITH_NOUN = re.compile(r" [a-z]+(?:$|[ ]*[?.!,]| (?:with|from|for|in|about|by|of|and)\b)", re.IGNORECASE)
-_MONTH_OR_DAY = re.compile(
-    r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z]*", re.IGNORECASE
-)
+_MONTH_OR_DAY = re.compile(r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z]*", re.IGNORECASE)
 
 
 def may_be_a_time(text: str, atom: Atom) -> bool:
     """Whether no name runs through it: "March Networks", "Theresa May", "Joe Friday". Nothing that holds a figure is a name."""
     if any(sign.isdigit() for sign in text[atom.begin : atom.end]):
         return not _is_numbered(text, atom)
-    if atom.doubt not in ("month", "weekday", "season"):
+    if atom.doubt not in ("month", "weekday", "season", "today"):
         return True
     after, before = _next(text, atom.end), _previous(text, atom.begin)
+    if atom.doubt == "today":
+        return not (text[atom.begin].isupper() and after[:1].isupper() and after != "I")
+    if text[atom.end : atom.end + 3] == "'s,":
+        return False
     if text[atom.end : atom.end + 2].lower() == "'s" and text[atom.begin : atom.end].lower() in NAMES_TOO:
         return False
     if after and after[0].isupper() and not _may_follow(after) and not text.isupper():
@@ -61,10 +65,10 @@ def _is_numbered(text: str, atom: Atom) -> bool:
 
 def stands_as_a_time(text: str, atom: Atom) -> bool:
     """Whether a doubtful word stands where times stand."""
-    if atom.doubt == "none":
+    if atom.doubt in ("none", "today"):
         return True
     before, after = _previous(text, atom.begin).lower(), _next(text, atom.end)
-    word = text[atom.begin : atom.end].lower().rstrip(".")
+    word = re.split(r",| (?:and|or|&) ", text[atom.begin : atom.end].lower())[0].rstrip(".")  # of "April and May", April
     if atom.doubt == "year":
         return _is_year(before, after, text, atom)
     if atom.doubt == "fraction":
@@ -116,4 +120,4 @@ def _next(text: str, end: int) -> str:
 
 def _previous(text: str, begin: int) -> str:
     match = _BEFORE.search(text[max(0, begin - 60) : begin])
-    return match[1] if match and not set(match[2]) & set(",:(\"") else ""
+    return match[1] if match and not set(match[2]) & set(',:("') else ""

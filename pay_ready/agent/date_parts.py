@@ -5,25 +5,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
-from pay_ready.agent.calendars import Calendar, Days, Recurring, a_day, later, months_later, unit_of, units_later
-from pay_ready.agent.date_atoms import Atom, Now
+from pay_ready.agent.calendars import Calendar, Days, Recurring, Unit, a_day, later, months_later, unit_of, units_later
+from pay_ready.agent.date_atoms import Atom
+from pay_ready.agent.date_rules import Now
 from pay_ready.agent.date_words import number_of, ordinal_of, pattern
 
 Closed = tuple[date, date]
 Take = Callable[[Closed], Days | None]
+_UNITS: dict[str, Unit] = {"day": "day", "week": "week", "month": "month", "quarter": "quarter"}
+_SPANS: dict[str, Unit] = {"week": "week", "month": "month", "quarter": "quarter", "year": "year"}
 _FIRST_THIRD, _SECOND_THIRD = 10, 20  # days of a month
 _GAP = re.compile(r"[ -]*(?:of )?(?:the )?$", re.IGNORECASE)
 _THIS_UNIT = re.compile(r"(?:the |this )?(week|month|quarter|year)\b(?! (?:of|before|after|to))", re.IGNORECASE)
 
 _PART = pattern(
-    r"(?:(?:right )?(?:at |in )?the )?(?P<edge>very beginning|beginning|start|first part|middle|very end|end|latter part|tail end|close)(?: of)?"
+    r"(?:(?:right )?(?:at |in )?the )?(?P<edge>very beginning|beginning|start|first part|middle|very end|end"
+    r"|latter part|tail end|close)(?: of)?"
     r"|(?P<third>early|mid|late)(?: in)?"
     r"|(?:the )?(?P<half>first|second|1st|2nd|last|latter) half of"
     r"|(?:the )?(?P<some>first|last|final) (?P<number>{number}) (?P<units>day|week|month|quarter)s of"
     r"|(?:the )?(?P<nth>{ordinal}) (?P<unit>day|week|month|quarter) (?:of|in)"
     r"|(?:the )?(?P<around>week|month|quarter) (?:of|commencing|beginning|starting|from)|w/?c"
     r"|(?:the )?(?P<ending>week) ending(?: on)?"
-    r"|(?:(?:the )?(?P<count>{number}) (?P<beside>day|week|month)s?|(?:the )?(?P<one>day|week|month|quarter)) (?P<side>before|after|prior to|following|leading up to|up to)"
+    r"|(?:(?:the )?(?P<count>{number}) (?P<beside>day|week|month)s?|(?:the )?(?P<one>day|week|month"
+    r"|quarter)) (?P<side>before|after|prior to|following|leading up to|up to)"
 )
 _SAME = re.compile(r"(?:the )?(?:whole |entire |full )?(?:month|year|quarter|day|season|period) of (?:the )?$", re.IGNORECASE)
 
@@ -50,9 +55,8 @@ def _widened(text: str, atom: Atom) -> Atom:
 def _unit_after(text: str, end: int, match: re.Match[str], now: Now) -> Atom | None:
     if not (match["edge"] or match["half"] or match["some"] or match["nth"]) or not (unit := _THIS_UNIT.match(text, end + 1)):
         return None
-    size = {"week": "week", "month": "month", "quarter": "quarter"}.get(unit[1].lower(), "year")
-    grain = size  # the unit that today lies in
-    return Atom(begin=unit.start(), end=unit.end(), days=unit_of(now.today, grain, now.calendar), grain=grain)  # type: ignore[arg-type]
+    size = _SPANS[unit[1].lower()]
+    return Atom(begin=unit.start(), end=unit.end(), days=unit_of(now.today, size, now.calendar), grain="span")
 
 
 def _part_of(match: re.Match[str], host: Atom, calendar: Calendar) -> Atom | None:
@@ -93,7 +97,7 @@ def _taker(match: re.Match[str], calendar: Calendar) -> tuple[Take, Take | None]
 
 def host_unit(host: Closed, unit: str, calendar: Calendar) -> Days:
     """The week, month or quarter that a time lies in; a time that is as long is itself that."""
-    return unit_of(host[0], "week" if unit == "week" else "month" if unit == "month" else "quarter", calendar) if _is_day(host) else Days(*host)
+    return unit_of(host[0], _UNITS[unit], calendar) if _is_day(host) else Days(*host)
 
 
 def _is_day(host: Closed) -> bool:
@@ -130,7 +134,7 @@ def _halved(host: Closed, *, first: bool) -> Days:
 
 def _some(host: Closed, unit: str, number: int, *, first: bool) -> Days | None:
     start, end = host
-    size = "week" if unit == "week" else "month" if unit == "month" else "quarter" if unit == "quarter" else "day"
+    size = _UNITS[unit]
     made = Days(start, units_later(start, number, size)) if first else Days(units_later(end, -number, size), end)
     return made if made.start and made.end and start <= made.start and made.end <= end else None
 
@@ -138,7 +142,7 @@ def _some(host: Closed, unit: str, number: int, *, first: bool) -> Days | None:
 def _nth(host: Closed, unit: str, nth: int) -> Days | None:
     if nth < 0:
         return _some(host, unit, 1, first=False)
-    size = "week" if unit == "week" else "month" if unit == "month" else "quarter" if unit == "quarter" else "day"
+    size = _UNITS[unit]
     start = units_later(host[0], nth - 1, size)
     end = min(units_later(start, 1, size), host[1])
     return Days(start, end) if start < host[1] else None
@@ -148,7 +152,7 @@ def _beside(match: re.Match[str]) -> Take:
     said = (match["count"] or "one").lower()
     number = 1 if said.endswith(("half", "half a")) else number_of(said)
     unit = (match["beside"] or match["one"]).lower()
-    size = "week" if unit == "week" else "month" if unit == "month" else "quarter" if unit == "quarter" else "day"
+    size = _UNITS[unit]
     if match["side"].lower() in ("after", "following"):
         return lambda host: Days(host[1], units_later(host[1], number, size))
     return lambda host: Days(units_later(host[0], -number, size), host[0])

@@ -6,34 +6,57 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pay_ready.agent.calendars import Days, later
-from pay_ready.agent.date_atoms import Atom, Grain, Now, atoms
+from pay_ready.agent.date_atoms import Atom, atoms
 from pay_ready.agent.date_context import may_be_a_time, stands_as_a_time
 from pay_ready.agent.date_parts import with_parts
+from pay_ready.agent.date_rules import Grain, Now
 
 _SIZES: dict[Grain, int] = {"day": 0, "week": 1, "month": 2, "span": 2, "quarter": 3, "half": 4, "year": 5}
 _SOON = 31  # days: a range that has begun may end so far ahead
 _I = re.IGNORECASE
 _OF = re.compile(r",? (?:(?:of|in|from|during|on) )?(?:the )?|'s ", _I)
 _TO = re.compile(
-    r" ?(?:-|\.\.+|to|through|thru|until|till|up to|up until|through to|right up to|and(?: ending)?(?: on| in| with)?) ?(?:the )?(?:in |on )?", _I
+    r" ?(?:-|\.\.+|to|through|thru|until|till|up to|up until|through to|right up to|and(?: ending)?(?: on| in"
+    r"| with)?) ?(?:the )?(?:in |on )?",
+    _I,
 )
 _SLASH = re.compile(r" ?/ ?")
-_BETWEEN = re.compile(r"\b(?:between|from|since|starting(?: from| on| in| with)?|beginning(?: on| in| with)?|betw\.?|anywhere from) (?:the )?$", _I)
-_TO_NOW = re.compile(r",? ?(?:-|to|through|until|till|up to|up until|and|right up to|so far) ?(?:now|the present(?: day)?|present|date|today|right now)\b", _I)
+_BETWEEN = re.compile(
+    r"\b(?:between|from|since|starting(?: from| on| in| with)?|beginning(?: on| in| with)?|betw\.?|anywhere from) (?:the )?$", _I
+)
+_TO_NOW = re.compile(
+    r",? ?(?:-|to|through|until|till|up to|up until|and|right up to|so far) ?(?:now|the present(?: day)?|present|date|today|right now)\b",
+    _I,
+)
 _ONWARDS = re.compile(
-    r",? (?:onwards?|forwards?|and (?:later|after|onwards?)|or later|on)(?=$|[ ,.?!;:])(?! (?:the|a|our|my|your|this|that|his|her|their|behalf|call)\b)",
+    r",? (?:onwards?|forwards?|and (?:later|after|onwards?)|or later|on)(?=$|[ ,.?!;:])(?! (?:the|a|our|my"
+    r"|your|this|that|his|her|their|behalf|call)\b)",
     _I,
 )
 _AND_BEFORE = re.compile(r" (?:or|and) (?:earlier|before)(?=$|[,.?!;:]| (?:from|with|by|for|on|in)\b)", _I)
 _MODIFIERS = (
-    ("since", re.compile(r"\b(?:ever since|since|starting(?: from| on| in| with| at)?|beginning(?: on| in| with| at)|as of|no earlier than|not before)(?: the)? $", _I)),
+    (
+        "since",
+        re.compile(
+            r"\b(?:ever since|since|starting(?: from| on| in| with| at)?|beginning(?: on| in| with| at)|as of"
+            r"|no earlier than|not before)(?: the)? $",
+            _I,
+        ),
+    ),
     ("after", re.compile(r"(?<!no )(?<!not )\b(?:after|later than|subsequent to)(?: the)? $", _I)),
     ("before", re.compile(r"\b(?:before|prior to|earlier than|ahead of|up to but not including)(?: the)? $", _I)),
-    ("until", re.compile(r"\b(?:up until|until|up till|till|til|up to|through|thru|by|no later than|not later than|ending(?: on| in)?)(?: the)? $", _I)),
+    (
+        "until",
+        re.compile(
+            r"\b(?:up until|until|up till|till|til|up to|through|thru|by|no later than|not later than|ending(?: on| in)?)(?: the)? $", _I
+        ),
+    ),
 )
 _BUT = re.compile(r",? ?(?:and|but)? ?", _I)
 _AND = re.compile(r" ?(?:,|&|\+|/|and|or|plus|, ?and|, ?or|as well as|and also) ?(?:(?:in|on|for|during) )?(?:the )?", _I)
-_AGAINST = re.compile(r",? ?(?:vs\.?|versus|compared? (?:to|with|against)|against|relative to|than|over|with) ?(?:(?:in|on) )?(?:the )?", _I)
+_AGAINST = re.compile(
+    r",? ?(?:vs\.?|versus|compared? (?:to|with|against)|against|relative to|than|over|with) ?(?:(?:in|on) )?(?:the )?", _I
+)
 
 
 @dataclass(frozen=True, slots=True)

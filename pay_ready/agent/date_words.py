@@ -18,7 +18,9 @@ UNIT = r"(?:calendar |full |whole |complete |completed )?(?:day|night|week|weeke
 PERIOD = rf"(?:the |this |last )*(?:{MONTH}|[qh][1-4]|weeks?|month|quarter|year|fiscal|fy|{YEAR}|spring|summer|autumn|fall|winter)\b"
 ORDINAL = r"first|1st|second|2nd|third|3rd|fourth|4th|fifth|5th|last|final"
 THIS = r"this|the current|current|the present|present|the ongoing"
-LAST = r"last|the previous|previous|the prior|prior|the preceding|preceding|the last|the past|past|this past|this last|trailing|the trailing"
+LAST = (
+    r"last|the previous|previous|the prior|prior|the preceding|preceding|the last|the past|past|this past|this last|trailing|the trailing"
+)
 NEXT = r"next|the next|the coming|coming|the upcoming|upcoming|the following|following|this coming|this next"
 
 _MONTH_LETTERS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from pay_ready.agent.calendars import Calendar, Days
-from pay_ready.agent.date_atoms import Now
 from pay_ready.agent.date_context import MASK
 from pay_ready.agent.date_phrases import Phrase, phrases
+from pay_ready.agent.date_rules import Now
 from pay_ready.agent.date_words import plain
 
 Place = tuple[int, int]  # begin and end in the text
@@ -53,4 +53,6 @@ def mask(text: str, places: Sequence[Place]) -> str:
 
 
 def _range(text: str, phrase: Phrase) -> ReadRange:
-    return ReadRange(phrase.days.start, phrase.days.end, text[phrase.begin : phrase.end].strip(), (phrase.begin, phrase.end), phrase.members)
+    return ReadRange(
+        phrase.days.start, phrase.days.end, text[phrase.begin : phrase.end].strip(), (phrase.begin, phrase.end), phrase.members
+    )

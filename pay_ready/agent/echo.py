@@ -4,7 +4,16 @@ from datetime import date, timedelta
 
 from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
 
-_PLURALS = {"email": "mails", "case": "cases", "call": "calls", "meeting": "meetings", "message": "messages", "note": "notes", "task": "tasks", "deal": "deals"}
+_PLURALS = {
+    "email": "mails",
+    "case": "cases",
+    "call": "calls",
+    "meeting": "meetings",
+    "message": "messages",
+    "note": "notes",
+    "task": "tasks",
+    "deal": "deals",
+}
 
 
 def echo(plan: QueryPlan) -> str:

@@ -12,7 +12,14 @@ _I = re.IGNORECASE
 _SOURCES = ("slack", "gong", "hubspot", "salesforce", "zendesk")
 _SPOKEN_SOURCES = {"hub spot": "hubspot", "sales force": "salesforce", "sfdc": "salesforce", "zen desk": "zendesk"}
 _TYPES: Sequence[tuple[InteractionType, re.Pattern[str]]] = (
-    ("call", re.compile(r"\b(?:(?:phone |discovery |sales |demo )?calls?(?! (?:me|us|him|her|them|back|it|the|for)\b)|phone conversations?|recordings?|transcripts?|demos)\b", _I)),
+    (
+        "call",
+        re.compile(
+            r"\b(?:(?:phone |discovery |sales |demo )?calls?(?! (?:me|us|him|her|them|back|it|the|for)\b)"
+            r"|phone conversations?|recordings?|transcripts?|demos)\b",
+            _I,
+        ),
+    ),
     ("meeting", re.compile(r"\b(?:meetings?|webinars?|visits?|qbrs?)\b", _I)),
     ("email", re.compile(r"\b(?:e-?mails?|mails?|inbox)\b", _I)),
     ("message", re.compile(r"\b(?:messages?|chats?|dms?|direct messages?|texts)\b", _I)),
@@ -26,26 +33,44 @@ _LANGUAGES = {
     "swedish": "sv", "danish": "da", "norwegian": "no", "finnish": "fi", "czech": "cs", "japanese": "ja", "chinese": "zh", "russian": "ru",
 }  # fmt: skip
 _LANGUAGE = re.compile(
-    rf"\b(?:(?:in|written in|spoken in|language is) ({'|'.join(_LANGUAGES)})|({'|'.join(_LANGUAGES)})[ -](?:language|speaking|calls?|e-?mails?|messages?|meetings?|interactions?|conversations?))\b",
+    rf"\b(?:(?:in|written in|spoken in|language is) ({'|'.join(_LANGUAGES)})"
+    rf"|({'|'.join(_LANGUAGES)})[ -](?:language|speaking|calls?|e-?mails?|messages?|meetings?|interactions?"
+    rf"|conversations?))\b",
     _I,
 )
 _UNITS: dict[str, Grouping] = {
-    "dai": "day", "day": "day", "wee": "week", "mon": "month", "qua": "quarter", "rep": "person", "per": "person", "sel": "person", "sal": "person",
-    "use": "person", "con": "person", "peo": "person", "acc": "company", "com": "company", "cus": "company", "cli": "company", "sou": "source",
+    "dai": "day", "day": "day",
+    "wee": "week", "mon": "month", "qua": "quarter", "rep": "person", "per": "person", "sel": "person",
+    "sal": "person", "use": "person", "con": "person", "peo": "person", "acc": "company", "com": "company", "cus": "company", "cli": "company",
+    "sou": "source",
     "cha": "source", "typ": "type", "kin": "type",
 }  # fmt: skip
 _GROUPED = re.compile(
     r"\b(?:per|by|each|every|grouped by|broken down by|split by|for each|(?:a|an)(?= (?:day|week|month|quarter)\b))"
-    r" (day|week|month|quarter|rep|person|seller|sales ?person|sales rep|user|contact|people|account|company|customer|client|source|channel|type|kind)s?\b"
+    r" (day|week|month|quarter|rep|person|seller|sales ?person|sales rep|user|contact|people|account|company"
+    r"|customer|client|source|channel|type|kind)s?\b"
     r"|\b(dai|week|month|quarter)ly\b|\b(day|week|month|quarter)[ -](?:by|over|on)[ -](?:day|week|month|quarter)\b",
     _I,
 )
 _TOP = re.compile(
-    r"\b(?:top|first|best|worst|last|latest|most recent|newest|biggest|longest|shortest|up to|at most|no more than|only|show|list|find|give me|get)"
-    r"(?: me)?(?: the)?(?: top| last| latest| most recent)? (\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|twenty)(?= (?!days?\b|weeks?\b|months?\b|quarters?\b|years?\b|hours?\b|minutes?\b|business\b|working\b|full\b|calendar\b)[a-z]|[?.!]?$)",
+    r"\b(?:top|first|best|worst|last|latest|most recent|newest|biggest|longest|shortest|up to|at most"
+    r"|no more than|only|show|list|find|give me|get)"
+    r"(?: me)?(?: the)?(?: top| last| latest| most recent)? (\d{1,4}|two|three|four|five|six|seven|eight|nine"
+    r"|ten|twenty)(?= (?!days?\b|weeks?\b|months?\b|quarters?\b|years?\b|hours?\b|minutes?\b|business\b"
+    r"|working\b|full\b|calendar\b)[a-z]|[?.!]?$)",
     _I,
 )
 _LIMIT = re.compile(r"\b(?:limit(?: (?:of|to))?|max(?:imum)?) (\d{1,4})\b", _I)
+_THE_LAST_ONE = re.compile(
+    r"\b(?:last|latest|most recent|newest) (?:call|meeting|e-?mail|mail|message|conversation|interaction|demo"
+    r"|chat|ticket|note)\b(?!s)",
+    _I,
+)
+_THE_LAST_ONE = re.compile(
+    r"\b(?:last|latest|most recent|newest) (?:call|meeting|e-?mail|mail|message|conversation|interaction|demo"
+    r"|chat|ticket|note)\b(?!s)",
+    _I,
+)
 _WORD_NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twenty": 20}
 
 
@@ -84,17 +109,19 @@ def read_filters(text: str, sources: Sequence[tuple[Place, str]]) -> ReadFilters
     """The filters in a text in which names and times are masked."""
     places = [place for place, _ in sources]
     languages = []
-    for match in _LANGUAGE.finditer(text):
-        languages.append(_LANGUAGES[(match[1] or match[2]).lower()])
-        places.append(match.span(1) if match[1] else match.span(2))
+    for spoken in _LANGUAGE.finditer(text):
+        languages.append(_LANGUAGES[(spoken[1] or spoken[2]).lower()])
+        places.append(spoken.span(1) if spoken[1] else spoken.span(2))
     grouping: Grouping | None = None
-    if match := _GROUPED.search(text):
-        grouping = _UNITS[(match[1] or match[2] or match[3])[:3].lower()]
-        places.append(match.span())
+    if grouped := _GROUPED.search(text):
+        grouping = _UNITS[(grouped[1] or grouped[2] or grouped[3])[:3].lower()]
+        places.append(grouped.span())
     limit = None
-    if match := (_TOP.search(text) or _LIMIT.search(text)):
-        limit = _WORD_NUMBERS.get(match[1].lower()) or int(match[1]) if match[1] else None
-        places.append(match.span(1))
+    if asked := (_TOP.search(text) or _LIMIT.search(text)):
+        limit = _WORD_NUMBERS.get(asked[1].lower()) or int(asked[1])
+        places.append(asked.span(1))
+    elif _THE_LAST_ONE.search(text):
+        limit = 1
     kinds = []
     for kind, pattern in _TYPES:
         if matches := list(pattern.finditer(text)):

@@ -76,7 +76,12 @@ def model_from_json(text: str, name: str) -> IntentModel:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError("no intent model", "train it again: python -m pay_ready.agent.train_intents", file=name) from error
-    if set(model.labels) != set(LABELS) or model.weights.ndim != 2 or len(model.weights) != len(model.biases) or len(model.biases) != len(model.labels):
+    if (
+        set(model.labels) != set(LABELS)
+        or model.weights.ndim != 2
+        or len(model.weights) != len(model.biases)
+        or len(model.biases) != len(model.labels)
+    ):
         raise ConfigError("an intent model of other intents", "train it again: python -m pay_ready.agent.train_intents", file=name)
     return model
 
@@ -85,7 +90,8 @@ def dump_model(model: IntentModel) -> str:
     """The model as JSON, a class a line."""
     rows = ",\n".join("  " + json.dumps([round(float(each), _DIGITS) for each in row]) for row in model.weights)
     biases = json.dumps([round(float(each), _DIGITS) for each in model.biases])
-    return f'{{"embedder_id": {json.dumps(model.embedder_id)},\n"labels": {json.dumps(list(model.labels))},\n"biases": {biases},\n"weights": [\n{rows}\n]}}\n'
+    head = f'"embedder_id": {json.dumps(model.embedder_id)},\n"labels": {json.dumps(list(model.labels))}'
+    return f'{{{head},\n"biases": {biases},\n"weights": [\n{rows}\n]}}\n'
 
 
 def train(examples: Sequence[tuple[str, str]], embedder: Embedder, penalty: float = 0.02) -> IntentModel:

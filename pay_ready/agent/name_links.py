@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pay_ready.agent.date_words import plain
 from pay_ready.agent.name_forms import Form, domain_key, email_key, folded_word, word_key
-from pay_ready.agent.name_places import Word, is_cut_out, is_named_alone, is_ordinary, unknown_names, words_of
+from pay_ready.agent.name_places import Word, is_cut_out, is_named_alone, is_ordinary, name_end, unknown_names, words_of
 from pay_ready.agent.names import Candidate, Matches, NameIndex
 
 _LONGEST_READ = 2_000  # characters
@@ -62,7 +62,7 @@ def link_names(text: str, index: NameIndex, taken: Sequence[tuple[int, int]] = (
     covered = [*taken, *((found.begin, found.end) for found, _ in addresses)]
     words = [word for word in words_of(text) if not any(word.begin < end and begin < word.end for begin, end in covered)]
     found, doubtful = _chosen(words, index)
-    named = [(words[each.first].begin, words[each.last].name_end(), each) for each in found]
+    named = [(words[each.first].begin, name_end(words, each.last), each) for each in found]
     named += [(each.begin, each.end, each) for each, known in addresses if known]
     named = sorted(_without_ties(named, index), key=lambda each: each[0])
     links = tuple(_link(text, begin, end, each, index) for begin, end, each in named)
@@ -75,7 +75,9 @@ def link_names(text: str, index: NameIndex, taken: Sequence[tuple[int, int]] = (
 def _link(text: str, begin: int, end: int, found: _Found, index: NameIndex) -> NameLink:
     score = _SCORES[found.matches.form] * (_MISTYPED if found.mistyped else 1.0)
     candidates = index.candidates(found.matches.numbers)
-    return NameLink(begin=begin, end=end, words=text[begin:end], score=round(score, 3), candidates=candidates, tied=len(found.matches.numbers))
+    return NameLink(
+        begin=begin, end=end, words=text[begin:end], score=round(score, 3), candidates=candidates, tied=len(found.matches.numbers)
+    )
 
 
 def _addresses(text: str, index: NameIndex) -> Iterator[tuple[_Found, bool]]:

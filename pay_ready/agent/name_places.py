@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pay_ready.agent.date_words import MONTH, WEEKDAY
-from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, SMALL
+from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, SMALL, words_in
 from pay_ready.resolve.company_words import FORMS_OF_ONE_WORD, TRADE_WORDS
 from pay_ready.resolve.name_words import TITLES
 from pay_ready.resolve.normalize import fold
@@ -14,16 +14,17 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
 _JOINS = re.compile(r"[ .]{1,2}|-|, ?(?=(?:inc|llc|ltd|corp)\b)|", re.IGNORECASE)
 _ENDS = frozenset(".?!:;\n")
 _TIME = re.compile(rf"(?:{MONTH}|{WEEKDAY}|spring|summer|autumn|winter|q[1-4]|h[12]|fy\d*|ytd|mtd|qtd|eod|today)", re.IGNORECASE)
-_SOURCES = frozenset("slack gong hubspot salesforce zendesk intercom zoom teams gmail outlook crm".split())
-_PLAIN = QUESTION_WORDS | _SOURCES | TITLES | frozenset("qbr qbrs ebr nps csat i ok".split())
+_SOURCES = words_in("slack gong hubspot salesforce zendesk intercom zoom teams gmail outlook crm")
+_PLAIN = QUESTION_WORDS | _SOURCES | TITLES | words_in("qbr qbrs ebr nps csat i ok")
 # What stands before somebody's name: "with priya", "does alex".
-_BEFORE_A_NAME = frozenset(
-    "with by for from of at about to is are was did does do has had have and vs versus versus compare coach ask tell meet met how between or"
-    " against show summarise summarize recap call email who like hear heard rep".split()
+_BEFORE_A_NAME = words_in(
+    "with by for from of at about to is are was did does do has had have and vs versus versus compare coach "
+    "ask tell meet met how between or"
+    " against show summarise summarize recap call email who like hear heard rep"
 )
 _BESIDE_A_NAME = PREPOSITIONS | SMALL | INTERACTION_NOUNS | _SOURCES | TITLES
 _TRADES = frozenset(word.removesuffix("s") for word in TRADE_WORDS) - {word.removesuffix("s") for word in QUESTION_WORDS}
-_MAY_BE_TIME = frozenset("with by did does is has ask tell met and rep".split())
+_MAY_BE_TIME = words_in("with by did does is has ask tell met and rep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,27 @@ def is_cut_out(words: Sequence[Word], first: int, last: int, others: set[int], *
         weak: It is a single first or last name, or an acronym: nothing but ordinary words may stand beside it.
         company: It is a company's name: a word of trade behind it makes another one of it.
     """
+    timid = weak and not words[first].large  # written small, it is told from other words by those beside it alone
     after = [] if words[last].possessive else list(_in_a_row(words, last + 1))
-    if after and last + 1 not in others and (_extends(after[0], weak=weak, company=company) or _names_a_firm(after, weak=weak)):
+    if (
+        after
+        and last + 1 not in others
+        and (_extends(after[0], weak=weak, timid=timid, company=company) or _names_a_firm(after, weak=weak))
+    ):
         return True
     before = words[first - 1] if first and words[first].follows and not words[first - 1].possessive else None
     if before is None or first - 1 in others:
         return False
     # "eastern stellar": where nothing is written large, an unknown word in front may be the name's
     alone = company and first == last and not words[first].large
-    return words[first].hyphen or _extends(before, weak=weak or alone, company=False)
+    return words[first].hyphen or _extends(before, weak=weak, timid=timid or alone, company=False)
+
+
+def name_end(words: Sequence[Word], last: int) -> int:
+    """Where a name ends in the text, with a legal form that the known name lacks: "Acme Corp", known as Acme Inc."""
+    after = words[last + 1] if last + 1 < len(words) else None
+    form = after is not None and after.follows and not words[last].possessive and _bare(after) in FORMS_OF_ONE_WORD
+    return after.name_end() if after and form else words[last].name_end()
 
 
 def _in_a_row(words: Sequence[Word], first: int) -> Iterator[Word]:
@@ -130,7 +143,7 @@ def _is_trade(word: Word) -> bool:
     return (word.large and small in TRADE_WORDS) or small.removesuffix("s") in _TRADES
 
 
-def _extends(word: Word, *, weak: bool, company: bool) -> bool:
+def _extends(word: Word, *, weak: bool, timid: bool, company: bool) -> bool:
     small = _bare(word)
     if word.hyphen or word.initial or (len(small) == 1 and small.isalpha() and small not in ("a", "i")):
         return True
@@ -140,7 +153,7 @@ def _extends(word: Word, *, weak: bool, company: bool) -> bool:
         return True
     if small in (_BESIDE_A_NAME if weak and word.large and not word.opens else _PLAIN):
         return False
-    return word.large or weak or (company and small.removesuffix("s") in _TRADES)
+    return word.large or timid or (company and small.removesuffix("s") in _TRADES)
 
 
 def unknown_names(words: Sequence[Word], known: set[int]) -> Iterator[tuple[int, int]]:
@@ -158,4 +171,6 @@ def unknown_names(words: Sequence[Word], known: set[int]) -> Iterator[tuple[int,
 
 def _is_unknown(words: Sequence[Word], at: int, known: set[int]) -> bool:
     small = _bare(words[at])
+    if small in FORMS_OF_ONE_WORD and at - 1 in known:
+        return False  # "Acme Corp", known as Acme Inc.
     return at not in known and words[at].large and not is_ordinary(small) and small not in _PLAIN

@@ -11,9 +11,7 @@ from pay_ready.agent.calendars import Calendar
 from pay_ready.errors import UsageError
 from pay_ready.model.staged import InteractionType
 
-Intent = Literal[
-    "summary", "timeline", "sentiment", "topics", "coaching", "similar", "search", "count", "who", "compare", "promises"
-]
+Intent = Literal["summary", "timeline", "sentiment", "topics", "coaching", "similar", "search", "count", "who", "compare", "promises"]
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 Grouping = Literal["day", "week", "month", "quarter", "person", "company", "source", "type"]
 State = Literal["ready", "asks", "abstains"]  # go on; ask back first; out of what can be answered
@@ -151,6 +149,7 @@ def draft_from_json(text: str | bytes) -> PlanDraft:
 
 def _refused(error: ValidationError) -> PlanError:
     found: Sequence[str] = [
-        f"{'.'.join(map(str, each['loc'])) or 'plan'}: {each['msg']}" for each in error.errors(include_input=False, include_url=False, include_context=False)
+        f"{'.'.join(map(str, each['loc'])) or 'plan'}: {each['msg']}"
+        for each in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     return PlanError("no such plan", "; ".join(found[:10]), fields=len(found))

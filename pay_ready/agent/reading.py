@@ -21,9 +21,12 @@ from pay_ready.agent.search_words import not_placed, search_words
 Place = tuple[int, int]
 Classify = Callable[[str], Classified]  # of a masked question
 LONGEST_QUESTION = 2_000  # characters; the rest is not read
+_SURE_ABROAD = 0.55  # the least probability where nothing else shows that it is about customers
 _SURE = 0.7  # from here on a rule needs no second opinion, if the question is about customers
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
-_WITH = re.compile(r"\b(?:with|by|involving|including|attended by|hosted by|led by|joined by|between) (?:[\u25c6]+(?:,| and|, and| or) )*$", re.IGNORECASE)
+_WITH = re.compile(
+    r"\b(?:with|by|involving|including|attended by|hosted by|led by|joined by|between) (?:[\u25c6]+(?:,| and|, and| or) )*$", re.IGNORECASE
+)
 _AT = re.compile(r" (?:at|from|of) (?:the )?", re.IGNORECASE)
 _SAID = re.compile(r"\b(?:say|said|tell|told)\b", re.IGNORECASE)
 
@@ -62,10 +65,13 @@ def read_question(
     linked = [(link.begin, link.end) for link in found.links]
     times = read_ranges(text, today, options.calendar, [*linked, *found.unknown, *ids])
     taken = [*linked, *found.unknown, *ids, *(each.place for each in times)]
-    filters = read_filters(mask(text, taken), sources)
+    unplaced = not_placed(text, taken)
+    filters = read_filters(mask(text, [*taken, *(place for place, _ in unplaced)]), sources)
     intent, read_by = _intent(text, found, times, classify)
     similar_to = UUID(text[slice(*ids[0])]) if ids else shown
-    return _plan(text, found, times, filters, intent, read_by, similar_to, [*taken, *filters.places])
+    plan = _plan(text, found, times, filters, intent, read_by, similar_to, [*taken, *filters.places, *(place for place, _ in unplaced)])
+    missed = _missed(times, filters, plan) + [words for _, words in unplaced]
+    return asked(plan.model_copy(update={"not_understood": tuple(each[:500] for each in missed)}), Read(text, found, intent.at_home))
 
 
 def _is_company(text: str, place: Place, names: NameIndex) -> bool:
@@ -75,27 +81,34 @@ def _is_company(text: str, place: Place, names: NameIndex) -> bool:
 
 
 def _intent(text: str, found: Names, times: Sequence[ReadRange], classify: Classify | None) -> tuple[ReadIntent, str]:
-    masked = masked_question(text, found, [each.place for each in times])
-    read = intent_by_rules(masked)
+    places = [each.place for each in times]
+    masked = masked_question(text, found, places)
+    # A name that nobody has does not show that the question is about customers.
+    read = intent_by_rules(_without(text, found, places), timed=bool(times))
     if read.intent and read.at_home and read.confidence >= _SURE:
         return read, "rules"
     if classify:
         second = classify(masked)
         if second.intent is None and not found.links:
             return ReadIntent(None, second.confidence, read.at_home), "classifier"
+        if second.intent and not (read.at_home or found.links) and second.confidence < _SURE_ABROAD:
+            return ReadIntent(None, second.confidence, at_home=False), "classifier"
         if second.intent and (read.intent is None or not read.at_home):
-            return ReadIntent(second.intent, second.confidence, True), "classifier"
+            return ReadIntent(second.intent, second.confidence, at_home=True), "classifier"
     elif read.intent and not read.at_home:
-        return ReadIntent(None, 0.0, False), "none"
+        return ReadIntent(None, 0.0, at_home=False), "none"
     return read, "rules" if read.intent else "none"
 
 
-def masked_question(text: str, found: Names, times: Sequence[Place]) -> str:
+def _without(text: str, found: Names, times: Sequence[Place]) -> str:
+    return masked_question(text, found, times, unknown="Somebody")
+
+
+def masked_question(text: str, found: Names, times: Sequence[Place], unknown: str = COMPANY) -> str:
     """The question as rules and classifier see it: a name is anybody's, a time is gone."""
     stands: list[tuple[Place, str]] = [(place, "") for place in times]
-    for link in found.links:
-        stands.append(((link.begin, link.end), COMPANY if link.candidates[0].entity_type == "company" else PERSON))
-    stands += [(place, COMPANY if " " not in text[slice(*place)] else PERSON) for place in found.unknown]
+    stands += [((link.begin, link.end), PERSON if _is_person(link) else COMPANY) for link in found.links]
+    stands += [(place, unknown) for place in found.unknown]
     for (begin, end), word in sorted(stands, reverse=True):
         text = text[:begin] + word + text[end:]
     return " ".join(text.split())
@@ -113,14 +126,14 @@ def _plan(
 ) -> QueryPlan:
     intent: Intent | None = read.intent
     words = search_words(text, taken, all_of_it=intent == "search")
-    if intent is None and found.links and not words:
-        intent, read_by = _about_somebody(found, times), "rules"
+    if intent is None and (found.links or filters.interaction_types) and not words and not found.unknown:
+        intent, read_by = _without_a_verb(found, times, filters), "rules"
     if intent == "search" and not words:
         intent = "summary" if _SAID.search(text) else "timeline"
     entities, participants = _people(text, found.links, intent)
     periods = _periods(times) if intent == "compare" or len(times) == 1 else ()
     scores = [each.score for each in (*entities, *participants)]
-    plan = QueryPlan(
+    return QueryPlan(
         intent=intent,
         entities=entities,
         participants=participants,
@@ -135,15 +148,15 @@ def _plan(
         words=words if intent != "similar" else "",
         confidence=round(min([read.confidence or 0.5, *scores]), 3) if intent else 0.0,
         read_by=read_by if intent else "none",  # type: ignore[arg-type]
-        not_understood=_not_understood(text, times, filters, taken, periods),
         state="ready" if intent else "abstains",
-        question_back="" if intent else "-",
+        question_back="" if intent else "?",
     )
-    return asked(plan, Read(text, found, read.at_home))
 
 
-def _about_somebody(found: Names, times: Sequence[ReadRange]) -> Intent:
-    """A name alone asks who that is; a company, or a name with a time, what happened."""
+def _without_a_verb(found: Names, times: Sequence[ReadRange], filters: ReadFilters) -> Intent:
+    """ "Calls with Acme" asks for them; a person's name alone, who that is; a company, or a name with a time, what happened."""
+    if filters.interaction_types:
+        return "timeline"
     person = all(link.candidates[0].entity_type == "person" for link in found.links)
     return "who" if person and not times else "summary"
 
@@ -202,7 +215,6 @@ def _periods(times: Sequence[ReadRange]) -> tuple[TimeRange, ...]:
     return tuple(TimeRange(start=days.start, end=days.end) for days in single) if len(single) > 1 else ()
 
 
-def _not_understood(text: str, times: Sequence[ReadRange], filters: ReadFilters, taken: Sequence[Place], periods: Sequence[TimeRange]) -> tuple[str, ...]:
-    more = [each.words for each in times[1:]] if not periods else []
-    capped = ["more than 200"] if filters.capped else []
-    return tuple(each[:500] for each in (*not_placed(text, taken), *more, *capped))
+def _missed(times: Sequence[ReadRange], filters: ReadFilters, plan: QueryPlan) -> list[str]:
+    more = [each.words for each in times[1:]] if not plan.periods else []
+    return [*more, *(["more than 200"] if filters.capped else [])]

@@ -1,0 +1,1 @@
+"""Question sets of this project and what is measured on them."""
