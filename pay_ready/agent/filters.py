@@ -39,10 +39,9 @@ _LANGUAGE = re.compile(
     _I,
 )
 _UNITS: dict[str, Grouping] = {
-    "dai": "day", "day": "day",
-    "wee": "week", "mon": "month", "qua": "quarter", "rep": "person", "per": "person", "sel": "person",
-    "sal": "person", "use": "person", "con": "person", "peo": "person", "acc": "company", "com": "company", "cus": "company", "cli": "company",
-    "sou": "source",
+    "dai": "day", "day": "day", "wee": "week", "mon": "month", "qua": "quarter", "rep": "person", "per": "person", "sel": "person",
+    "sal": "person", "use": "person", "con": "person", "peo": "person", "acc": "company", "com": "company",
+    "cus": "company", "cli": "company", "sou": "source",
     "cha": "source", "typ": "type", "kin": "type",
 }  # fmt: skip
 _GROUPED = re.compile(

@@ -10,7 +10,8 @@ _I = re.IGNORECASE
 COMPANY, PERSON = "Acme", "Jane"
 
 _AT_HOME_ALWAYS = ("similar", "promises", "coaching", "search")  # where a rule of `_FIRST` says so
-_THING = r"(?:calls?|meetings?|e-?mails?|mails?|tickets?|cases?|chats?|messages?|conversations?|interactions?|deals?|demos?|notes?|threads?|one|ones)"
+_THING = r"(?:calls?|meetings?|e-?mails?|mails?|tickets?|cases?|chats?|messages?|conversations?|interactions?"
+_THING += r"|deals?|demos?|notes?|threads?|one|ones)"
 
 # These win wherever they stand.
 _FIRST: tuple[tuple[Intent, str], ...] = (

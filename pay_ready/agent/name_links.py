@@ -160,7 +160,7 @@ def _mistyped(spelled: Sequence[str], row: Sequence[Word], index: NameIndex) -> 
     found: set[int] = set()
     form = Form.SINGLE
     for place, word in enumerate(spelled):
-        if is_ordinary(word) and not (row[place].large and len(row) > 1):
+        if is_ordinary(word) and not (row[place].large and len(row) > 1 and not row[place].opens):
             continue
         for other in index.typos.near(word):
             matches = index.find(word_key([*spelled[:place], other, *spelled[place + 1 :]]))

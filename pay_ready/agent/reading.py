@@ -28,7 +28,7 @@ _WITH = re.compile(
     r"\b(?:with|by|involving|including|attended by|hosted by|led by|joined by|between) (?:[\u25c6]+(?:,| and|, and| or) )*$", re.IGNORECASE
 )
 _AT = re.compile(r" (?:at|from|of) (?:the )?", re.IGNORECASE)
-_SAID = re.compile(r"\b(?:say|said|tell|told)\b", re.IGNORECASE)
+_SAID = re.compile(r"\b(?:say|said|tell|told|discuss|discussed|talk|talked)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
