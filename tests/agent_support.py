@@ -30,3 +30,8 @@ INDEX = NameIndex([ACME, GLOBEX, INITECH, JANE, BOB, SAM_AT_GLOBEX, SAM_AT_ACME]
 def read(question: str, options: ReadingOptions | None = None, shown: UUID | None = None) -> QueryPlan:
     """The plan of a question to that tenant, by rules alone."""
     return read_question(question, INDEX, TODAY, options, shown=shown)
+
+
+def words(text: str) -> list[str]:
+    """The words of a list that is written as one text."""
+    return text.split()

@@ -1,8 +1,9 @@
 """The known people and companies that a question names, and the names in it that nobody has. What ties is reported, never guessed."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from pay_ready.agent.date_words import plain
 from pay_ready.agent.name_forms import Form, domain_key, email_key, folded_word, word_key
@@ -16,6 +17,9 @@ _MISTYPED = 0.9  # of the score
 _SHORTEST_MISTYPED = 6  # letters in the whole name
 _ADDRESS = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 _DOMAIN = re.compile(r"(?:https?://)?(?<![@\w.])(?:[\w-]+\.)+[a-z]{2,}(?:/[^\s?]*)?(?![\w@])", re.IGNORECASE)
+
+
+Near = Callable[[str], list[str]]  # the known words one typing error away; looked up once a question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ def link_names(text: str, index: NameIndex, taken: Sequence[tuple[int, int]] = (
     addresses = list(_addresses(text, index))
     covered = [*taken, *((found.begin, found.end) for found, _ in addresses)]
     words = [word for word in words_of(text) if not any(word.begin < end and begin < word.end for begin, end in covered)]
-    found, doubtful = _chosen(words, index)
+    found, doubtful = _chosen(words, index, cache(lambda word: index.typos.near(word)))
     named = [(words[each.first].begin, name_end(words, each.last), each) for each in found]
     named += [(each.begin, each.end, each) for each, known in addresses if known]
     named = sorted(_without_ties(named, index), key=lambda each: each[0])
@@ -89,9 +93,9 @@ def _addresses(text: str, index: NameIndex) -> Iterator[tuple[_Found, bool]]:
             yield _Found(0, 0, known, begin=match.start(), end=match.end()), True
 
 
-def _chosen(words: Sequence[Word], index: NameIndex) -> tuple[list[_Found], list[_Found]]:
+def _chosen(words: Sequence[Word], index: NameIndex, near: Near) -> tuple[list[_Found], list[_Found]]:
     """From left to right the longest name, as written or else with one error; and what is only a piece of another name."""
-    found = list(_whole_names(words, index))
+    found = list(_whole_names(words, index, near))
     whole = [each for each in found if each.matches.form <= Form.GIVEN and not each.mistyped]
     sure = [each for each in found if not _is_doubtful(words, each, whole, index)]
     known = _covered(sure)
@@ -109,21 +113,21 @@ def _is_half(words: Sequence[Word], found: _Found, known: set[int]) -> bool:
     return after < len(words) and words[after - 1].text in ("and", "&") and words[after].large and after not in known
 
 
-def _whole_names(words: Sequence[Word], index: NameIndex) -> Iterator[_Found]:
+def _whole_names(words: Sequence[Word], index: NameIndex, near: Near) -> Iterator[_Found]:
     at = 0
     while at < len(words):
-        found = _longest(words, at, index)
+        found = _longest(words, at, index, near)
         if found:
             yield found
         at = found.last + 1 if found else at + 1
 
 
-def _longest(words: Sequence[Word], at: int, index: NameIndex) -> _Found | None:
+def _longest(words: Sequence[Word], at: int, index: NameIndex, near: Near) -> _Found | None:
     row = _row(words, at)
     for size in range(len(row), 0, -1):
         for mistyped in (False, True):
             for spelled in _spellings(row[:size]):
-                matches = _mistyped(spelled, row[:size], index) if mistyped else _as_written(spelled, index)
+                matches = _mistyped(spelled, row[:size], index, near) if mistyped else _as_written(spelled, index)
                 if matches and _may_name(row[:size], matches, mistyped=mistyped):
                     return _Found(at, at + size - 1, matches, mistyped)
     return None
@@ -153,7 +157,7 @@ def _as_written(spelled: Sequence[str], index: NameIndex) -> Matches | None:
     return index.find(word_key(spelled), together)
 
 
-def _mistyped(spelled: Sequence[str], row: Sequence[Word], index: NameIndex) -> Matches | None:
+def _mistyped(spelled: Sequence[str], row: Sequence[Word], index: NameIndex, near: Near) -> Matches | None:
     """One word of it replaced by a known word that is one error away. A word that some name has is no error."""
     if sum(map(len, spelled)) < _SHORTEST_MISTYPED - 1:
         return None
@@ -162,7 +166,7 @@ def _mistyped(spelled: Sequence[str], row: Sequence[Word], index: NameIndex) -> 
     for place, word in enumerate(spelled):
         if is_ordinary(word) and not (row[place].large and len(row) > 1 and not row[place].opens):
             continue
-        for other in index.typos.near(word):
+        for other in near(word):
             matches = index.find(word_key([*spelled[:place], other, *spelled[place + 1 :]]))
             if matches and matches.form <= Form.GIVEN and sum(map(len, spelled)) - len(word) + len(other) >= _SHORTEST_MISTYPED:
                 found |= set(matches.numbers)

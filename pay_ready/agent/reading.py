@@ -169,7 +169,7 @@ def _people(text: str, links: Sequence[NameLink], intent: Intent | None) -> tupl
     about = [link for link in links if link not in beside]
     if not about:
         about, beside = list(links), []
-    return _entities(about), _entities(beside)
+    return entities_of(about), entities_of(beside)
 
 
 def _unqualified(text: str, links: Sequence[NameLink]) -> list[NameLink]:
@@ -187,7 +187,8 @@ def _is_person(link: NameLink) -> bool:
     return link.candidates[0].entity_type == "person"
 
 
-def _entities(links: Sequence[NameLink]) -> tuple[PlanEntity, ...]:
+def entities_of(links: Sequence[NameLink]) -> tuple[PlanEntity, ...]:
+    """Whom links name, each once, in the order of the question."""
     entities = {each.ids: each for each in map(_entity, links)}
     return tuple(entities.values())
 

@@ -6,10 +6,10 @@ from pay_ready.agent.eval.reading import evaluate_names, typing_error
 from pay_ready.agent.name_forms import NamedEntity
 from pay_ready.agent.name_links import link_names
 from pay_ready.agent.names import NameIndex
-from tests.agent_support import ACME, BOB, GLOBEX, INDEX, INITECH, JANE, entity
+from tests.agent_support import ACME, BOB, GLOBEX, INDEX, INITECH, JANE, entity, words
 
-_FIRST = "Adam Alice Boris Carla Dmitri Elena Farid Greta Hiro Ines Jorge Karin Liam Mona Nils Olga Pavel Quinn Rosa Stefan".split()
-_LAST = "Abernathy Bjornson Castellano Dubrovsky Eriksson Fitzgerald Gutierrez Hashimoto Ivanovich Jankowski Kowalczyk Lindqvist".split()
+_FIRST = words("Adam Alice Boris Carla Dmitri Elena Farid Greta Hiro Ines Jorge Karin Liam Mona Nils Olga Pavel Quinn Rosa Stefan")
+_LAST = words("Abernathy Bjornson Castellano Dubrovsky Eriksson Fitzgerald Gutierrez Hashimoto Ivanovich Jankowski Kowalczyk Lindqvist")
 _PRESENT = [f"{first} {last}" for number, first in enumerate(_FIRST) for last in _LAST[number % 2 :: 2]]
 _ABSENT = [f"{first} {last}" for number, first in enumerate(_FIRST) for last in _LAST[1 - number % 2 :: 2]]
 
@@ -54,7 +54,14 @@ def test_a_name_with_a_typing_error_scores_less() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["calls with Acme Foods", "calls with Jane Smith", "calls with John Doe-Smith", "New Acme Holdings", "calls with bob@elsewhere.org", "the doe in the forest"],
+    [
+        "calls with Acme Foods",
+        "calls with Jane Smith",
+        "calls with John Doe-Smith",
+        "New Acme Holdings",
+        "calls with bob@elsewhere.org",
+        "the doe in the forest",
+    ],
 )
 def test_a_piece_of_another_name_links_nobody(text: str) -> None:
     """A longer, unknown name is not the known one inside it."""

@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from pay_ready.agent.calendars import Calendar
-from pay_ready.agent.plan import PlanError, QueryPlan, TimeRange, draft_from_json, plan_from_json
+from pay_ready.agent.drafted import plan_of_draft
+from pay_ready.agent.plan import PlanDraft, PlanError, QueryPlan, TimeRange, draft_from_json, plan_from_json
+from tests.agent_support import ACME, BOB, INDEX
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,9 @@ def test_a_draft_that_is_off_is_refused_by_name(draft: dict[str, object], named:
 
 def test_a_draft_in_order_is_taken() -> None:
     """What a model may say: intent, names as the question has them, days, filters."""
-    draft = draft_from_json('{"intent": "count", "names": ["Acme"], "time_range": {"start": "2026-01-01", "end": "2026-04-01"}, "limit": 200}')
+    draft = draft_from_json(
+        '{"intent": "count", "names": ["Acme"], "time_range": {"start": "2026-01-01", "end": "2026-04-01"}, "limit": 200}'
+    )
     assert draft.time_range == TimeRange(start=date(2026, 1, 1), end=date(2026, 4, 1))
 
 
@@ -59,4 +63,17 @@ def test_a_plan_is_frozen_and_says_why_it_is_not_ready() -> None:
 def test_a_range_in_moments_follows_the_clock() -> None:
     """Half-open in UTC as it is in days."""
     days = TimeRange(start=date(2026, 7, 1), end=date(2026, 10, 1))
-    assert days.moments(Calendar(time_zone="Europe/Berlin")) == (datetime(2026, 6, 30, 22, tzinfo=UTC), datetime(2026, 9, 30, 22, tzinfo=UTC))
+    assert days.moments(Calendar(time_zone="Europe/Berlin")) == (
+        datetime(2026, 6, 30, 22, tzinfo=UTC),
+        datetime(2026, 9, 30, 22, tzinfo=UTC),
+    )
+
+
+def test_the_names_of_a_draft_are_linked_here() -> None:
+    """A model gives names; ids, ties and unknown names are told by the tenant's index."""
+    draft = PlanDraft(intent="timeline", names=("acme",), participants=("Bob Miller",), sources=("slack", "fax"))
+    plan = plan_of_draft(draft, INDEX, sources=("Slack",))
+    assert ([each.id for each in plan.entities], [each.id for each in plan.participants]) == ([ACME.id], [BOB.id])
+    assert (plan.sources, plan.not_understood, plan.state, plan.read_by) == (("Slack",), ("fax",), "ready", "model")
+    assert plan_of_draft(PlanDraft(intent="summary", names=("wayne enterprises",)), INDEX).state == "asks"
+    assert plan_of_draft(PlanDraft(intent="summary", names=("Sam Lee",)), INDEX).entities[0].tied == 2

@@ -88,7 +88,9 @@ def test_a_longer_name_is_not_taken_for_a_known_piece_of_it() -> None:
     assert "Did you mean Acme Inc. (company)?" in plan.question_back
 
 
-@pytest.mark.parametrize("question", ["What's the weather?", "Who is the king of Spain?", "How many ounces are in a pound?", "", "¿?", "\x00"])
+@pytest.mark.parametrize(
+    "question", ["What's the weather?", "Who is the king of Spain?", "How many ounces are in a pound?", "", "¿?", "\x00"]
+)
 def test_what_is_not_about_customers_is_declined(question: str) -> None:
     """Out of scope: no intent, and what can be asked instead."""
     plan = read(question)
@@ -134,6 +136,9 @@ def test_the_classifier_is_asked_only_where_no_rule_is_sure() -> None:
 
 def test_the_echo_is_plain_english_with_exact_days() -> None:
     """Whoever asked sees how the question was read."""
-    assert echo(read("Summarise our calls with Acme last quarter")) == "I read this as: summary · Acme Inc. (company) · 1 Jul - 30 Sep 2026 · calls"
+    assert (
+        echo(read("Summarise our calls with Acme last quarter"))
+        == "I read this as: summary · Acme Inc. (company) · 1 Jul - 30 Sep 2026 · calls"
+    )
     assert echo(read("mood at Globex since March")) == "I read this as: sentiment · Globex Corporation (company) · since 1 Mar 2026"
     assert echo(read("calls yesterday")).endswith("timeline · 19 Nov 2026 · calls")
