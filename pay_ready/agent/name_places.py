@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pay_ready.agent.date_words import MONTH, WEEKDAY
-from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, SMALL, words_in
+from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, SMALL, VERBS, words_in
 from pay_ready.resolve.company_words import FORMS_OF_ONE_WORD, TRADE_WORDS
 from pay_ready.resolve.name_words import TITLES
 from pay_ready.resolve.normalize import fold
@@ -23,6 +23,7 @@ _BEFORE_A_NAME = words_in(
     " against show summarise summarize recap call email who like hear heard rep"
 )
 _BESIDE_A_NAME = PREPOSITIONS | SMALL | INTERACTION_NOUNS | _SOURCES | TITLES
+_JOINING = PREPOSITIONS | SMALL | VERBS
 _TRADES = frozenset(word.removesuffix("s") for word in TRADE_WORDS) - {word.removesuffix("s") for word in QUESTION_WORDS}
 _MAY_BE_TIME = words_in("with by did does is has ask tell met and rep")
 
@@ -103,7 +104,7 @@ def is_cut_out(words: Sequence[Word], first: int, last: int, others: set[int], *
         company: It is a company's name: a word of trade behind it makes another one of it.
     """
     timid = weak and not words[first].large  # written small, it is told from other words by those beside it alone
-    after = [] if words[last].possessive else list(_in_a_row(words, last + 1))
+    after = [] if words[last].possessive else list(_in_a_row(words, last + 1, over_and=weak))
     if (
         after
         and last + 1 not in others
@@ -125,9 +126,11 @@ def name_end(words: Sequence[Word], last: int) -> int:
     return after.name_end() if after and form else words[last].name_end()
 
 
-def _in_a_row(words: Sequence[Word], first: int) -> Iterator[Word]:
+def _in_a_row(words: Sequence[Word], first: int, *, over_and: bool) -> Iterator[Word]:
+    """The next few words that may belong to a name: up to one that joins or tells something."""
     for word in words[first : first + 3]:
-        if not word.follows or fold(word.text) in PREPOSITIONS:
+        small = fold(word.text)
+        if not word.follows or (small in _JOINING and not (over_and and small == "and")):
             return
         yield word
 

@@ -54,6 +54,13 @@ def test_a_month_is_the_last_one_that_has_begun() -> None:
         assert found.start.year == year
 
 
+def test_a_range_the_wrong_way_round_is_turned() -> None:
+    """The echo shows how it was read."""
+    found = parse_range("from 2026-03-01 to 2026-01-15", TODAY)
+    assert found is not None
+    assert (found.start, found.end) == (date(2026, 1, 15), date(2026, 3, 2))
+
+
 def test_known_names_are_no_times() -> None:
     """Masked places hold no time, whatever stands there."""
     text = "mails from March in April"

@@ -37,6 +37,10 @@ _ABSENT = [f"{first} {last}" for number, first in enumerate(_FIRST) for last in 
         ("calls with Globx Corporation", GLOBEX),
         ("calls with Globexx", GLOBEX),
         ("calls with Initehc", INITECH),
+        ("which emails from Jane Doe discuss the security review", JANE),
+        ("did jane doe talk about data services", JANE),
+        ("which emails from acme discuss the security review", ACME),
+        ("acme calls on software systems", ACME),
     ],
 )
 def test_a_name_is_found_however_it_is_written(text: str, wanted: NamedEntity) -> None:

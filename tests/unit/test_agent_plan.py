@@ -21,6 +21,7 @@ from tests.agent_support import ACME, BOB, INDEX
         ({"intent": "summary", "limit": 201}, "limit"),
         ({"intent": "summary", "limit": 0}, "limit"),
         ({"intent": "summary", "time_range": {"start": "2026-03-01", "end": "2026-02-01"}}, "time_range"),
+        ({"intent": "summary", "time_range": {"start": "2026-03-01", "end": "2026-03-01"}}, "time_range"),
         ({"intent": "summary", "time_range": {}}, "time_range"),
         ({"intent": "summary", "interaction_types": ["secret"]}, "interaction_types"),
         ({"intent": "summary", "languages": ["secret"]}, "languages"),
