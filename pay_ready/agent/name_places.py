@@ -23,7 +23,9 @@ _BEFORE_A_NAME = words_in(
     " against show summarise summarize recap call email who like hear heard rep"
 )
 _BESIDE_A_NAME = PREPOSITIONS | SMALL | INTERACTION_NOUNS | _SOURCES | TITLES
-_JOINING = PREPOSITIONS | SMALL | VERBS
+# Of a firm, though questions use them as well.
+_FIRM_WORDS = words_in("group holdings partners communications associates bank")
+_JOINING = (PREPOSITIONS | SMALL | VERBS) - _FIRM_WORDS
 _TRADES = frozenset(word.removesuffix("s") for word in TRADE_WORDS) - {word.removesuffix("s") for word in QUESTION_WORDS}
 _MAY_BE_TIME = words_in("with by did does is has ask tell met and rep")
 
@@ -116,7 +118,8 @@ def is_cut_out(words: Sequence[Word], first: int, last: int, others: set[int], *
         return False
     # "eastern stellar": where nothing is written large, an unknown word in front may be the name's
     alone = company and first == last and not words[first].large
-    return words[first].hyphen or _extends(before, weak=weak, timid=timid or alone, company=False)
+    named = weak and before.large and not before.opens and _bare(before) not in _SOURCES | TITLES  # "Will Carr", "Jan Ramirez"
+    return words[first].hyphen or named or _extends(before, weak=weak, timid=timid or alone, company=False)
 
 
 def name_end(words: Sequence[Word], last: int) -> int:
@@ -130,20 +133,20 @@ def _in_a_row(words: Sequence[Word], first: int, *, over_and: bool) -> Iterator[
     """The next few words that may belong to a name: up to one that joins or tells something."""
     for word in words[first : first + 3]:
         small = fold(word.text)
-        if not word.follows or (small in _JOINING and not (over_and and small == "and")):
+        if not word.follows or (small in _JOINING and not word.initial and not (over_and and small == "and")):
             return
         yield word
 
 
 def _names_a_firm(row: Sequence[Word], *, weak: bool) -> bool:
     """Whether what follows ends as companies' names do: "Clover vital studios", "Wilson and Knight Ltd"."""
-    endings = [place for place, word in enumerate(row) if _bare(word) in FORMS_OF_ONE_WORD or (place and _is_trade(word))]
-    return any(place > 0 or weak for place in endings)
+    endings = [place for place, word in enumerate(row) if _bare(word) in FORMS_OF_ONE_WORD or (place and (word.initial or _is_trade(word)))]
+    return any(place > 0 or weak for place in endings) or (weak and _bare(row[0]) in _FIRM_WORDS)
 
 
 def _is_trade(word: Word) -> bool:
     small = _bare(word)
-    return (word.large and small in TRADE_WORDS) or small.removesuffix("s") in _TRADES
+    return small in _FIRM_WORDS or (word.large and small in TRADE_WORDS) or small.removesuffix("s") in _TRADES
 
 
 def _extends(word: Word, *, weak: bool, timid: bool, company: bool) -> bool:
