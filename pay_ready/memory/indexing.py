@@ -183,7 +183,7 @@ class Indexer:
             self._guard(tx)
             entry = db_embedders.begin(tx, embedder.id, embedder.dim)
             table = db_vectors.vector_table(tx, tag, embedder.dim)
-            if is_new := entry.state == "building" and not table.count_missing(tx):
+            if entry.state == "building" and not table.count_missing(tx):
                 self._serve(tx, tag)
             count = table.count(tx)
             search = self._options.search
@@ -191,13 +191,11 @@ class Indexer:
                 tx, least_passages=search.common_from, least_share=search.common_share, sample=search.common_sample,
                 growth=search.common_growth,
             )  # fmt: skip
-        if is_new and self._outer is not None:
-            self._outer.serve()
         if table.has_index:
             self._move(table, count.vectors >= search.exact_below, entry.is_indexed)
 
     def tell(self) -> Told | None:
-        """Tell the outer store of the next interactions; None when it has heard of all.
+        """Tell the outer store of the next interactions; None when it has heard of all. With the last of them this embedder's serve there.
 
         Raises:
             TransientError: It is away; what it has yet to hear of stays.
@@ -206,7 +204,9 @@ class Indexer:
             return None
         embedder = self._open_embedder()
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
-            queued = db_memories.projections(tx, self._options.outer_page)
+            queued = db_memories.projections(tx, self._options.outer_page + 1)
+            is_last, queued = len(queued) <= self._options.outer_page, queued[: self._options.outer_page]
+            serving = db_embedders.serving(tx)
             table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
             asked = [each.interaction_id for each in queued]
             objects = table.objects(tx, asked)
@@ -218,6 +218,9 @@ class Indexer:
             self._outer.delete(self._tenant, cleared)
         # A passage without a vector is told when it has one.
         report = self._outer.put(self._tenant, objects) if objects else PutReport(written=0)
+        if is_last and serving is not None and serving.embedder_id == embedder.id:
+            # Before these leave the queue: whoever takes over from one that was killed here tells them again, and does this.
+            self._outer.serve()
         failpoint("index.told")
         failed: dict[UUID, str] = {}
         for each in objects:
