@@ -1,7 +1,8 @@
 """Random histories of a tenant's memory against a plain model: what each tier holds, and what a search finds, whatever happened before.
 
 Interactions are said, changed, taken away, linked to others, erased and forgotten; indexing is stopped or killed anywhere, embedders
-change, Weaviate goes away and comes back. PAY_READY_TEST_DEEP=1 tries sixty times as many histories, PAY_READY_TEST_HISTORIES as many as it says.
+change, Weaviate goes away and comes back. PAY_READY_TEST_DEEP=1 tries sixty times as many histories; PAY_READY_TEST_HISTORIES,
+as many as it says.
 """
 
 import itertools
@@ -356,6 +357,7 @@ class History:
 )  # fmt: skip
 @given(history=st.lists(steps, min_size=6, max_size=16))
 @example(history=[("say", 0, 1, 0), ("index",), ("say", 0, 2, 0), ("index",)])  # shorter
+@example(history=[*(("say", key, 0, 0) for key in (0, 0, 1, 2)), ("index",), ("search", 0, 0)])  # more than a page of changes
 @example(history=[("say", 0, 0, 0), ("index",), ("relink", 0, 1), ("index",), ("relink", 0, 2)])  # the store is behind
 @example(history=[("say", 0, 1, 0), ("stop", ("index.told", 0)), ("say", 0, 2, 0), ("away",), ("index",), ("forget", 0), ("store", 0)])
 @example(
