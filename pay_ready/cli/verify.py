@@ -84,10 +84,13 @@ def _case(tenant: str, result: "CheckResult") -> str:
 
 def _outer(opened: "App") -> "OuterStore | None":
     """The vector store beside Postgres; None, and nothing of memory loaded, where there is none."""
+    if opened.settings.weaviate.mode == "off":
+        return None
     from pay_ready.pipeline.outer import OuterStore
 
-    store = opened.vector_store
-    return None if store is None else OuterStore(store=store, embedder_id=opened.embedder.id, dimensions=opened.embedder.dim)
+    parts = opened.memory_parts
+    store = parts.vector_store
+    return None if store is None else OuterStore(store=store, embedder_id=parts.embedder.id, dimensions=parts.embedder.dim)
 
 
 def _tenants(opened: "App", tenant: str | None) -> list[str]:

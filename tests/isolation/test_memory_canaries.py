@@ -174,11 +174,27 @@ TABLE: Mapping[str, Attack] = {
     "drop_all": _table(lambda table, tx, _: table.drop_all(tx)),
 }  # fmt: skip
 INDEXED: Mapping[str, Attack] = {
-    "misplaced": _table(lambda table, tx, _: [
-        each.memory_id for since in (None, START) for each in table.misplaced(tx, 1_000, since)  # type: ignore[attr-defined]
-    ]),
+    "misplaced": _table(lambda table, tx, _: sorted(
+        str(each.memory_id) for since in (None, START) for each in table.misplaced(tx, 1_000, since)  # type: ignore[attr-defined]
+    )),
     "place": _table(lambda table, tx, victim: table.place(tx, [victim.memory, victim.call_passage], in_index=True)),  # type: ignore[attr-defined]
 }  # fmt: skip
+
+
+PLAIN: Mapping[str, Attack] = {
+    "page": _table(lambda table, tx, _: sorted(str(plain(each)) for each in table.page(tx, 1_000))),  # type: ignore[attr-defined]
+}
+
+
+def _moved(table: VectorTable, tx: Any, victim: Victim) -> object:
+    """From bytes, of everything that the tenant has, into pgvector's table where there is one."""
+    left = PlainVectors(table.tag, table.dimensions)
+    fresh = [
+        FreshVector(memory_id=each.memory_id, interaction_id=each.interaction_id, content_hash=each.content_hash, vector=victim.vector)
+        for each in table.kept(tx, None, 1_000)
+    ]
+    left.write(tx, fresh, in_index=False)
+    return [db_vectors.move_to_pgvector(tx, table.tag, table.dimensions, 1_000), left.count(tx)]
 
 
 def _tx(ask: Callable[[Any, Victim], object], *, is_silent: bool = False) -> Attack:
@@ -256,6 +272,7 @@ MEMORIES: Mapping[str, Attack] = {
     "figures": _tx(lambda tx, _: db_memories.figures(tx, START)),
 }  # fmt: skip
 VECTORS: Mapping[str, Attack] = {
+    "move_to_pgvector": _table(_moved),
     "in_pages": _table(lambda table, tx, _: list(db_vectors.in_pages(table, tx, page=2))),
     "filter_params": _tx(lambda tx, _: db_vectors.filter_params(tx, Filters(sources=("slack", "gong", "hubspot")))),
 }
@@ -281,7 +298,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
 SUBJECTS: Mapping[str, tuple[Any, Mapping[str, Attack]]] = {
     "MemoryManager": (MemoryManager, MANAGER), "HotTier": (HotTier, HOT), "PostgresStore": (PostgresStore, _store("inner")),
     "WeaviateStore": (WeaviateStore, _store("outer")), "IndexedVectors": (IndexedVectors, {**TABLE, **INDEXED}),
-    "PlainVectors": (PlainVectors, TABLE), "pay_ready.db.memories": (db_memories, MEMORIES),
+    "PlainVectors": (PlainVectors, {**TABLE, **PLAIN}), "pay_ready.db.memories": (db_memories, MEMORIES),
     "pay_ready.db.vectors": (db_vectors, VECTORS),
 }  # fmt: skip
 
