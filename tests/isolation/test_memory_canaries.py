@@ -491,10 +491,6 @@ def test_a_store_that_lies_finds_nothing_for_anybody(worlds: tuple[World, World]
         assert [each.passage.memory_id for each in told] == [each.passage.memory_id for each in expected]
 
 
-OWNED = "Search._ask_outer: a hit whose id is no passage of the tenant's interaction (memory_id_of) is somebody else's, and an alarm"
-
-
-@pytest.mark.xfail(strict=True, reason=OWNED)
 def test_a_store_that_lies_raises(worlds: tuple[World, World]) -> None:
     """Ids of passages are derived from their tenant: a hit that is not the tenant's own is seen by its id, raised and logged."""
     from structlog.testing import capture_logs
