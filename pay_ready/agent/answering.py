@@ -1,20 +1,24 @@
 """A question answered: read as a plan, asked of the tools, told in sections whose every line cites what it rests on."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from pay_ready.agent.calendars import Days
 from pay_ready.agent.chart import sparkline
 from pay_ready.agent.coaching.rendering import headline
 from pay_ready.agent.coaching.rendering import sections as coaching_sections
+from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
 from pay_ready.agent.export import rows as timeline_rows
 from pay_ready.agent.extract import Line
 from pay_ready.agent.masking import Masker
-from pay_ready.agent.names import NameIndex
+from pay_ready.agent.name_links import link_names
+from pay_ready.agent.names import Candidate, NameIndex
 from pay_ready.agent.periods import Period
 from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
 from pay_ready.agent.reading import Classify, ReadingOptions, read_question
@@ -37,6 +41,7 @@ from pay_ready.memory.search import SearchAnswer
 from pay_ready.model.talk import Scope
 
 _COACHED_DAYS = 30
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN_LINES = 30  # of a timeline within an answer
 Mode = Literal["offline", "model"]
 
@@ -106,6 +111,62 @@ class Agent:
         """How a question is read; needs the tenant's names and nothing else of it."""
         day = today or self._reading.calendar.today(self._clock())
         return read_question(question, self.names, day, self._reading, self._classify, shown)
+
+    def entities(self, name: str) -> tuple[Candidate, ...]:
+        """Whom a name means: nobody, one, or all that tie."""
+        links = link_names(name, self.names).links
+        best = max(links, key=lambda link: (link.end - link.begin, link.score), default=None)
+        return best.candidates if best else ()
+
+    def period(self, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+        """Two options as moments: days as 2026-01-31, or words as "March" or "last quarter"; alone these give both ends.
+
+        Raises:
+            UsageError: One is neither, or the end is not after the beginning.
+        """
+        calendar = self._reading.calendar
+        begin, end = self._days("--since", since), self._days("--until", until)
+        first = begin.start if begin else None
+        last = end.start if end else begin.end if begin and since and not _ISO_DAY.fullmatch(since.strip()) else None
+        if first and last and first >= last:
+            raise UsageError("the end is not after the beginning", "--until is the first day that does not belong", since=first, until=last)
+        return (calendar.moment(first) if first else None, calendar.moment(last) if last else None)
+
+    def coached_period(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+        """The period of a coaching report: the last 30 days where nothing is said."""
+        end = until or self._clock()
+        return since or end - timedelta(days=_COACHED_DAYS), end
+
+    def masked(self, sections: Sequence[Section]) -> tuple[Section, ...]:
+        """Sections with personal values masked by the tenant's policy."""
+        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
+            return tuple(sections)
+        masked = self._open_masker()
+        return tuple(
+            replace(
+                each, lines=tuple(replace(line, text=masked(line.text)) for line in each.lines),
+                rows=tuple(tuple(masked(cell) for cell in row) for row in each.rows), title=masked(each.title),
+            )
+            for each in sections
+        )  # fmt: skip
+
+    def partly(self, result: object) -> list[str]:
+        """Why a tool's answer is not the whole."""
+        basis = getattr(result, "basis", None)
+        return _partly(basis) if isinstance(basis, Basis) else []
+
+    def _days(self, option: str, text: str | None) -> Days | None:
+        if text is None:
+            return None
+        if _ISO_DAY.fullmatch(text.strip()):
+            try:
+                return Days(date.fromisoformat(text.strip()), None)
+            except ValueError:
+                raise UsageError("no such day", "write it like 2026-01-31", option=option, given=text) from None
+        found = parse_range(text, self._reading.calendar.today(self._clock()), self._reading.calendar)
+        if found is None or found.start is None:
+            raise UsageError("not a time", 'a day as 2026-01-31, or words as "last quarter" or "March"', option=option, given=text)
+        return Days(found.start, found.end)
 
     def answer(self, plan: QueryPlan) -> Answer:
         """What the tools say to a plan; with a question back, that alone.
@@ -187,24 +248,17 @@ class Agent:
         people = [each for each in plan.entities if each.entity_type == "person"]
         if not people:
             raise UsageError("whose coaching report?", "name one of your own people")
-        now = self._clock()
-        until = scope.until or now
-        since = scope.since or until - timedelta(days=_COACHED_DAYS)
-        others = tuple(each for entity in plan.entities[1:] for each in entity.ids)
+        since, until = self.coached_period(scope.since, scope.until)
+        others = tuple(each for entity in plan.entities if entity is not people[0] for each in entity.ids)
         return self.toolbox.coaching(people[0].ids, people[0].name, since, until, replace(scope, with_ids=(*scope.with_ids, *others)))
 
     def _masked(self, answer: Answer) -> Answer:
         if self._open_masker is None or self.toolbox.options.mask_policy == "none":
             return answer
         masked = self._open_masker()
-        sections = tuple(
-            replace(
-                each, lines=tuple(replace(line, text=masked(line.text)) for line in each.lines),
-                rows=tuple(tuple(masked(cell) for cell in row) for row in each.rows),
-            )
-            for each in answer.sections
+        return replace(
+            answer, sections=self.masked(answer.sections), read_as=masked(answer.read_as), missing=masked(answer.missing), result=None
         )  # fmt: skip
-        return replace(answer, sections=sections, read_as=masked(answer.read_as), missing=masked(answer.missing), result=None)
 
 
 def summary_sections(answer: SummaryAnswer, *, only_owed: bool = False) -> list[Section]:
