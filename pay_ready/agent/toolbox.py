@@ -18,7 +18,7 @@ from pay_ready.agent.cursor import position_of
 from pay_ready.agent.extract import ExtractOptions
 from pay_ready.agent.masking import MaskPolicy
 from pay_ready.agent.periods import Period, Trend, trend_of
-from pay_ready.agent.sentences import Citation, Sentence, sentences_of
+from pay_ready.agent.sentences import Citation, Sentence, own_words, sentences_of
 from pay_ready.agent.sentiment import (
     GroupingOptions,
     PeriodSentiment,
@@ -392,7 +392,8 @@ class Toolbox:
 
 
 def _sentences(talks: Sequence[Talk]) -> list[Sentence]:
-    return sentences_of(each for talk in talks for each in talk.utterances)
+    said = (each for talk in talks for each in talk.utterances)
+    return sentences_of(replace(each, text=own_words(each.text)) if each.interaction_type == "email" else each for each in said)
 
 
 def _with_vectors(sentences: Sequence[Sentence], vectors: "Sequence[Vectors | None]") -> "tuple[list[Sentence], Vectors]":
