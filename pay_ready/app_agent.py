@@ -43,7 +43,7 @@ def open_agent(app: "App", slug: str) -> Agent:
         names_of_sources = tuple(each.name for each in db_sources.list_all(tx))
     key = _key(app, tenant)
     toolbox = Toolbox(
-        app.database, tenant.tenant_id, app.memory, options=_tool_options(asked, zone, key), actor=app.actor,
+        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(asked, zone, key), actor=app.actor,
         coaching_rules=lambda: load_coaching_rules(resource_path("config", "coaching"), asked.competitors),
     )  # fmt: skip
     return Agent(

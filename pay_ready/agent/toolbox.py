@@ -153,7 +153,7 @@ class Toolbox:
     Args:
         database: The record.
         tenant: Whose interactions; no tool takes another.
-        memory: To search and to find what is alike.
+        memory: To search and to find what is alike; opened when it is first needed.
         options: How answers are made.
         coaching_rules: Read when the first report is asked for.
         actor: Who asks, for the audit.
@@ -163,14 +163,18 @@ class Toolbox:
         self,
         database: Database,
         tenant: TenantId,
-        memory: MemoryManager,
+        memory: Callable[[], MemoryManager],
         *,
         options: ToolOptions,
         coaching_rules: Callable[[], CoachingRules],
         actor: str,
     ) -> None:
-        self._database, self.tenant, self._memory, self.options = database, tenant, memory, options
+        self._database, self.tenant, self._open_memory, self.options = database, tenant, memory, options
         self._coaching_rules, self._actor = coaching_rules, actor
+
+    @property
+    def _memory(self) -> MemoryManager:
+        return self._open_memory()
 
     def summary(self, scope: Scope) -> SummaryAnswer:
         """What was said: overview, topics, decisions, promises, requests, sentiment, contact, next steps; every line cites."""
