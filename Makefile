@@ -2,7 +2,7 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-deep test-spark check format bench lock clean
+.PHONY: help install demo test test-deep test-spark check format bench eval lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ format: $(INSTALLED) ## put the code into its form
 
 bench: $(INSTALLED) ## benchmarks: each beside a peer or a limit, in one run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+eval: $(INSTALLED) ## how good the agent is: times, names, intents, sentiment, objections; ARGS="--data FOLDER": public sets, too
+	@$(BIN)/python -m tests.evaluation $(ARGS)
 
 lock: $(INSTALLED) ## renew requirements.lock: newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade --generate-hashes \
