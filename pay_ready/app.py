@@ -38,6 +38,7 @@ from pay_ready.sources.installs import find_connector, find_python
 from pay_ready.sources.replay import replay_command
 
 if TYPE_CHECKING:
+    from pay_ready.agent.answering import Agent
     from pay_ready.app_memory import MemoryParts
     from pay_ready.memory.tiers import MemoryManager
     from pay_ready.pipeline.airbyte.source import PlatformOptions
@@ -106,6 +107,17 @@ class App:
     def memory(self) -> "MemoryManager":
         """Memory of every tenant: one of a process."""
         return self.memory_parts.memory
+
+    def agent(self, slug: str) -> "Agent":
+        """What answers questions of one tenant.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`.
+            ConfigError: A setting or a file of the configuration is off.
+        """
+        from pay_ready.app_agent import open_agent
+
+        return open_agent(self, slug)
 
     def close(self) -> None:
         """Let go of what was opened on the way."""

@@ -114,6 +114,31 @@ class Embedding(_Section):
     dimensions: int = Field(ge=0, le=4_000)
 
 
+class AgentSettings(_Section):
+    time_zone: str
+    week_start: int = Field(ge=0, le=6)
+    fiscal_start_month: int = Field(ge=1, le=12)
+    fiscal_named_by: Literal["start", "end"]
+    day_first: bool
+    intent_threshold: float = Field(ge=0, le=1)
+    most_interactions: int = Field(ge=1, le=10_000)
+    summary_words: int = Field(ge=10, le=2_000)
+    topic_min_frequency: int = Field(ge=1)
+    page_size: int = Field(ge=1, le=200)
+    mask_policy: Literal["none", "contacts", "all"]
+    competitors: tuple[str, ...]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            return name and ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no such time zone: {name}; an IANA name, for example Europe/Berlin") from error
+
+
 class Weaviate(_Section):
     mode: Literal["off", "server", "cloud", "embedded"]
     url: str
@@ -198,6 +223,7 @@ class Settings(_Section):
     review: Review
     memory_management: MemoryManagement
     embedding: Embedding
+    agent: AgentSettings
     weaviate: Weaviate
     database: DatabaseSettings
     logging: Logging
@@ -260,6 +286,7 @@ class _Overrides(BaseSettings):
     review: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)
+    agent: dict[str, Any] = Field(default_factory=dict)
     weaviate: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)

@@ -73,6 +73,15 @@ def relink(admin_url: str, tenant: TenantId, talk: Talk, entity: UUID, run_no: i
         _link(admin, tenant, talk, "person", entity, run_no)
 
 
+def erase(admin_url: str, tenant: TenantId, talk: Talk) -> None:
+    """Take an interaction out of staging and the record, as an erasure does, with the outbox row that it writes."""
+    with psycopg.connect(admin_url) as admin:  # keys hold: vectors go with their passages
+        admin.execute("delete from pay_ready.memories where tenant_id = %s and interaction_id = %s", (tenant, talk.id_of(tenant)))
+        admin.execute("set session_replication_role = replica")
+        _drop(admin, tenant, talk)
+        _tell(admin, tenant, [("delete", "interaction", str(talk.id_of(tenant)))])
+
+
 def memory_on(
     database: Database, *, outer: VectorStore | None = None, embedder: Embedder | None = None, search: SearchOptions | None = None
 ) -> MemoryManager:  # fmt: skip

@@ -132,6 +132,8 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
         ),
     ),
 )
+# Whatever it is that shall be searched, here is where it is searched.
+_SEARCHES_HERE = re.compile(r"^(?:please )?search\b|\bmentions? of\b", re.IGNORECASE)
 # Less telling: only where nothing else speaks.
 _LAST: tuple[tuple[Intent, str], ...] = (
     ("compare", r"\bvs\.?(?!\w)|\bversus\b"),
@@ -179,7 +181,8 @@ def intent_by_rules(masked: str, *, timed: bool = False) -> ReadIntent:
     found = [(match.start(), place, intent) for place, (intent, pattern) in enumerate(_EARLIEST_RULES) if (match := pattern.search(masked))]
     if found:
         intent = min(found)[2]
-        return ReadIntent(intent, 0.9 if len(found) == 1 else 0.8, at_home or (timed and intent in ("topics", "count")))
+        explicit = intent == "search" and _SEARCHES_HERE.search(masked) is not None
+        return ReadIntent(intent, 0.9 if len(found) == 1 else 0.8, at_home or explicit or (timed and intent in ("topics", "count")))
     for intent, pattern in _LAST_RULES:
         if pattern.search(masked):
             return ReadIntent(intent, 0.6, at_home)

@@ -15,6 +15,7 @@ _END = re.compile(
 _MARK = re.compile(r"\{[a-z ]{2,20}\}|\[(?:inaudible|crosstalk|laughter|noise|music|silence)[^\]]{0,20}\]|<[a-z_/]{2,20}>", re.IGNORECASE)
 _SPACED_POINT = re.compile(r"\s+([.,!?;:…])(?=\s|$)")
 _SPACED_APOSTROPHE = re.compile(r"(?<=\w) (['’](?:s|t|m|d|ll|re|ve)\b)", re.IGNORECASE)
+_QUOTED_MAIL = re.compile(r"^[ >]*(?:On\b.{4,200}\bwrote:|-{2,} ?(?:Original|Forwarded) [Mm]essage ?-{2,}|From: .{3,200}$)", re.MULTILINE)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -44,6 +45,13 @@ class Sentence:
         """The interaction that it was said in."""
         said = self.utterance
         return Citation(interaction_id=said.interaction_id, occurred_at=said.occurred_at, source=said.source, start_s=said.start_s)
+
+
+def own_words(text: str) -> str:
+    """A mail without what it quotes of the mails before it: lines behind ">", and all behind "On … wrote:" or a forwarded head."""
+    head = _QUOTED_MAIL.search(text)
+    lines = (text[: head.start()] if head else text).splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith(">")) or text
 
 
 def sentences_of(utterances: Iterable[Utterance]) -> list[Sentence]:

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from pay_ready.agent.coaching.conversations import Rep, Said, conversations_of
 from pay_ready.agent.coaching.report import CoachingReport, CoachingRules, Request, coaching_report
 from pay_ready.agent.cursor import position_of
-from pay_ready.agent.extract import ExtractOptions
+from pay_ready.agent.extract import ExtractOptions, Line
 from pay_ready.agent.masking import MaskPolicy
 from pay_ready.agent.periods import Period, Trend, trend_of
-from pay_ready.agent.sentences import Citation, Sentence, sentences_of
+from pay_ready.agent.sentences import Citation, Sentence, own_words, sentences_of
 from pay_ready.agent.sentiment import (
     GroupingOptions,
     PeriodSentiment,
@@ -33,6 +33,7 @@ from pay_ready.agent.summary import Summary, SummaryOptions, summarise
 from pay_ready.agent.timeline import Entry, Page, Paging, lines_of, page_of
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
 from pay_ready.db import embedders as db_embedders
+from pay_ready.db import entities as db_entities
 from pay_ready.db import memories as db_memories
 from pay_ready.db import talks as db_talks
 from pay_ready.db import tenants as db_tenants
@@ -52,6 +53,7 @@ if TYPE_CHECKING:  # heavy
 
 MOST_ROWS = 200
 _COUNTED = 100_000  # interactions that are counted one by one at most
+_KEPT_TOPICS = 200
 _AUDITED = 20  # people and companies of one question
 
 
@@ -102,10 +104,25 @@ class SentimentAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownTopic:
+    """A topic as it is shown; its id is that of the same topic in earlier answers."""
+
+    id: UUID
+    label: str
+    quote: Line
+    passages: int
+    interactions: int
+    share: float  # of the period's passages
+    passages_before: int
+    trend: str | None
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicsAnswer:
     """Topics of a period."""
 
-    topics: tuple[Topic, ...]
+    topics: tuple[ShownTopic, ...]
     basis: Basis
 
 
@@ -153,7 +170,7 @@ class Toolbox:
     Args:
         database: The record.
         tenant: Whose interactions; no tool takes another.
-        memory: To search and to find what is alike.
+        memory: To search and to find what is alike; opened when it is first needed.
         options: How answers are made.
         coaching_rules: Read when the first report is asked for.
         actor: Who asks, for the audit.
@@ -163,14 +180,18 @@ class Toolbox:
         self,
         database: Database,
         tenant: TenantId,
-        memory: MemoryManager,
+        memory: Callable[[], MemoryManager],
         *,
         options: ToolOptions,
         coaching_rules: Callable[[], CoachingRules],
         actor: str,
     ) -> None:
-        self._database, self.tenant, self._memory, self.options = database, tenant, memory, options
+        self._database, self.tenant, self._open_memory, self.options = database, tenant, memory, options
         self._coaching_rules, self._actor = coaching_rules, actor
+
+    @property
+    def _memory(self) -> MemoryManager:
+        return self._open_memory()
 
     def summary(self, scope: Scope) -> SummaryAnswer:
         """What was said: overview, topics, decisions, promises, requests, sentiment, contact, next steps; every line cites."""
@@ -227,13 +248,23 @@ class Toolbox:
             basis=basis,
         )  # fmt: skip
 
-    def topics(self, scope: Scope, *, min_frequency: int | None = None, known: Sequence[KnownTopic] = ()) -> TopicsAnswer:
-        """What was talked about, how often, and whether more than in the period before."""
+    def topics(self, scope: Scope, *, min_frequency: int | None = None) -> TopicsAnswer:
+        """What was talked about, how often, and whether more than in the period before; a topic keeps its id from answer to answer."""
         with self._opened("topics", scope) as tx:
             wider = scope if scope.since is None else replace(scope, since=scope.since - ((scope.until or _now()) - scope.since))
             talks, basis = self._read(tx, wider)
-            topics = self._topics(tx, scope, talks, known=known, min_frequency=min_frequency)
-        return TopicsAnswer(topics=tuple(topics), basis=basis)
+            name = self._topics_name(tx, scope)
+            topics = self._topics(tx, scope, talks, known=_known_topics(tx, name), min_frequency=min_frequency)
+            if topics:
+                _keep_topics(tx, name, topics)
+        shown = tuple(
+            ShownTopic(
+                id=each.id, label=each.label, quote=each.quote, passages=each.passages, interactions=each.interactions, share=each.share,
+                passages_before=each.passages_before, trend=each.trend, citations=each.citations,
+            )
+            for each in topics
+        )  # fmt: skip
+        return TopicsAnswer(topics=shown, basis=basis)
 
     def coaching(self, rep_ids: Sequence[UUID], name: str, since: datetime, until: datetime, scope: Scope | None = None) -> CoachingAnswer:
         """The coaching report of one of the tenant's own over a period, compared with the one before."""
@@ -364,6 +395,12 @@ class Toolbox:
             found.setdefault(each.interaction_id, []).append((each.memory_id, unit.astype(np.float32)))
         return found
 
+    def _topics_name(self, tx: TenantTransaction, scope: Scope) -> str:
+        """Under which the topics of these people and companies are kept: vectors of two embedders are not compared."""
+        serving = db_embedders.serving(tx)
+        about = _digest(replace(scope, since=None, until=None)).hex()[:16]
+        return f"topics:{serving.embedder_tag if serving else 'none'}:{about}"
+
     def _topics(
         self, tx: TenantTransaction, scope: Scope, talks: Sequence[Talk], *, known: Sequence[KnownTopic], min_frequency: int | None = None
     ) -> list[Topic]:
@@ -392,7 +429,8 @@ class Toolbox:
 
 
 def _sentences(talks: Sequence[Talk]) -> list[Sentence]:
-    return sentences_of(each for talk in talks for each in talk.utterances)
+    said = (each for talk in talks for each in talk.utterances)
+    return sentences_of(replace(each, text=own_words(each.text)) if each.interaction_type == "email" else each for each in said)
 
 
 def _with_vectors(sentences: Sequence[Sentence], vectors: "Sequence[Vectors | None]") -> "tuple[list[Sentence], Vectors]":
@@ -420,6 +458,20 @@ def _filters(scope: Scope) -> Filters:
         entity_ids=scope.entity_ids, sources=scope.sources, interaction_types=types, languages=scope.languages, since=scope.since,
         until=scope.until,
     )  # fmt: skip
+
+
+def _known_topics(tx: TenantTransaction, name: str) -> list[KnownTopic]:
+    import numpy as np
+
+    kept = db_entities.cached_metric(tx, name)
+    return [
+        KnownTopic(id=UUID(each["id"]), centroid=np.asarray(each["centroid"], np.float32)) for each in (kept or {}).get("topics", ())
+    ]  # fmt: skip
+
+
+def _keep_topics(tx: TenantTransaction, name: str, topics: Sequence[Topic]) -> None:
+    told = [{"id": str(each.id), "centroid": [round(float(value), 5) for value in each.centroid]} for each in topics[:_KEPT_TOPICS]]
+    db_entities.keep_metric(tx, name, {"schema_version": 1, "topics": told})
 
 
 def _digest(scope: Scope) -> bytes:

@@ -9,6 +9,7 @@ import typer
 
 from pay_ready.cli import (
     airbyte,
+    asking,
     audit,
     backfill,
     checkpoint,
@@ -83,6 +84,15 @@ app.add_typer(erase.app, name="erase")
 app.add_typer(models.app, name="models")
 app.command("index")(memory.index)
 app.add_typer(memory.app, name="memory")
+app.command("ask")(asking.ask)
+app.command("summary")(asking.summary)
+app.command("sentiment")(asking.sentiment)
+app.command("topics")(asking.topics)
+app.command("coach")(asking.coach)
+app.command("similar")(asking.similar)
+app.command("search")(asking.search)
+app.command("count")(asking.count)
+app.command("who")(asking.who)
 
 
 @app.callback()

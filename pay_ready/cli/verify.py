@@ -1,5 +1,6 @@
 """`pay-ready verify`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from pay_ready.errors import CheckFailedError, ConfigError, NotFoundError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
+    from pay_ready.pipeline.outer import OuterStore
     from pay_ready.pipeline.verify import CheckResult, Verification
 
 _CASE = '    <testcase classname="pay-ready verify {tenant}" name="{name}" time="{seconds}">{inside}</testcase>\n'
@@ -29,19 +31,20 @@ def verify(
 ) -> None:
     """Check what must hold of a tenant, on the live database, in one snapshot; nothing is written. Exit code 7 when anything is off.
 
+    A vector store beside Postgres is compared with the record, where there is one; one that is away is skipped, and said.
+
     Checks: records, assignments, entities, ids, links, versions, digest, golden, interactions, feed, audit, isolation, blocks, memory,
     checkpoints.
 
     Example: pay-ready verify -t acme --only feed --only audit
     """
-    from pay_ready.pipeline.verify import chosen_checks, verify_tenant
+    from pay_ready.pipeline.verify import asks_outer, verify_tenant
 
-    chosen_checks(only or [])  # a wrong name is refused before anything is read
+    is_outer_asked = asks_outer(only or [])  # a wrong name is refused before anything is read
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        found = [
-            verify_tenant(opened.database, opened.tenant_id(name), name=name, only=only or [], deep=deep, most=offenders, progress=progress)
-            for name in _tenants(opened, tenant)
-        ]
+        outer = _outer(opened) if is_outer_asked else None
+        look = partial(verify_tenant, opened.database, only=only or [], deep=deep, most=offenders, outer=outer, progress=progress)
+        found = [look(opened.tenant_id(name), name=name) for name in _tenants(opened, tenant)]
     if junit is not None:
         _write(junit, junit_xml(found))
     if as_json:
@@ -77,6 +80,17 @@ def _case(tenant: str, result: "CheckResult") -> str:
     elif result.state == "skipped":
         inside = f'<skipped message="{escape(result.reason)}"/>'
     return _CASE.format(tenant=tenant, name=result.check, seconds=result.seconds, inside=inside)
+
+
+def _outer(opened: "App") -> "OuterStore | None":
+    """The vector store beside Postgres; None, and nothing of memory loaded, where there is none."""
+    if opened.settings.weaviate.mode == "off":
+        return None
+    from pay_ready.pipeline.outer import OuterStore
+
+    parts = opened.memory_parts
+    store = parts.vector_store
+    return None if store is None else OuterStore(store=store, embedder_id=parts.embedder.id, dimensions=parts.embedder.dim)
 
 
 def _tenants(opened: "App", tenant: str | None) -> list[str]:

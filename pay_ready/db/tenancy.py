@@ -326,7 +326,10 @@ def _entered(tenant: TenantId) -> Iterator[None]:
     inside = _current_tenant.get()
     if inside is not None:
         raise IsolationError("a transaction inside another one", "pass the open transaction on", inside=inside, wanted=tenant)
-    token = _current_tenant.set(TenantId(UUID(str(tenant))))
+    if not isinstance(tenant, UUID):
+        # An id in capitals, say, is the same to Postgres and another tenant's to whatever keeps values by it.
+        raise IsolationError("a transaction without a tenant's id", "pass the TenantId", type=type(tenant).__name__)
+    token = _current_tenant.set(tenant)
     try:
         yield
     finally:
@@ -335,7 +338,7 @@ def _entered(tenant: TenantId) -> Iterator[None]:
 
 def _begin_params(tenant: TenantId, limits: Timeouts) -> dict[str, str]:
     return {
-        "tenant": str(UUID(str(tenant))),
+        "tenant": str(tenant),
         "statement_ms": str(limits.statement_ms),
         "lock_ms": str(limits.lock_ms),
         "idle_ms": str(limits.idle_in_transaction_ms),

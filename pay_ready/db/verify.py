@@ -81,6 +81,11 @@ def digests(tx: TenantTransaction, *, deep: bool) -> list[Digest]:
     return [Digest(row.run_no, place == 0, bytes(row.state_digest), digest_at(tx, row.run_no)) for place, row in enumerate(found)]
 
 
+def waiting_interactions(tx: TenantTransaction) -> set[UUID]:
+    """Those that a vector store beside Postgres has yet to hear of."""
+    return {row.interaction_id for row in tx.rows("verify.waiting_interactions")}
+
+
 def blocks(tx: TenantTransaction, *, most: int) -> Counted:
     """Whether what each record says of its blocks is what the blocks say of their members."""
     says, by = _said_by_records(tx)

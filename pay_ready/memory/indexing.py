@@ -183,7 +183,7 @@ class Indexer:
             self._guard(tx)
             entry = db_embedders.begin(tx, embedder.id, embedder.dim)
             table = db_vectors.vector_table(tx, tag, embedder.dim)
-            if is_new := entry.state == "building" and not table.count_missing(tx):
+            if entry.state == "building" and not table.count_missing(tx):
                 self._serve(tx, tag)
             count = table.count(tx)
             search = self._options.search
@@ -191,13 +191,13 @@ class Indexer:
                 tx, least_passages=search.common_from, least_share=search.common_share, sample=search.common_sample,
                 growth=search.common_growth,
             )  # fmt: skip
-        if is_new and self._outer is not None:
-            self._outer.serve()
         if table.has_index:
             self._move(table, count.vectors >= search.exact_below, entry.is_indexed)
 
     def tell(self) -> Told | None:
-        """Tell the outer store of the next interactions; None when it has heard of all.
+        """Tell the outer store of the next interactions; None when it has heard of all. With the last of them this embedder's serve there.
+
+        While another embedder's vectors serve, it is told of what is gone alone: the rest is that one's to hear of, if this one gives up.
 
         Raises:
             TransientError: It is away; what it has yet to hear of stays.
@@ -206,10 +206,13 @@ class Indexer:
             return None
         embedder = self._open_embedder()
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
-            queued = db_memories.projections(tx, self._options.outer_page)
+            queued = db_memories.projections(tx, self._options.outer_page + 1)
+            is_last, queued = len(queued) <= self._options.outer_page, queued[: self._options.outer_page]
+            serving = db_embedders.serving(tx)
+            is_ours = serving is not None and serving.embedder_id == embedder.id
             table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
             asked = [each.interaction_id for each in queued]
-            objects = table.objects(tx, asked)
+            objects = table.objects(tx, asked) if is_ours else []
             present = db_memories.present(tx, asked)
         if not queued:
             return None
@@ -218,17 +221,21 @@ class Indexer:
             self._outer.delete(self._tenant, cleared)
         # A passage without a vector is told when it has one.
         report = self._outer.put(self._tenant, objects) if objects else PutReport(written=0)
+        if is_last and is_ours:
+            # Before these leave the queue: whoever takes over from one that was killed here tells them again, and does this.
+            self._outer.serve()
         failpoint("index.told")
         failed: dict[UUID, str] = {}
         for each in objects:
             if (why := report.failed.get(each.memory_id)) is not None:
                 failed[each.interaction_id] = why
+        done = [each for each in queued if each.interaction_id not in failed and (is_ours or each.interaction_id not in present)]
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
             self._guard(tx)
-            db_memories.drop_projections(tx, [each for each in queued if each.interaction_id not in failed])
+            db_memories.drop_projections(tx, done)
             db_memories.fail_projections(tx, failed)
             failpoint("index.projections_dropped")
-        return Told(interactions=len(queued) - len(failed), objects=report.written, failed=len(failed))
+        return Told(interactions=len(done), objects=report.written, failed=len(failed))
 
     def _passages(self, found: SourceInteraction) -> Iterable[Passage]:
         told = InteractionText(

@@ -14,19 +14,20 @@ from pay_ready.db import vectors as db_vectors
 from pay_ready.db.embedders import TenantEmbedder
 from pay_ready.db.memories import ShownPassage
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import IsolationError, NotFoundError, PayReadyError, TransientError
+from pay_ready.errors import EmbeddingError, IsolationError, NotFoundError, PayReadyError, TransientError
 from pay_ready.memory.cold.postgres import PostgresStore
 from pay_ready.memory.fusion import Ranked, fused, looked_for, weighed_words
 from pay_ready.memory.language import language_of
 from pay_ready.memory.policy import Touched, effects_of_use, is_warm
 from pay_ready.memory.settings import IndexingOptions
 from pay_ready.model.ids import TenantId
-from pay_ready.model.memory import Embedder, Filters, Tier, VectorHit, VectorQuery, VectorStore
+from pay_ready.model.memory import Embedder, Filters, Tier, VectorHit, VectorQuery, VectorStore, memory_id_of
 
 if TYPE_CHECKING:
     from pay_ready.model.memory import Vectors
 
 MOST_HITS = 200
+_MOST_CHUNKS = 5_000  # of one interaction, for the check of ids alone
 
 log = structlog.get_logger()
 
@@ -90,7 +91,7 @@ class Search:
             serving, waiting, epoch = db_embedders.serving(tx), db_memories.waiting(tx).changes, db_memories.epoch(tx)
             if filters.entity_ids:
                 filters = replace(filters, entity_ids=tuple(db_memories.absorbed(tx, filters.entity_ids)))
-        vector, reasons = self._vector(words, serving)
+        vector, reasons = self.vector_of(words, serving)
         query = None
         if vector is not None:
             least = -1.0 if least_similarity is None else least_similarity
@@ -114,7 +115,7 @@ class Search:
             embedder_id=None if serving is None else serving.embedder_id, run_no=epoch.run_no, waiting=waiting,
         )  # fmt: skip
 
-    def _vector(self, words: str, serving: TenantEmbedder | None) -> "tuple[Vectors | None, tuple[str, ...]]":
+    def vector_of(self, words: str, serving: TenantEmbedder | None) -> "tuple[Vectors | None, tuple[str, ...]]":
         """The question's vector by the embedder whose vectors serve; or why there is none."""
         if serving is None:
             return None, ("no vectors serve yet, found by words alone: pay-ready index -t TENANT",)
@@ -125,10 +126,10 @@ class Search:
                 if former is None:
                     return None, ("the vectors are of an embedder that is not here: until pay-ready index is through, by words alone",)
                 embedder = former
-            vector = embedder.embed([words])[0]
-        except (TransientError, NotFoundError) as error:
+            vector = _one_vector(embedder, words, serving.dimensions)
+        except (TransientError, NotFoundError, EmbeddingError) as error:
             log.warning("embedder.away", error_class=type(error).__name__)
-            return None, ("the embedder is away: found by words alone",)
+            return None, ("the embedder is away or gives no vectors: found by words alone",)
         return vector, ("the embedder knows words alone: pay-ready models install",) if embedder.is_lexical else ()
 
     def _ask_cold(self, tenant: TenantId, asked: _Asked) -> tuple[list[VectorHit], tuple[Tier, ...], tuple[str, ...]]:
@@ -175,6 +176,8 @@ class Search:
             for hit in table.nearest(tx, asked.query, is_indexed=asked.serving.is_indexed, ef=search.ef_search):
                 found_in.setdefault(hit.memory_id, set()).add("warm")
         candidates = db_memories.candidates(tx, sorted(found_in), words)
+        if cold and "warm" not in tiers:
+            _refuse_foreign(tx.tenant, cold, {each.memory_id for each in candidates})
         if table is not None and asked.query is not None:
             near = sorted({each.memory_id for each in candidates}.union(*(each.beside for each in candidates)))
             similarities = table.similarities(tx, asked.query.vector, near)
@@ -206,6 +209,29 @@ class Search:
                         table.place(tx, promoted, in_index=True)
         except TransientError as error:  # what was found is worth more than when it was asked for
             log.warning("touch.failed", tenant=str(tenant), error_class=type(error).__name__)
+
+
+def _one_vector(embedder: Embedder, words: str, dimensions: int) -> "Vectors":
+    vectors = embedder.embed([words])
+    if len(vectors) != 1:
+        raise EmbeddingError("the embedder gave another number of vectors", "pay-ready models list", wanted=1, got=len(vectors))
+    db_vectors.check_vectors(vectors, dimensions)
+    first: Vectors = vectors[0]
+    return first
+
+
+def _refuse_foreign(tenant: TenantId, hits: Sequence[VectorHit], known: set[UUID]) -> None:
+    """Alarm where a store gives what is not this tenant's: ids follow from the tenant, and what it once had is told from what it never had.
+
+    Raises:
+        IsolationError: A hit is of no interaction of the tenant's, present or past.
+    """
+    for hit in hits:
+        if hit.memory_id in known:
+            continue
+        if all(memory_id_of(tenant, hit.interaction_id, number) != hit.memory_id for number in range(_MOST_CHUNKS)):
+            log.error("isolation.violated", tenant=str(tenant), reason="a vector store gave a passage that is not the tenant's")
+            raise IsolationError("a vector store gave a passage that is not the tenant's", "stop using it and report this", tenant=tenant)
 
 
 def _passing(tx: TenantTransaction, ranked: Sequence[Ranked], asked: _Asked) -> tuple[list[Ranked], dict[UUID, ShownPassage]]:

@@ -175,7 +175,6 @@ class MemoryManager:
         if interaction_id is not None:
             named += self.get(tenant, interaction_id).entity_ids
             gathered |= {each.memory_id: each for each in self.context(tenant, "thread", interaction_id, most=most)}
-        vector = None if question is None else self._open_embedder().embed([question])[0]
         similarities: dict[UUID, float] = {}
         with self._database.tenant_transaction(tenant) as tx:
             if named:
@@ -183,7 +182,9 @@ class MemoryManager:
             if interaction_id is not None:
                 gathered |= {each.memory_id: each for each in db_memories.passages_in(tx, interaction_id, most)}
             serving = db_embedders.serving(tx)
-            if vector is not None and serving is not None and serving.embedder_id == self._open_embedder().id:
+        vector = None if question is None else self._search.vector_of(question, serving)[0]
+        if vector is not None and serving is not None:
+            with self._database.tenant_transaction(tenant) as tx:
                 table = db_vectors.vector_table(tx, serving.embedder_tag, serving.dimensions)
                 similarities = table.similarities(tx, vector, sorted(gathered))
         items = [

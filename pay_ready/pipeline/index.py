@@ -5,10 +5,9 @@ goes on where it was. An outer store that is away is no failure: what it has yet
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
 
@@ -17,17 +16,16 @@ from pay_ready.db import leases
 from pay_ready.db import memories as db_memories
 from pay_ready.db import vectors as db_vectors
 from pay_ready.db.memories import Waiting
-from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.db.tenancy import Database
 from pay_ready.db.vectors import VectorTable
 from pay_ready.errors import TransientError
 from pay_ready.memory.indexing import Heard, Indexer, Told
 from pay_ready.memory.tiers import MemoryManager
 from pay_ready.model.ids import RunId, TenantId
-from pay_ready.model.memory import KeptObject, VectorStore
+from pay_ready.model.memory import VectorStore
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land.lease import held_lease
-
-_PAGE = 5_000
+from pay_ready.pipeline.outer import Comparison, Difference, compared, scanned
 
 log = structlog.get_logger()
 
@@ -44,22 +42,6 @@ class IndexReport:
     outer_away: bool  # the outer store did not answer: what it has yet to hear of stays queued
     waiting: Waiting  # afterwards
     elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How an outer store differs from the record."""
-
-    passages: int  # in the record, with a vector
-    kept: int  # in the store
-    orphans: int  # there, and not in the record
-    missing: int  # in the record, and not there
-    stale: int  # other content, or linked to people and companies that neither are its own nor lead to them
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether nothing differs."""
-        return not (self.orphans or self.missing or self.stale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +122,10 @@ def reconcile(
             found = Difference(passages=0, kept=0, orphans=0, missing=0, stale=0)
             name = "postgres" if table.has_index else "scan"
         else:
-            found, wrong, orphans = _compared(database, tenant, table, store)
-            name = store.name
+            comparison = _compared(database, tenant, table, store)
+            found, name = comparison.difference, store.name
             if repair:
-                _repair(database, tenant, store, wrong, orphans)
+                _repair(database, tenant, store, comparison)
         if repair:
             _embed_all(indexer, no_progress)
             indexer.settle()
@@ -164,48 +146,24 @@ def difference(database: Database, tenant: TenantId, memory: MemoryManager) -> D
     with database.tenant_transaction(tenant, work="batch") as tx:
         entry = db_embedders.begin(tx, embedder.id, embedder.dim)
         table = db_vectors.vector_table(tx, entry.embedder_tag, embedder.dim)
-    return _compared(database, tenant, table, memory.outer)[0]
+    return _compared(database, tenant, table, memory.outer).difference
 
 
-def _compared(
-    database: Database, tenant: TenantId, table: VectorTable, store: VectorStore
-) -> tuple[Difference, set[UUID], set[UUID]]:  # fmt: skip
-    """The difference, the interactions to be told anew, and the passages to be taken out."""
-    kept: dict[UUID, KeptObject] = {each.memory_id: each for each in store.scan(tenant)}
-    passages = missing = stale = 0
-    wrong: set[UUID] = set()
-    size = len(kept)
+def _compared(database: Database, tenant: TenantId, table: VectorTable, store: VectorStore) -> Comparison:
+    there = scanned(store, tenant)
     with database.tenant_transaction(tenant, work="batch") as tx:
-        for page in db_vectors.in_pages(table, tx, page=_PAGE):
-            leads = _leads(tx, page, kept)
-            for each in page:
-                passages += 1
-                there = kept.pop(each.memory_id, None)
-                if there is None:
-                    missing += 1
-                    wrong.add(each.interaction_id)
-                elif there.content_hash != each.content_hash or {leads.get(one, one) for one in there.entity_ids} != each.entity_ids:
-                    stale += 1
-                    wrong.add(each.interaction_id)
-    found = Difference(passages=passages, kept=size, orphans=len(kept), missing=missing, stale=stale)
-    return found, wrong, set(kept)
+        return compared(tx, table, there)
 
 
-def _leads(tx: TenantTransaction, page: list[KeptObject], kept: Mapping[UUID, KeptObject]) -> dict[UUID, UUID]:
-    """Where ids that objects carry lead now."""
-    carried: set[UUID] = set()
-    for each in page:
-        if (there := kept.get(each.memory_id)) is not None:
-            carried |= there.entity_ids - each.entity_ids
-    return db_memories.leads(tx, sorted(carried)) if carried else {}
-
-
-def _repair(database: Database, tenant: TenantId, store: VectorStore, wrong: set[UUID], orphans: set[UUID]) -> None:
+def _repair(database: Database, tenant: TenantId, store: VectorStore, comparison: Comparison) -> None:
+    """Take out what is left over, and have the rest told anew."""
+    orphans = sorted(each.memory_id for each in comparison.differing if each.kind == "orphan")
+    wrong = sorted({each.interaction_id for each in comparison.differing if each.kind != "orphan"})
     if orphans:
-        store.delete_memories(tenant, sorted(orphans))
+        store.delete_memories(tenant, orphans)
     if wrong:
         with database.tenant_transaction(tenant, work="batch") as tx:
-            db_memories.queue_projections(tx, sorted(wrong), max(db_memories.epoch(tx).outbox_seq, 1))
+            db_memories.queue_projections(tx, wrong, max(db_memories.epoch(tx).outbox_seq, 1))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from pay_ready.db.verify import Counted, Honoured
 from pay_ready.errors import UsageError
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
+from pay_ready.pipeline.outer import OuterStore, is_outer_equal
 
 MOST_OFFENDERS = 5
 _BESIDE = 1  # connections that look beside the first, at the same snapshot
@@ -33,6 +34,7 @@ class Look:
     tx: TenantTransaction
     most: int  # offenders to name
     deep: bool  # history too
+    outer: Counted = field(default_factory=Counted)  # what a comparison with the vector store beside Postgres found, where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,11 @@ def verify_tenant(
     only: Sequence[str] = (),
     deep: bool = False,
     most: int = MOST_OFFENDERS,
+    outer: OuterStore | None = None,
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Verification:
-    """Look at every promise, in one snapshot: a publish meanwhile is seen whole or not at all.
+    """Look at every promise, in one snapshot: a publish meanwhile is seen whole or not at all. A vector store is looked at before.
 
     Args:
         database: The store.
@@ -117,6 +120,7 @@ def verify_tenant(
         only: Names of checks; none means all.
         deep: Work every checkpoint's digest out from its rows, and every golden record's hash, also of versions that are past.
         most: Offenders to name of each promise.
+        outer: The vector store beside Postgres, which the check `memory` compares with the record; None where there is none.
         progress: Told of each check.
         clock: Seconds, for the report alone.
 
@@ -126,13 +130,16 @@ def verify_tenant(
     chosen = chosen_checks(only)
     waiting = deque(sorted(chosen, key=lambda check: check.name not in _LONG))
     results: dict[str, CheckResult] = {}
+    beside_postgres = Counted()
+    if outer is not None and asks_outer(only):
+        beside_postgres = is_outer_equal(database, tenant, outer, most=most)
 
     def work_off(tx: TenantTransaction) -> None:
         db_verify.prefer_sets(tx)
         while waiting:
             with suppress(IndexError):  # another one took the last
                 check = waiting.popleft()
-                results[check.name] = _looked_at(check, Look(tx=tx, most=most, deep=deep), clock)
+                results[check.name] = _looked_at(check, Look(tx=tx, most=most, deep=deep, outer=beside_postgres), clock)
                 progress(ProgressEvent(step="verify", subject=name, done=len(results), total=len(chosen), detail=check.name))
 
     def beside(snapshot: str) -> None:
@@ -160,6 +167,11 @@ def chosen_checks(only: Sequence[str]) -> list[Check]:
         if name not in known:
             raise UsageError("no such check", f"choose of {', '.join(known)}", check=name)
     return [check for check in CHECKS if not only or check.name in only]
+
+
+def asks_outer(only: Sequence[str]) -> bool:
+    """Whether the checks of these names look at a vector store beside Postgres."""
+    return any(check.name == "memory" for check in chosen_checks(only))
 
 
 def _looked_at(check: Check, look: Look, clock: Callable[[], float]) -> CheckResult:
@@ -393,11 +405,11 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="memory",
         says="tiers show the published version",
-        fix=_BY_HAND,
+        fix="of a vector store: pay-ready memory reconcile -t TENANT; of the record: " + _BY_HAND,
         promises=(
             _stated("outbox", "what memory has yet to hear of is numbered without a gap"),
             _stated("passages", "passages are of interactions that are staged, or memory has yet to hear of them"),
-            Promise("the vector store is equal", lambda _: Counted(skipped="ask it: pay-ready memory status --check -t TENANT")),
+            Promise("the vector store beside Postgres has what the record has, or is yet to hear of it", lambda look: look.outer),
         ),
     ),
     Check(

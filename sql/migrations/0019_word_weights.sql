@@ -94,8 +94,7 @@ as $$
     order by text_rank desc, found.memory_id
     limit least(most, 1000)
 $$;
-drop function if exists pay_ready.search_lexemes(tsquery, uuid[], text[], text[], timestamptz, timestamptz, integer);
-drop function if exists pay_ready.tenant_query(regconfig[], text);
+-- search_lexemes and tenant_query stay for processes of the version before, until all of them have been replaced.
 
 do $$
 declare

@@ -1120,6 +1120,24 @@ select
           and object_kind = 'interaction'
     ) as pending;
 
+-- name: waiting_interactions
+-- What a vector store beside Postgres has yet to hear of: queued for it, changed, or given others by a run that memory has not heard of.
+select interaction_id
+from pay_ready.memory_projections
+where tenant_id = %(tenant_id)s
+union
+select object_id::uuid
+from pay_ready.memory_outbox
+where tenant_id = %(tenant_id)s
+  and object_kind = 'interaction'
+union
+select links.interaction_id
+from pay_ready.memory_outbox as told
+join pay_ready.interaction_entities as links
+    on links.tenant_id = told.tenant_id
+    and case when told.object_kind = 'run' then told.object_id::bigint end in (links.opened_run_no, links.closed_run_no)
+where told.tenant_id = %(tenant_id)s;
+
 -- name: checkpoints
 -- A checkpoint names a run that is there, by the digest that the run gave itself.
 with wrong as materialized (

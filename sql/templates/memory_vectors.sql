@@ -38,5 +38,24 @@ call pay_ready.describe_table('memory_vectors_of_embedder', 'Vectors of passages
     in_index       internal Whether the index of nearest ones has it: of tenants with many vectors, those touched lately.
     embedding      personal The vector, of length 1.
 $$);
+-- Partitions hold the same: masking, export and erasure read what a column says wherever they find it.
+do $$
+declare
+    part text;
+    said record;
+begin
+    for number in 0..7 loop
+        part := format('pay_ready.memory_vectors_of_embedder_%s', number);
+        execute format('comment on table %s is %L', part, 'Part of the vectors, by tenant.');
+        for said in
+            select attname, col_description(attrelid, attnum) as meaning
+            from pg_attribute
+            where attrelid = 'pay_ready.memory_vectors_of_embedder'::regclass and attnum > 0 and not attisdropped
+        loop
+            execute format('comment on column %s.%I is %L', part, said.attname, said.meaning);
+        end loop;
+    end loop;
+end
+$$;
 
 reset role;

@@ -295,6 +295,32 @@ def indexed_by_a_run(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
         return ran(app, folder, {"contacts": [contact(1, email="a@b.example")]}, index=True).index is not None
 
 
+def agent_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How questions are read and answered; what each value does is tested with its part."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        agent = app.agent(_tenant_of(app))
+        return agent.toolbox.options, agent._reading
+
+
+def intent_read(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What the classifier makes of a question that no rule reads."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.agent(_tenant_of(app)).plan("Give me the low-down on how folks were feeling").intent
+
+
+def coaching_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What objections are listened for."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        return app.agent(_tenant_of(app)).toolbox._coaching_rules()
+
+
+def _tenant_of(app: App) -> str:
+    with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+        if tenants.find(tx) is None:
+            tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+    return "acme"
+
+
 def embedder_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What embedders are opened with."""
     with app_with(scratch, overrides, folder) as app:
@@ -420,6 +446,18 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "embedding.url": ("http://127.0.0.1:9/v1", embedder_options),
     "embedding.model": ("other", embedder_options),
     "embedding.dimensions": (256, embedder_options),
+    "agent.time_zone": ("Asia/Tokyo", agent_options),
+    "agent.week_start": (6, agent_options),
+    "agent.fiscal_start_month": (4, agent_options),
+    "agent.fiscal_named_by": ("start", agent_options),
+    "agent.day_first": (True, agent_options),
+    "agent.intent_threshold": (1.0, intent_read),
+    "agent.most_interactions": (7, agent_options),
+    "agent.summary_words": (30, agent_options),
+    "agent.topic_min_frequency": (9, agent_options),
+    "agent.page_size": (5, agent_options),
+    "agent.mask_policy": ("all", agent_options),
+    "agent.competitors": (["Initech"], coaching_rules),
     "weaviate.mode": ("off", weaviate_options),
     "weaviate.url": ("http://127.0.0.1:9", weaviate_options),
     "weaviate.grpc_host": ("127.0.0.2", weaviate_options),

@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from pay_ready.db.tenancy import Database, PoolOptions
+from pay_ready.db.vector_tables import enable_vectors, has_pgvector
 from pay_ready.model.ids import TenantId, tenant_id_of
 
 from ..conftest import Scratch, Server, cloned
@@ -18,6 +19,7 @@ from .pooler import pooling
 from .rows import CHILDLESS, STRANGER, Owner, RowFactory, World
 
 SCHEMA = "pay_ready"
+EMBEDDER, DIMENSIONS = "tests: isolation", 3  # whose table of vectors an administrator has made, beside what migrations make
 _QUEUE_TRIGGERS = (
     "select event_object_table, trigger_name from information_schema.triggers where trigger_schema = %s and trigger_name ^@ 'queue_'"
 )
@@ -31,6 +33,7 @@ class Filled:
     tables: Mapping[str, Table]
     factory: RowFactory
     world: World
+    embedder_tag: str | None  # None where the server has no pgvector
 
     @property
     def open_tables(self) -> list[Table]:
@@ -54,6 +57,7 @@ def filled(server: Server, template: str) -> Iterator[Filled]:
     Each insert says `on conflict do nothing` and must insert: a key that met another tenant's would be swallowed.
     """
     with cloned(server, template) as scratch:
+        tag = with_vectors(scratch.admin_url)
         with psycopg.connect(scratch.admin_url) as admin:
             tables = read_tables(admin, SCHEMA)
             # Rows are counted one by one here: what triggers would add has a test of its own (test_queue.py).
@@ -71,7 +75,7 @@ def filled(server: Server, template: str) -> Iterator[Filled]:
                 world.rows[world.empty.tenant_id, 0, "tenants"] = name
         with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
             admin.execute("analyze")
-        yield Filled(scratch=scratch, tables=tables, factory=factory, world=world)
+        yield Filled(scratch=scratch, tables=tables, factory=factory, world=world, embedder_tag=tag)
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +118,11 @@ def door(route: Route) -> Iterator[Database]:
     database.open()
     yield database
     database.close()
+
+
+def with_vectors(admin_url: str) -> str | None:
+    """Make the table of an embedder's vectors, where the server has pgvector; its tag."""
+    return enable_vectors(admin_url, SCHEMA, EMBEDDER, DIMENSIONS) if has_pgvector(admin_url) else None
 
 
 def enter(connection: psycopg.Connection[Any], owner: Owner) -> None:

@@ -5,7 +5,9 @@ tenant (they overlap on purpose); every other text carries the tenant's canary. 
 """
 
 import itertools
+import math
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,7 +115,8 @@ class RowFactory:
     ) -> Mapping[str, Row]:
         """One row in every table, parents first; the transaction must be the tenant's.
 
-        Partitions are reached through their parent and stand with its row. The tenant's own row is made once (`before`).
+        Partitions are reached through their parent: that which got its row stands with it. The tenant's own row is made once
+        (`before`).
         """
         made: dict[str, Row] = {name: row for name, row in before.items() if name == "tenants"}
         pointed_at = {key.parent for table in self.tables.values() for key in table.foreign_keys}
@@ -121,12 +124,27 @@ class RowFactory:
             if name in made or (set_no == CHILDLESS and name not in pointed_at):
                 continue
             if table.is_partition_of:
-                made[name] = made[table.is_partition_of]
+                if table.is_partition_of in made and self._lies_in(connection, table, made[table.is_partition_of]):
+                    made[name] = made[table.is_partition_of]
                 continue
             kept = self.insert(connection, name, self.build(connection, name, owner, set_no, made), tail(table))
             assert kept is not None, f"the row of {owner.canary} was left out of {name}: somebody else's key met it"
             made[name] = kept
         return made
+
+    def _lies_in(self, connection: psycopg.Connection[Any], partition: Table, row: Row) -> bool:
+        """Whether a row of the partitioned table went into this partition."""
+        assert partition.is_partition_of is not None
+        key = sql.SQL(" and ").join(
+            sql.SQL("{} = {}::{}").format(sql.Identifier(name), sql.Literal(row[name]), sql.SQL(partition.columns[name].type))
+            for name in partition.primary_key
+        )
+        parent = sql.Identifier(self.schema, partition.is_partition_of)
+        found = connection.execute(
+            sql.SQL("select tableoid = {}::regclass from {} where {}").format(sql.Literal(f"{self.schema}.{partition.name}"), parent, key)
+        ).fetchone()
+        assert found is not None
+        return bool(found[0])
 
     def failing_checks(self, connection: psycopg.Connection[Any], table: Table, row: Row) -> Sequence[str]:
         """Names of the CHECKs that the row breaks, evaluated without an insert."""
@@ -253,6 +271,12 @@ def _always(*values: str) -> Callable[[_Place], Sequence[str]]:
     return lambda place: values  # noqa: ARG005
 
 
+def _vector(place: _Place) -> Sequence[str]:
+    """Of length 1, in three dimensions; each tenant's own."""
+    angle = zlib.crc32(f"{place.canary}-{place.set_no}".encode()) / (1 << 32) * math.tau
+    return [f"[{math.cos(angle):.4f},{math.sin(angle):.4f},0]"]
+
+
 def _texts(place: _Place) -> Sequence[str]:
     return [f"{{{place.marked},another}}"]
 
@@ -260,6 +284,7 @@ def _texts(place: _Place) -> Sequence[str]:
 _MAKERS: Mapping[str, Callable[[_Place], Sequence[str]]] = {
     "text": _text,
     "text[]": _texts,
+    "halfvec": _vector,
     "tsvector": lambda place: [f"'{each}':1" for each in _text(place)],
     "uuid": _uuid,
     "bytea": _bytes,

@@ -8,7 +8,7 @@ import pytest
 from psycopg import errors as pg
 from psycopg import sql
 
-from .attacks import TABLE_ATTACKS, UNSET, Attack, Attacker, errors_name_no_values, with_tenant
+from .attacks import TABLE_ATTACKS, UNSET, Attack, Attacker, errors_name_no_values, own_rows, with_tenant
 from .catalogue import Table
 from .conftest import Filled, Route, enter
 from .rows import STRANGER
@@ -22,8 +22,16 @@ def test_no_table_yields(attack: Attack, attacker: Attacker, filled: Filled) -> 
 
 
 def test_every_table_is_covered(filled: Filled) -> None:
-    """Each table of the schema has rows of both tenants, with the same keys in both: a new table cannot slip by."""
+    """Each table of the schema has rows of both tenants, with the same keys in both: a new table cannot slip by.
+
+    Of a partitioned one, as many as its partitions together: each row lies in the one that is its own.
+    """
     for name, table in filled.tables.items():
+        if table.is_partition_of:
+            continue
+        parts = [each for each in filled.tables.values() if each.is_partition_of == name]
+        for owner in (filled.world.first, filled.world.second):
+            assert not parts or sum(own_rows(filled.world, each, owner) for each in parts) == own_rows(filled.world, table, owner), name
         first, second = (filled.world.of(owner, 0).get(name) for owner in (filled.world.first, filled.world.second))
         assert first, f"{name} has no row of the first tenant"
         assert second, f"{name} has no row of the second tenant"
@@ -31,6 +39,16 @@ def test_every_table_is_covered(filled: Filled) -> None:
             key = [column for column in table.primary_key if column not in ("tenant_id", "logged_at", "taken_at")]
             assert [first[column] for column in key] == [second[column] for column in key], f"{name}: keys do not overlap"
         assert filled.world.of(filled.world.second, STRANGER).get(name), f"{name} has no row that only one tenant has"
+
+
+def test_vectors_of_an_embedder_are_covered(filled: Filled) -> None:
+    """The table that an administrator makes for an embedder is in the catalogue with its partitions, and attacked like the others."""
+    if filled.embedder_tag is None:
+        pytest.skip("this server has no pgvector")
+    names = [name for name in filled.tables if name.startswith(f"memory_vectors_{filled.embedder_tag}")]
+    assert len(names) == 9
+    (table,) = (each for each in filled.open_tables if each.name in names)
+    assert {key.parent for key in table.foreign_keys} == {"memories"}
 
 
 def test_a_session_without_a_tenant_reads_and_writes_nothing(route: Route, filled: Filled) -> None:

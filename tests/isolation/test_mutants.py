@@ -130,9 +130,11 @@ def test_every_composite_key_is_needed(administrator: psycopg.Connection[Any], f
 
 def test_a_key_without_its_tenant_is_noticed(administrator: psycopg.Connection[Any], filled: Filled) -> None:
     """A unique index over a table's key without the tenant cannot even be made: the tenants' keys overlap (A16)."""
+    # A partitioned table refuses a key without its own columns before it looks at a row; metric_snapshots' key is a time.
+    left_out = {table.is_partition_of for table in filled.tables.values()} | {"metric_snapshots"}
     for name, table in filled.tables.items():
         columns = [column for column in table.primary_key if column != "tenant_id"]
-        if columns and not table.is_partition_of and name not in ("step_logs", "metric_snapshots"):
+        if columns and not table.is_partition_of and name not in left_out:
             with pytest.raises(psycopg.errors.UniqueViolation), administrator.transaction(force_rollback=True):
                 apply(administrator, [f"create unique index on {{}} ({', '.join(columns)})"], table)
 

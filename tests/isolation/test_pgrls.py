@@ -10,14 +10,16 @@ import psycopg
 import pytest
 
 from ..conftest import Server, cloned
+from .conftest import with_vectors
 
 CONFIGURATION = Path(__file__).with_name("pgrls.toml")
 
 
 @pytest.fixture(scope="module")
 def clone_url(server: Server, template: str) -> Any:
-    """A migrated database without rows."""
+    """A migrated database without rows, with a table of vectors."""
     with cloned(server, template) as scratch:
+        with_vectors(scratch.admin_url)
         yield scratch.admin_url
 
 
@@ -75,6 +77,7 @@ def test_tables_are_proven_but_for_two_roles(server: Server, template: str) -> N
     """`tenants` and `memories` are unverified for one reason each: the operator's right to list tenants, which test_roles attacks, and
     that of the owner of the function for full text, which test_search attacks. Without them, PROVEN."""
     with cloned(server, template) as scratch:
+        with_vectors(scratch.admin_url)
         with psycopg.connect(scratch.admin_url, autocommit=True) as admin:
             admin.execute("drop policy operator_lists on pay_ready.tenants")
             admin.execute("drop policy search_reads on pay_ready.memories")

@@ -76,8 +76,13 @@ def test_the_app_cannot_become_anybody(attacker: Attacker, filled: Filled) -> No
 
 
 def test_the_owner_is_held_by_the_policy(acting: Attacker, filled: Filled) -> None:
-    """FORCE: the owner of the tables reads one tenant's rows, and without a tenant an error (A08)."""
-    findings = [finding for table in filled.tables.values() for finding in owner_is_held(acting, table)]
+    """FORCE: the owner of the tables reads one tenant's rows, and without a tenant an error (A08).
+
+    A partition without any row would raise nothing: it has none to ask about.
+    """
+    empty = [table for table in filled.tables.values() if not any(name == table.name for _, _, name in filled.world.rows)]
+    assert all(table.is_partition_of for table in empty)
+    findings = [finding for table in filled.tables.values() if table not in empty for finding in owner_is_held(acting, table)]
     assert findings == []
 
 

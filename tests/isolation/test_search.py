@@ -73,8 +73,11 @@ def test_no_argument_names_another_tenant(scratch: Scratch, two: tuple[TenantId,
     one, other = two
     rank = "select count(*) from pay_ready.rank_lexemes(array[%s], array[1.0], 1, null, null, null, null, null, 1000)"
     count = "select coalesce(sum(passages), 0) from pay_ready.count_lexemes(array[%s])"
+    before = "select count(*) from pay_ready.search_lexemes(%s::tsquery, null, null, null, null, null, 1000)"  # of the version before
     with psycopg.connect(scratch.app_url) as app:
         app.execute("select set_config('app.tenant_id', %s, true)", (str(one),))
+        for words in (f"'{str(other)[:8]}price'", f"'{str(one)[:8]}canari' | '{str(other)[:8]}canari'"):
+            assert app.execute(before, (words,)).fetchone() == (0,)
         for ask in (rank, count):
             for word in ("canari", "zanzibar", f"{str(other)[:8]}price", f"' | '{str(other)[:8]}canari", "\\' | 'x"):
                 assert app.execute(ask, (word,)).fetchone() == (0,)

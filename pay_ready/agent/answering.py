@@ -1,0 +1,394 @@
+"""A question answered: read as a plan, asked of the tools, told in sections whose every line cites what it rests on."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from pay_ready.agent.calendars import Days
+from pay_ready.agent.chart import sparkline
+from pay_ready.agent.coaching.rendering import headline
+from pay_ready.agent.coaching.rendering import sections as coaching_sections
+from pay_ready.agent.dates import parse_range
+from pay_ready.agent.echo import echo
+from pay_ready.agent.export import rows as timeline_rows
+from pay_ready.agent.extract import Line
+from pay_ready.agent.masking import Masker
+from pay_ready.agent.name_links import link_names
+from pay_ready.agent.names import Candidate, NameIndex
+from pay_ready.agent.periods import Period
+from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
+from pay_ready.agent.reading import Classify, ReadingOptions, read_question
+from pay_ready.agent.safe_text import plain
+from pay_ready.agent.sentences import Citation
+from pay_ready.agent.toolbox import (
+    Basis,
+    CoachingAnswer,
+    CountAnswer,
+    SentimentAnswer,
+    SummaryAnswer,
+    TimelineAnswer,
+    Toolbox,
+    TopicsAnswer,
+    WhoAnswer,
+)
+from pay_ready.db.talks import Grouping
+from pay_ready.errors import UsageError
+from pay_ready.memory.search import SearchAnswer
+from pay_ready.model.talk import Scope
+
+_COACHED_DAYS = 30
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SHOWN_LINES = 30  # of a timeline within an answer
+Mode = Literal["offline", "model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of an answer: lines that cite, or a table."""
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a question was read as, and what was found."""
+
+    plan: QueryPlan
+    read_as: str
+    sections: tuple[Section, ...] = ()
+    result: object = None  # what the tool gave, typed; None while there is a question back
+    missing: str = ""  # what is not there, where nothing or little was found
+    reasons: tuple[str, ...] = ()  # why the answer may not be whole: a tier away, words alone
+    mode: Mode = "offline"
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """What the lines rest on, each once."""
+        return tuple(dict.fromkeys(each for section in self.sections for line in section.lines for each in line.citations))
+
+
+class Agent:
+    """Questions of one tenant.
+
+    Args:
+        toolbox: The tenant's tools.
+        names: The tenant's people and companies; asked for once.
+        reading: Calendar and sources.
+        classify: Reads what no rule reads; None to do without.
+        masker: What personal values become in answers.
+        clock: Now, aware.
+    """
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        *,
+        names: Callable[[], NameIndex],
+        reading: ReadingOptions,
+        classify: Classify | None = None,
+        masker: Callable[[], Masker] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.toolbox = toolbox
+        self._open_names, self._reading, self._classify, self._open_masker, self._clock = names, reading, classify, masker, clock
+        self._names: NameIndex | None = None
+
+    @property
+    def names(self) -> NameIndex:
+        """The tenant's people and companies."""
+        if self._names is None:
+            self._names = self._open_names()
+        return self._names
+
+    def plan(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> QueryPlan:
+        """How a question is read; needs the tenant's names and nothing else of it."""
+        day = today or self._reading.calendar.today(self._clock())
+        return read_question(question, self.names, day, self._reading, self._classify, shown)
+
+    def entities(self, name: str) -> tuple[Candidate, ...]:
+        """Whom a name means: nobody, one, or all that tie."""
+        links = link_names(name, self.names).links
+        best = max(links, key=lambda link: (link.end - link.begin, link.score), default=None)
+        return best.candidates if best else ()
+
+    def period(self, since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+        """Two options as moments: days as 2026-01-31, or words as "March" or "last quarter"; alone these give both ends.
+
+        Raises:
+            UsageError: One is neither, or the end is not after the beginning.
+        """
+        calendar = self._reading.calendar
+        begin, end = self._days("--since", since), self._days("--until", until)
+        first = begin.start if begin else None
+        last = end.start if end else begin.end if begin and since and not _ISO_DAY.fullmatch(since.strip()) else None
+        if first and last and first >= last:
+            raise UsageError("the end is not after the beginning", "--until is the first day that does not belong", since=first, until=last)
+        return (calendar.moment(first) if first else None, calendar.moment(last) if last else None)
+
+    def coached_period(self, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+        """The period of a coaching report: the last 30 days where nothing is said."""
+        end = until or self._clock()
+        return since or end - timedelta(days=_COACHED_DAYS), end
+
+    def masked(self, sections: Sequence[Section]) -> tuple[Section, ...]:
+        """Sections with personal values masked by the tenant's policy."""
+        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
+            return tuple(sections)
+        masked = self._open_masker()
+        return tuple(
+            replace(
+                each, lines=tuple(replace(line, text=masked(line.text)) for line in each.lines),
+                rows=tuple(tuple(masked(cell) for cell in row) for row in each.rows), title=masked(each.title),
+            )
+            for each in sections
+        )  # fmt: skip
+
+    def partly(self, result: object) -> list[str]:
+        """Why a tool's answer is not the whole."""
+        basis = getattr(result, "basis", None)
+        return _partly(basis) if isinstance(basis, Basis) else []
+
+    def _days(self, option: str, text: str | None) -> Days | None:
+        if text is None:
+            return None
+        if _ISO_DAY.fullmatch(text.strip()):
+            try:
+                return Days(date.fromisoformat(text.strip()), None)
+            except ValueError:
+                raise UsageError("no such day", "write it like 2026-01-31", option=option, given=text) from None
+        found = parse_range(text, self._reading.calendar.today(self._clock()), self._reading.calendar)
+        if found is None or found.start is None:
+            raise UsageError("not a time", 'a day as 2026-01-31, or words as "last quarter" or "March"', option=option, given=text)
+        return Days(found.start, found.end)
+
+    def answer(self, plan: QueryPlan) -> Answer:
+        """What the tools say to a plan; with a question back, that alone.
+
+        Raises:
+            UsageError: The plan lacks what its tool needs.
+        """
+        if plan.state != "ready":
+            return Answer(plan=plan, read_as=echo(plan))
+        scope = self._scope(plan)
+        result: object
+        sections: Sequence[Section]
+        if plan.intent == "compare":
+            parts = [(name, self.toolbox.summary(part)) for name, part in self._compared(plan, scope)]
+            result, basis = parts, parts[0][1].basis
+            sections = [each for name, part in parts for each in _compared_sections(name, part)]
+        else:
+            result, sections, basis = self._asked(plan, scope)
+        reasons = result.reasons if isinstance(result, SearchAnswer) else _partly(basis)
+        answer = Answer(
+            plan=plan, read_as=echo(plan), sections=tuple(sections), result=result, reasons=tuple(reasons),
+            missing="" if any(each.lines or each.rows for each in sections) else _missing(plan, basis),
+        )  # fmt: skip
+        return self._masked(answer)
+
+    def _asked(self, plan: QueryPlan, scope: Scope) -> tuple[object, list[Section], Basis]:
+        tools, most = self.toolbox, plan.limit or 10
+        match plan.intent:
+            case "summary" | "promises":
+                summary = tools.summary(scope)
+                return summary, summary_sections(summary, only_owed=plan.intent == "promises"), summary.basis
+            case "timeline":
+                timeline = tools.timeline(scope, size=plan.limit or _SHOWN_LINES)
+                return timeline, timeline_sections(timeline), timeline.basis
+            case "sentiment":
+                sentiment = tools.sentiment(scope, period=_period(plan))
+                return sentiment, sentiment_sections(sentiment), sentiment.basis
+            case "topics":
+                topics = tools.topics(scope)
+                return topics, topic_sections(topics, most), topics.basis
+            case "coaching":
+                coaching = self._coached(plan, scope)
+                return coaching, coaching_tables(coaching), coaching.basis
+            case "count":
+                count = tools.count(scope, grouping=_grouping(plan))
+                return count, count_sections(count), count.basis
+            case "who":
+                who = tools.who(scope, entity_type="company" if plan.grouping == "company" else "person", most=most)
+                return who, who_sections(who), who.basis
+            case "similar":
+                if plan.similar_to is None:
+                    raise UsageError("like which interaction?", "give its id")
+                similar = tools.similar(plan.similar_to, scope, most=most)
+                return similar, hit_sections(similar), Basis(interactions=len(similar.hits), total=len(similar.hits))
+            case _:
+                found = tools.search(plan.words or " ".join(each.name for each in plan.entities), scope, most=most)
+                return found, hit_sections(found), Basis(interactions=len(found.hits), total=len(found.hits))
+
+    def _scope(self, plan: QueryPlan) -> Scope:
+        since, until = self._moments(plan.time_range)
+        return Scope(
+            entity_ids=_ids(plan.entities), with_ids=_ids(plan.participants), since=since, until=until, sources=plan.sources,
+            interaction_types=plan.interaction_types, languages=plan.languages,
+        )  # fmt: skip
+
+    def _moments(self, days: TimeRange | None) -> tuple[datetime | None, datetime | None]:
+        return (None, None) if days is None else days.moments(self._reading.calendar)
+
+    def _compared(self, plan: QueryPlan, scope: Scope) -> list[tuple[str, Scope]]:
+        if len(plan.entities) > 1:
+            return [(each.name, replace(scope, entity_ids=each.ids)) for each in plan.entities]
+        made = []
+        for days in plan.periods:
+            since, until = self._moments(days)
+            made.append((days.words or "a period", replace(scope, since=since, until=until)))
+        return made
+
+    def _coached(self, plan: QueryPlan, scope: Scope) -> CoachingAnswer:
+        people = [each for each in plan.entities if each.entity_type == "person"]
+        if not people:
+            raise UsageError("whose coaching report?", "name one of your own people")
+        since, until = self.coached_period(scope.since, scope.until)
+        others = tuple(each for entity in plan.entities if entity is not people[0] for each in entity.ids)
+        return self.toolbox.coaching(people[0].ids, people[0].name, since, until, replace(scope, with_ids=(*scope.with_ids, *others)))
+
+    def _masked(self, answer: Answer) -> Answer:
+        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
+            return answer
+        masked = self._open_masker()
+        return replace(
+            answer, sections=self.masked(answer.sections), read_as=masked(answer.read_as), missing=masked(answer.missing), result=None
+        )  # fmt: skip
+
+
+def summary_sections(answer: SummaryAnswer, *, only_owed: bool = False) -> list[Section]:
+    """The sections of a summary; of promises alone those that somebody owes."""
+    wanted = ("promises", "requests", "next_steps") if only_owed else None
+    return [
+        Section(title=name.replace("_", " ").capitalize(), lines=_plain_lines(lines))
+        for name, lines in answer.summary.sections()
+        if wanted is None or name in wanted
+    ]
+
+
+def timeline_sections(answer: TimelineAnswer) -> list[Section]:
+    """One table, the latest first."""
+    columns = ("when", "source", "type", "what", "who", "mood", "interaction")
+    return [Section(title="Timeline", columns=columns, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
+
+
+def sentiment_sections(answer: SentimentAnswer) -> list[Section]:
+    """A row a period and side, and the sentences that stand for them."""
+    if not answer.periods:
+        return []
+    rows = tuple(
+        (
+            str(each.start), {"internal": "us", "external": "them"}.get(each.side or "", "unknown"), f"{each.mean:+.2f}",
+            f"{each.worst_tenth:+.2f}", str(each.interactions), str(each.sentences),
+        )
+        for each in answer.periods
+    )  # fmt: skip
+    theirs = [each for each in answer.periods if each.side == "external"] or list(answer.periods)
+    course = f"{answer.trend.direction}, {answer.trend.slope_per_week:+.3f} a week" if answer.trend.direction else "too little for a trend"
+    by = f"by {answer.scorer_id}" + (f" ({answer.reason})" if answer.reason else "")
+    head = f"{sparkline([each.mean for each in theirs])}  {course}; {by}"
+    columns = ("from", "side", "mean", "worst tenth", "talks", "sentences")
+    worst = [line for each in theirs for line in each.worst]
+    best = [line for each in theirs for line in each.best]
+    return [
+        Section(title="Sentiment", lines=(Line(text=head, citations=()),), columns=columns, rows=rows),
+        Section(title="Lowest", lines=_plain_lines(worst[:5])),
+        Section(title="Highest", lines=_plain_lines(best[:5])),
+    ]  # fmt: skip
+
+
+def topic_sections(answer: TopicsAnswer, most: int) -> list[Section]:
+    """A line a topic."""
+    return [
+        Section(title="Topics", lines=_plain_lines([
+            Line(
+                text=f"{each.label}: {each.passages} passages in {each.interactions} interactions"
+                + (f", {each.trend} (before {each.passages_before})" if each.trend else "") + f". {each.quote.text}",
+                citations=each.quote.citations,
+            )
+            for each in answer.topics[:most]
+        ]))
+    ] if answer.topics else []  # fmt: skip
+
+
+def coaching_tables(answer: CoachingAnswer) -> list[Section]:
+    """The report's tables."""
+    made = [Section(title=each.title, columns=each.columns, rows=each.rows) for each in coaching_sections(answer.report)]
+    return [Section(title=headline(answer.report)), *made] if answer.report.rows else []
+
+
+def count_sections(answer: CountAnswer) -> list[Section]:
+    """A row a group, with a bar."""
+    most = max((each.interactions for each in answer.buckets), default=1)
+    rows = tuple((each.bucket, f"{each.interactions:,}", "█" * max(1, math.ceil(20 * each.interactions / most))) for each in answer.buckets)
+    return [Section(title=f"{answer.total:,} interactions", columns=(answer.grouping, "interactions", ""), rows=rows)] if rows else []
+
+
+def who_sections(answer: WhoAnswer) -> list[Section]:
+    """A row a person or company."""
+    rows = tuple(
+        (plain(each.name or ""), plain(each.title or ""), f"{each.interactions:,}", f"{each.last_at:%Y-%m-%d}", str(each.entity_id))
+        for each in answer.people
+    )
+    return [Section(title="Who", columns=("name", "title", "interactions", "last", "id"), rows=rows)] if rows else []
+
+
+def hit_sections(answer: SearchAnswer) -> list[Section]:
+    """A line a passage."""
+    lines = [
+        Line(
+            text=f"{hit.passage.interaction_type}: {' '.join(hit.passage.chunk_text.split())[:240]}",
+            citations=(
+                Citation(
+                    interaction_id=hit.passage.interaction_id, occurred_at=hit.passage.occurred_at, source=hit.passage.source,
+                    start_s=hit.passage.start_s,
+                ),
+            ),
+        )
+        for hit in answer.hits
+    ]  # fmt: skip
+    return [Section(title="Found", lines=_plain_lines(lines))] if lines else []
+
+
+def _compared_sections(name: str, answer: SummaryAnswer) -> list[Section]:
+    kept = [each for each in summary_sections(answer) if each.title in ("Overview", "Topics", "Sentiment", "Contact", "Next steps")]
+    return [replace(each, title=f"{plain(name)}: {each.title.lower()}", lines=each.lines[:4]) for each in kept]
+
+
+def _plain_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
+    return tuple(replace(line, text=plain(line.text)) for line in lines)
+
+
+def _ids(entities: Sequence[PlanEntity]) -> tuple[UUID, ...]:
+    return tuple(dict.fromkeys(each for entity in entities for each in entity.ids))
+
+
+def _period(plan: QueryPlan) -> Period:
+    return plan.grouping if plan.grouping in ("day", "week", "month") else "month" if plan.grouping == "quarter" else "week"
+
+
+def _grouping(plan: QueryPlan) -> Grouping:
+    return plan.grouping if plan.grouping in ("day", "week", "month", "quarter", "source", "type") else "week"
+
+
+def _partly(basis: Basis) -> list[str]:
+    reasons = []
+    if basis.total > basis.interactions:
+        reasons.append(f"the latest {basis.interactions:,} of {basis.total:,} interactions were read")
+    if basis.unindexed:
+        reasons.append(f"{basis.unindexed:,} interactions have no vectors yet: pay-ready index")
+    return reasons
+
+
+def _missing(plan: QueryPlan, basis: Basis) -> str:
+    if basis.total:
+        return f"{basis.total:,} interactions were looked at, and nothing in them answers this"
+    about = ", ".join(each.name for each in plan.entities)
+    narrowed = [name for name, value in (("time", plan.time_range), ("source", plan.sources), ("type", plan.interaction_types)) if value]
+    hint = f"; without the {' or '.join(narrowed)} there may be some" if narrowed else ""
+    return f"no interaction{f' with {about}' if about else ''} was found{hint}"

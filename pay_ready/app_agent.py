@@ -1,0 +1,108 @@
+"""The composition root of the agent: a tenant's tools, names and calendar, from its settings. Only commands that ask load it."""
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pay_ready.agent.answering import Agent
+from pay_ready.agent.calendars import Calendar
+from pay_ready.agent.intent_model import Classified, classified, model_from_json
+from pay_ready.agent.masking import KnownName, Masker
+from pay_ready.agent.name_forms import NamedEntity
+from pay_ready.agent.names import NameIndex
+from pay_ready.agent.reading import ReadingOptions
+from pay_ready.agent.toolbox import Toolbox, ToolOptions
+from pay_ready.db import sources as db_sources
+from pay_ready.db import talks as db_talks
+from pay_ready.errors import SecretError
+from pay_ready.pipeline.coaching_config import load_coaching_rules
+from pay_ready.resources import resource_path
+from pay_ready.settings import AgentSettings
+
+if TYPE_CHECKING:
+    from pay_ready.app import App
+    from pay_ready.db.tenants import Tenant
+
+
+def open_agent(app: "App", slug: str) -> Agent:
+    """What answers questions of one tenant; names and models are loaded when the first question needs them.
+
+    Raises:
+        NotFoundError, DeniedError: As `App.tenant`.
+        ConfigError: A setting or a file of the configuration is off.
+    """
+    tenant = app.tenant(slug)
+    settings = app.settings_of(tenant)
+    asked = settings.agent
+    zone = asked.time_zone or settings.staging.time_zone
+    calendar = Calendar(
+        fiscal_start_month=asked.fiscal_start_month, fiscal_named_by=asked.fiscal_named_by, week_start=asked.week_start,
+        day_first=asked.day_first, time_zone=zone,
+    )  # fmt: skip
+    with app.database.tenant_transaction(tenant.tenant_id) as tx:
+        names_of_sources = tuple(each.name for each in db_sources.list_all(tx))
+    key = _key(app, tenant)
+    toolbox = Toolbox(
+        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(asked, zone, key), actor=app.actor,
+        coaching_rules=lambda: load_coaching_rules(resource_path("config", "coaching"), asked.competitors),
+    )  # fmt: skip
+    return Agent(
+        toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names(app, slug)),
+        reading=ReadingOptions(calendar=calendar, sources=names_of_sources), classify=_classifier(app, asked.intent_threshold),
+        masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)),
+    )  # fmt: skip
+
+
+def _tool_options(asked: AgentSettings, zone: str, key: bytes) -> ToolOptions:
+    return ToolOptions(
+        time_zone=zone, week_start=asked.week_start, most_interactions=asked.most_interactions, summary_words=asked.summary_words,
+        topic_min_frequency=asked.topic_min_frequency, page_size=asked.page_size, mask_policy=asked.mask_policy, page_key=key,
+    )  # fmt: skip
+
+
+def _key(app: "App", tenant: "Tenant") -> bytes:
+    """Signs places of pages and makes masks; without a key of the installation both hold for this process alone."""
+    try:
+        return app.keyring.digest_keys(tenant.tenant_id)[0]
+    except SecretError:
+        return secrets.token_bytes(32)
+
+
+def _entities(app: "App", tenant: "Tenant") -> list[NamedEntity]:
+    with app.database.tenant_transaction(tenant.tenant_id) as tx:
+        return [
+            NamedEntity(
+                id=each.entity_id, name=each.name, entity_type=each.entity_type, aliases=each.aliases, emails=each.emails,
+                domains=(each.domain,) if each.domain else (),
+            )
+            for each in db_talks.names(tx)
+        ]  # fmt: skip
+
+
+def _known_names(app: "App", tenant: "Tenant") -> list[KnownName]:
+    with app.database.tenant_transaction(tenant.tenant_id) as tx:
+        return [
+            KnownName(text=text, kind=each.entity_type, entity_id=each.entity_id)
+            for each in db_talks.names(tx)
+            for text in (each.name, *each.aliases, *each.emails)
+        ]
+
+
+def _given_names(app: "App", slug: str) -> dict[str, list[str]]:
+    """Other forms of given names: "robert" gives "bob"."""
+    found: dict[str, list[str]] = {}
+    for group in app.work(slug).resolution.nicknames:
+        for name in group:
+            found[name] = sorted({*found.get(name, ()), *(each for each in group if each != name)})
+    return found
+
+
+def _classifier(app: "App", least: float) -> Callable[[str], Classified]:
+    """Reads what no rule reads, where the embedder is the one that it was trained with."""
+    path = resource_path("config", "agent", "intents.json")
+
+    def classify(masked: str) -> Classified:
+        model, embedder = model_from_json(path.read_text(encoding="utf-8"), path.name), app.memory_parts.embedder
+        return classified(model.probabilities(masked, embedder), least) if model.fits(embedder) else Classified(None, 0.0)
+
+    return classify
