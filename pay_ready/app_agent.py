@@ -14,12 +14,14 @@ from pay_ready.agent.reading import ReadingOptions
 from pay_ready.agent.toolbox import Toolbox, ToolOptions
 from pay_ready.db import sources as db_sources
 from pay_ready.db import talks as db_talks
+from pay_ready.db.model_tokens import StoredBudget
 from pay_ready.errors import SecretError
 from pay_ready.pipeline.coaching_config import load_coaching_rules
 from pay_ready.resources import resource_path
 from pay_ready.settings import AgentSettings
 
 if TYPE_CHECKING:
+    from pay_ready.agent.llm.assistant import Assistant
     from pay_ready.app import App
     from pay_ready.db.tenants import Tenant
 
@@ -49,8 +51,23 @@ def open_agent(app: "App", slug: str) -> Agent:
     return Agent(
         toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names(app, slug)),
         reading=ReadingOptions(calendar=calendar, sources=names_of_sources), classify=_classifier(app, asked.intent_threshold),
-        masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)),
+        masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)), assistant=_assistant(app, tenant, asked),
     )  # fmt: skip
+
+
+def _assistant(app: "App", tenant: "Tenant", asked: AgentSettings) -> "Assistant | None":
+    """The language model's part, where one is configured."""
+    if not asked.llm_url:
+        return None
+    from pay_ready.agent.llm.assistant import Assistant
+    from pay_ready.agent.llm.calling import LanguageModel
+    from pay_ready.agent.llm.options import LlmOptions
+
+    options = LlmOptions(
+        url=asked.llm_url, model=asked.llm_model, api_key=app.environment.llm_api_key, timeout_s=asked.llm_timeout_s,
+        most_tokens=asked.llm_question_tokens, day_tokens=asked.llm_day_tokens, persona=app.domain.persona,
+    )  # fmt: skip
+    return Assistant(LanguageModel(options, StoredBudget(app.database)), tenant.tenant_id)
 
 
 def _tool_options(asked: AgentSettings, zone: str, key: bytes) -> ToolOptions:
@@ -58,6 +75,12 @@ def _tool_options(asked: AgentSettings, zone: str, key: bytes) -> ToolOptions:
         time_zone=zone, week_start=asked.week_start, most_interactions=asked.most_interactions, summary_words=asked.summary_words,
         topic_min_frequency=asked.topic_min_frequency, page_size=asked.page_size, mask_policy=asked.mask_policy, page_key=key,
     )  # fmt: skip
+
+
+def open_masker(app: "App", slug: str) -> Masker:
+    """What personal values of a tenant become in what goes out."""
+    tenant = app.tenant(slug)
+    return Masker(_key(app, tenant), app.settings_of(tenant).agent.mask_policy, _known_names(app, tenant))
 
 
 def _key(app: "App", tenant: "Tenant") -> bytes:

@@ -127,6 +127,11 @@ class AgentSettings(_Section):
     page_size: int = Field(ge=1, le=200)
     mask_policy: Literal["none", "contacts", "all"]
     competitors: tuple[str, ...]
+    llm_url: str
+    llm_model: str
+    llm_timeout_s: float = Field(gt=0)
+    llm_question_tokens: int = Field(ge=1_000)
+    llm_day_tokens: int = Field(ge=0)
 
     @field_validator("time_zone")
     @classmethod
@@ -258,6 +263,7 @@ class Environment(BaseSettings):
     secret_key_file: Path | None = None
     embedding_api_key: SecretStr | None = None
     weaviate_api_key: SecretStr | None = None
+    llm_api_key: SecretStr | None = None
 
     @property
     def state_folder(self) -> Path:

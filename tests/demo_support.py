@@ -25,6 +25,11 @@ class DemoRuns:
     scratch: Scratch
     folder: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a process that works on it."""
+        return {"PATH": os.environ["PATH"], **EMBEDS, **_places(self.scratch, self.folder)}
+
     def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """A command about what the demo left."""
         done = called(words, _places(self.scratch, self.folder), self.folder)

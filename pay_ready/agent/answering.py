@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pay_ready.agent.calendars import Days
+from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.chart import sparkline
 from pay_ready.agent.coaching.rendering import headline
 from pay_ready.agent.coaching.rendering import sections as coaching_sections
@@ -39,6 +39,9 @@ from pay_ready.db.talks import Grouping
 from pay_ready.errors import UsageError
 from pay_ready.memory.search import SearchAnswer
 from pay_ready.model.talk import Scope
+
+if TYPE_CHECKING:  # of the extra llm
+    from pay_ready.agent.llm.assistant import Assistant
 
 _COACHED_DAYS = 30
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -83,6 +86,7 @@ class Agent:
         reading: Calendar and sources.
         classify: Reads what no rule reads; None to do without.
         masker: What personal values become in answers.
+        assistant: A language model that plans and words; None to do without.
         clock: Now, aware.
     """
 
@@ -94,11 +98,18 @@ class Agent:
         reading: ReadingOptions,
         classify: Classify | None = None,
         masker: Callable[[], Masker] | None = None,
+        assistant: "Assistant | None" = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.toolbox = toolbox
         self._open_names, self._reading, self._classify, self._open_masker, self._clock = names, reading, classify, masker, clock
         self._names: NameIndex | None = None
+        self._assistant = assistant
+
+    @property
+    def calendar(self) -> Calendar:
+        """The tenant's."""
+        return self._reading.calendar
 
     @property
     def names(self) -> NameIndex:
@@ -111,6 +122,34 @@ class Agent:
         """How a question is read; needs the tenant's names and nothing else of it."""
         day = today or self._reading.calendar.today(self._clock())
         return read_question(question, self.names, day, self._reading, self._classify, shown)
+
+    def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> Answer:
+        """A question answered: with a language model where one is configured, and as without one where that fails, which is said.
+
+        Raises:
+            UsageError: As `answer`.
+        """
+        plan = self.plan(question, today=today, shown=shown)
+        if self._assistant is None:
+            return self.answer(plan)
+        from pay_ready.agent.llm.options import Spent
+
+        spent, day = Spent(), today or self.calendar.today(self._clock())
+        assisted = self._assistant.plan(question, plan, today=day, names=self.names, sources=self._reading.sources, spent=spent)
+        answer = self.answer(assisted.plan)
+        reasons = [*answer.reasons, *([assisted.reason] if assisted.reason else [])]
+        if answer.result is None and not answer.sections:
+            return replace(answer, reasons=tuple(reasons))
+        # What leaves for the model is masked whatever the tenant's own readers may see.
+        worded = self._assistant.word(question, answer.sections, self._mask_out(), spent=spent)
+        reasons += [worded.reason] if worded.reason else []
+        if not worded.lines:
+            return replace(answer, reasons=tuple(reasons))
+        said = Section(title="Answer", lines=worded.lines)
+        return replace(answer, sections=(said, *answer.sections), mode="model", reasons=tuple(reasons))
+
+    def _mask_out(self) -> Callable[[str], str]:
+        return self._open_masker() if self._open_masker is not None else lambda text: text
 
     def entities(self, name: str) -> tuple[Candidate, ...]:
         """Whom a name means: nobody, one, or all that tie."""

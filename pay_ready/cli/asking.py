@@ -62,11 +62,10 @@ def ask(
                 raise UsageError("there is no question", 'pay-ready ask "What did Jane promise us last month?" -t TENANT')
             _converse(agent, _day(today))
             return
-        plan = agent.plan(question, today=_day(today))
         if plan_only:
-            _print_plan(plan, as_json=as_json)
+            _print_plan(agent.plan(question, today=_day(today)), as_json=as_json)
             return
-        answer = agent.answer(plan)
+        answer = agent.ask(question, today=_day(today))
     if as_json:
         print_json("answer", answer)
     else:
@@ -361,7 +360,7 @@ def _converse(agent: "Agent", today: date | None) -> None:
             return
         if not question.strip():
             return
-        answer = agent.answer(agent.plan(question.strip(), today=today, shown=shown))
+        answer = agent.ask(question.strip(), today=today, shown=shown)
         print_answer(answer)
         if answer.citations:
             shown = answer.citations[0].interaction_id

@@ -21,6 +21,7 @@ from pay_ready.cli import (
     evaluate,
     explain,
     keys,
+    mcp,
     memory,
     models,
     quarantine,
@@ -93,6 +94,7 @@ app.command("similar")(asking.similar)
 app.command("search")(asking.search)
 app.command("count")(asking.count)
 app.command("who")(asking.who)
+app.command("mcp")(mcp.mcp)
 
 
 @app.callback()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from uuid import UUID, uuid4
 
 import psycopg
@@ -150,3 +151,24 @@ def test_a_topic_keeps_its_id(demo: DemoRuns) -> None:
     first = json.loads(demo.command("topics", "-t", OURS, "--since", "2026-01-01", "--json").stdout)["data"]["topics"]
     again = json.loads(demo.command("topics", "-t", OURS, "--since", "2026-01-15", "--json").stdout)["data"]["topics"]
     assert len({each["id"] for each in first} & {each["id"] for each in again}) >= len(again) / 2
+
+
+def test_programs_ask_over_mcp(demo: DemoRuns) -> None:
+    """A client of the protocol's own kit, on the command's standard input and output: the tools are listed, and a question is answered."""
+    import anyio
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    async def asked() -> tuple[list[str], str]:
+        server = StdioServerParameters(
+            command=sys.executable, args=["-m", "pay_ready.cli.main", "mcp", "-t", OURS], env=demo.environment, cwd=str(demo.folder)
+        )  # fmt: skip
+        async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = [tool.name for tool in (await session.list_tools()).tools]
+            told = await session.call_tool("natural_language_query", {"question": "How many interactions with Summit Grocers per month?"})
+            return tools, str(told.content)
+
+    tools, told = anyio.run(asked)
+    assert {"search_customer_interactions", "get_interaction_timeline", "natural_language_query", "generate_coaching_report"} <= set(tools)
+    assert "2026-04-01" in told

@@ -302,6 +302,14 @@ def agent_options(scratch: Scratch, folder: Path, overrides: Overrides) -> objec
         return agent.toolbox.options, agent._reading
 
 
+def llm_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Where a language model is and what it may cost."""
+    own = {"embedding.provider": "hash", "agent.llm_model": "one", "agent.llm_url": "http://127.0.0.1:9/v1", **overrides}
+    with app_with(scratch, own, folder) as app:
+        assistant = app.agent(_tenant_of(app))._assistant
+        return None if assistant is None else assistant._model.options
+
+
 def intent_read(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What the classifier makes of a question that no rule reads."""
     with app_with(scratch, overrides, folder) as app:
@@ -458,6 +466,11 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "agent.page_size": (5, agent_options),
     "agent.mask_policy": ("all", agent_options),
     "agent.competitors": (["Initech"], coaching_rules),
+    "agent.llm_url": ("https://model.example/v1", llm_options),
+    "agent.llm_model": ("other", llm_options),
+    "agent.llm_timeout_s": (1.0, llm_options),
+    "agent.llm_question_tokens": (5_000, llm_options),
+    "agent.llm_day_tokens": (9_000, llm_options),
     "weaviate.mode": ("off", weaviate_options),
     "weaviate.url": ("http://127.0.0.1:9", weaviate_options),
     "weaviate.grpc_host": ("127.0.0.2", weaviate_options),
