@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pay_ready.agent.safe_text import plain
 from pay_ready.api.mcp_arguments import refusal
 from pay_ready.api.mcp_parts import McpOptions, McpParts
-from pay_ready.api.mcp_results import Result
+from pay_ready.api.mcp_results import Result, readable
 from pay_ready.api.mcp_tools import Tool, tools_of
 from pay_ready.errors import ConflictError, DeniedError, IsolationError, NotFoundError, PayReadyError, TransientError, UsageError
 
@@ -92,7 +92,7 @@ async def _called(
 
 
 def _given(result: Result) -> types.CallToolResult:
-    text = types.TextContent(type="text", text="\n".join(result.lines()))
+    text = types.TextContent(type="text", text=readable(result))
     return types.CallToolResult(content=[text], structured_content=result.model_dump(mode="json"))
 
 
