@@ -3,10 +3,11 @@
 Texts in results are quotes of what others wrote: plain, masked, and said to be no instructions.
 """
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
-import anyio.to_thread
 import mcp_types as types
 import structlog
 from mcp.server.context import ServerRequestContext
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from pay_ready.agent.safe_text import plain
 from pay_ready.api.mcp_arguments import refusal
 from pay_ready.api.mcp_parts import McpOptions, McpParts
-from pay_ready.api.mcp_results import Result
+from pay_ready.api.mcp_results import Result, readable
 from pay_ready.api.mcp_tools import Tool, tools_of
 from pay_ready.errors import ConflictError, DeniedError, IsolationError, NotFoundError, PayReadyError, TransientError, UsageError
 
@@ -37,7 +38,8 @@ def mcp_server(parts: McpParts, options: McpOptions | None = None) -> Server[dic
     """A server of the tenant that the parts are of."""
     options = options or McpOptions()
     tools = tools_of(parts, options)
-    calls = anyio.CapacityLimiter(options.most_at_once)
+    # A thread that a client has given up still counts until it ends: nobody fills the process by asking and leaving.
+    workers = ThreadPoolExecutor(options.most_at_once, thread_name_prefix="mcp")
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_listed(each) for each in tools.values()])
@@ -48,7 +50,7 @@ def mcp_server(parts: McpParts, options: McpOptions | None = None) -> Server[dic
             return _refused(f"There is no such tool. Tools: {', '.join(tools)}.")
         began, outcome = time.monotonic(), "cancelled"
         try:
-            answered = await _called(tool, params.arguments or {}, options, calls)
+            answered = await _called(tool, params.arguments or {}, options, workers)
             outcome = "refused" if answered.is_error else "answered"
         finally:
             log.info("tool.called", kind=tool.name, outcome=outcome, elapsed_s=round(time.monotonic() - began, 3))
@@ -68,9 +70,7 @@ def serve_stdio(parts: McpParts, options: McpOptions | None = None) -> None:
     anyio.run(serve)
 
 
-async def _called(
-    tool: Tool, arguments: dict[str, object], options: McpOptions, calls: anyio.CapacityLimiter
-) -> types.CallToolResult:  # fmt: skip
+async def _called(tool: Tool, arguments: dict[str, object], options: McpOptions, workers: ThreadPoolExecutor) -> types.CallToolResult:
     """The tool's result, or what is wrong and what to do about it. A call that is cancelled leaves its thread to the database's timeout."""
     try:
         given = tool.arguments.model_validate(arguments)
@@ -78,7 +78,7 @@ async def _called(
         return _refused(refusal(error, tool.arguments))
     try:
         with anyio.fail_after(options.timeout_s):
-            return _given(await anyio.to_thread.run_sync(tool.call, given, abandon_on_cancel=True, limiter=calls))
+            return _given(await asyncio.get_running_loop().run_in_executor(workers, tool.call, given))
     except TimeoutError:
         return _refused(f"It took longer than {options.timeout_s:g} seconds. Ask for fewer days, one source, or a smaller limit.")
     except TransientError:
@@ -92,7 +92,7 @@ async def _called(
 
 
 def _given(result: Result) -> types.CallToolResult:
-    text = types.TextContent(type="text", text="\n".join(result.lines()))
+    text = types.TextContent(type="text", text=readable(result))
     return types.CallToolResult(content=[text], structured_content=result.model_dump(mode="json"))
 
 

@@ -1,5 +1,6 @@
 """The results of the MCP tools: typed, each text plain and masked, and the same again as lines to read."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pay_ready.agent.coaching.rendering import headline, sections
 from pay_ready.agent.coaching.report_json import as_json
 from pay_ready.agent.llm.evidence import AnswerSection
+from pay_ready.agent.personal import MASKED
 from pay_ready.agent.safe_text import plain
 from pay_ready.agent.sentences import Citation
 from pay_ready.agent.toolbox import CoachingAnswer, TimelineAnswer
@@ -17,6 +19,8 @@ from pay_ready.api.mcp_parts import EntityStory, EntityType, FoundEntity, GivenA
 from pay_ready.memory.search import SearchAnswer
 
 LONGEST_PASSAGE = 2_000  # characters
+# What makes an image, a link or an element of a text that a client may show as Markdown; tokens of the mask are none.
+_MARKUP = re.compile(rf"!(?=\[)|\](?=[(\[:])|(?!{MASKED})<(?=[a-zA-Z/!?])")
 
 
 class Result(BaseModel):
@@ -27,6 +31,11 @@ class Result(BaseModel):
     def lines(self) -> list[str]:
         """To read."""
         raise NotImplementedError
+
+
+def readable(result: Result) -> str:
+    """A result as text to read. Nothing in it is an image, a link's text or an element, should a client show it as Markdown."""
+    return _MARKUP.sub(lambda found: f"{found[0]} ", "\n".join(result.lines()))
 
 
 class Cited(BaseModel):

@@ -1,7 +1,9 @@
 """A language model plans over the question alone and words quoted, masked evidence; what nothing bears out is left out."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -20,13 +22,13 @@ from pay_ready.agent.llm.calling import LanguageModel, ModelLimitError, Prompt
 from pay_ready.agent.llm.evidence import evidence_of, quoted
 from pay_ready.agent.llm.model_text import model_text
 from pay_ready.agent.llm.options import Spent
-from pay_ready.agent.llm.wording import WordedAnswer
+from pay_ready.agent.llm.wording import WordedAnswer, WordedSentence, checked
 from pay_ready.agent.masking import KnownName, Masker
 from pay_ready.agent.plan import PlanDraft
 from pay_ready.errors import ConfigError
 from pay_ready.model.ids import TenantId
 from tests.agent_support import ACME, INDEX, JANE, TODAY, read
-from tests.llm_support import NOW, TENANT, Part, line, options, scripted
+from tests.llm_support import TENANT, Part, line, options, scripted
 
 QUESTION = "Summarise our calls with Acme last quarter"
 DRAFT = {"intent": "summary", "names": ["Acme"], "time_range": {"start": "2026-07-01", "end": "2026-10-01"}, "interaction_types": ["call"]}
@@ -187,6 +189,14 @@ def test_boundaries_are_of_one_request() -> None:
     assert first.count(one) == 2 * len(evidence) == second.count(other)
 
 
+def test_a_sentence_that_holds_the_boundary_is_left_out() -> None:
+    """Whatever else it says: it speaks of our frame, not of the evidence."""
+    (evidence, *_) = evidence_of(EVIDENCE, str, 10)
+    sentence = WordedSentence(text="The pilot starts in Oslo, abcdefabcdef", evidence=(1,))
+    assert checked(sentence, {1: evidence}, str, "abcdefabcdef") is None
+    assert checked(sentence, {1: evidence}, str, "fedcbafedcba") is not None
+
+
 def test_evidence_ends_at_the_most() -> None:
     """Of many lines the first go out."""
     assert len(evidence_of([Part(lines=tuple(line(f"word {n}") for n in range(99)))], str, 7)) == 7
@@ -236,17 +246,6 @@ def test_a_tenant_s_day_is_bounded() -> None:
     assert other.plan.read_by == "model"
 
 
-def test_a_budget_counts_what_was_used() -> None:
-    """A reservation gives way to what it cost; the next day begins anew."""
-    budget, day = MemoryBudget(), NOW.date()
-    assert budget.reserve(TENANT, day, 100, 100)
-    assert not budget.reserve(TENANT, day, 1, 100)
-    budget.settle(TENANT, day, 100, 40)
-    assert budget.reserve(TENANT, day, 60, 100)
-    assert not budget.reserve(TENANT, day, 1, 100)
-    assert budget.reserve(TENANT, day.replace(day=21), 100, 100)
-
-
 def test_a_question_s_requests_are_bounded() -> None:
     """Planning and wording share them."""
     model, script = scripted(lambda _: DRAFT, most_requests=1)
@@ -274,11 +273,35 @@ def test_a_malformed_answer_gets_one_more_try() -> None:
     assert len(script.told) == 2
 
 
+def test_a_model_that_heeds_no_timeout_is_left_behind() -> None:
+    """It blocks its whole thread, as a name server that is away does: the answer comes nevertheless."""
+    released = threading.Event()
+
+    @asynccontextmanager
+    async def opened(_: Any) -> Any:
+        released.wait(60)
+        yield TestModel()
+
+    model = LanguageModel(options(timeout_s=0.05), MemoryBudget(), open_model=opened)
+    made = Assistant(model, TENANT).word(QUESTION, EVIDENCE, str)
+    released.set()
+    assert "took too long" in made.reason
+
+
+def test_a_model_is_asked_within_an_event_loop() -> None:
+    """As a tool of a server may."""
+
+    async def asked() -> Any:
+        return plan_with(DRAFT)[0]
+
+    assert asyncio.run(asked()).plan.read_by == "model"
+
+
 def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
     with pytest.raises(ConfigError, match=r'pip install "pay-ready\[llm\]"'):
-        calling.check_installed()
+        calling.load_library()
 
 
 @pytest.mark.parametrize("given", [{"url": "ftp://host"}, {"url": "http://host.example/v1"}, {"model": ""}, {"url": "x"}])

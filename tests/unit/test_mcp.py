@@ -222,3 +222,19 @@ def test_cancellation() -> None:
             return result
 
     assert not asyncio.run(asked()).is_error
+
+
+def test_calls_that_were_given_up_still_count() -> None:
+    """With every thread held by one of them the next call waits for its turn, and no further thread begins."""
+    waiting = Tenant(waits=threading.Event())
+    assert waiting.waits is not None
+
+    async def asked() -> list[types.CallToolResult]:
+        async with Client(mcp_server(waiting.parts(), McpOptions(most_at_once=1, timeout_s=0.5))) as client:
+            given_up = await client.call_tool("search_customer_interactions", {"query": "pilot"})
+            refused = await client.call_tool("find_entity", {"name": "Acme"})
+            assert [each[0] for each in waiting.asked] == ["pilot"]
+            waiting.waits.set()
+            return [given_up, refused, await client.call_tool("find_entity", {"name": "Acme"})]
+
+    assert [each.is_error for each in asyncio.run(asked())] == [True, True, False]

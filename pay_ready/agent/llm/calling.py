@@ -1,10 +1,13 @@
 """One call of a language model: a typed value out, within a time, a number of requests and a budget, behind a breaker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future, wait
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
@@ -20,6 +23,7 @@ if TYPE_CHECKING:  # heavy, and of the extra `llm`
     from pydantic_ai.models import Model
 
 _BUSY = frozenset({408, 409, 425, 429})
+_GRACE_S = 1.0  # beyond its time, for a call to end by itself
 _LEAST_TOKENS = 500  # a call with less left would only be cut off
 
 log = structlog.get_logger()
@@ -70,7 +74,7 @@ class AsksModel(Protocol):
 
 
 class LanguageModel:
-    """The model of a process, for all its tenants and threads; not to be asked from within an event loop.
+    """The model of a process, for all its tenants and threads. Asking blocks.
 
     Args:
         options: Where, how long, how much.
@@ -106,14 +110,14 @@ class LanguageModel:
         tokens = self.options.most_tokens - spent.tokens
         if self.options.most_requests <= spent.requests or tokens < _LEAST_TOKENS:
             raise ModelLimitError("the question has used up its requests or tokens", requests=spent.requests, tokens=spent.tokens)
-        check_installed()
+        load_library()
         day = self._clock().astimezone(UTC).date()
         if not self._budget.reserve(tenant, day, tokens, self.options.day_tokens):
             raise ModelLimitError("the tenant's tokens of the day are used up", "tomorrow there are new ones", most=self.options.day_tokens)
         before, late, outcome = replace(spent), False, "failed"
         try:
             with self._breaker.guarding():
-                value = asyncio.run(self._ask(prompt, wanted, spent, tokens))
+                value = self._within_time(lambda: self._ask(prompt, wanted, spent, tokens))
             outcome = "answered"
         except ModelLateError:
             late = True
@@ -124,6 +128,21 @@ class LanguageModel:
             self._budget.settle(tenant, day, tokens, tokens if late else used)
             log.info("model.asked", kind=wanted.__name__, outcome=outcome, requests=spent.requests - before.requests, tokens=used)
         return value
+
+    def _within_time(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Its value. What does not heed its own timeout (a name server that is away) is left behind, in a thread that holds up no exit."""
+        done: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                done.set_result(asyncio.run(ask()))
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                done.set_exception(error)
+
+        threading.Thread(target=work, name="language model", daemon=True).start()
+        if wait([done], self.options.timeout_s + _GRACE_S).not_done:
+            raise ModelLateError("the language model took too long", timeout_s=self.options.timeout_s)
+        return done.result()
 
     async def _ask(self, prompt: Prompt, wanted: type[T], spent: Spent, tokens: int) -> T:
         """One run. The output is plain JSON that the prompt describes: nothing that is sent declares a tool."""
@@ -150,16 +169,17 @@ class LanguageModel:
             spent.tokens += usage.total_tokens
 
 
-def check_installed() -> None:
-    """Refuses to go on without the library.
+def load_library() -> None:
+    """Load the library, which takes a second or two: no answer's time counts it.
 
     Raises:
         ConfigError: It is not installed.
     """
-    from importlib.util import find_spec
-
-    if find_spec("pydantic_ai") is None or find_spec("openai") is None:
-        raise ConfigError("the library for language models is not installed", 'pip install "pay-ready[llm]"')
+    try:
+        for name in ("pydantic_ai", "pydantic_ai.models.openai"):
+            import_module(name)
+    except ImportError as error:
+        raise ConfigError("the library for language models is not installed", 'pip install "pay-ready[llm]"') from error
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""Texts that the agent is tried with."""
