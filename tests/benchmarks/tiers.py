@@ -87,6 +87,7 @@ def main() -> None:
         limit = f"(limit {_LIMIT_S * asked.passages / 100_000:.0f} s)"
         told(f"first index of {asked.passages:,} passages, hashed words", lambda: indexed(database, tenant, memory))
         _get(memory, tenant, _ids(tenant, asked.passages))
+        _away(memory, memory_on(database, outer=_dead(embedder)), tenant)
         for run_no, what in ((2, "a publish"), (3, "a rollback")):
             _relink(scratch.admin_url, tenant, run_no)
             told(f"{what} that links all of them anew, in all tiers {limit}", lambda: indexed(database, tenant, memory))
@@ -144,6 +145,30 @@ def _get(memory: MemoryManager, tenant: TenantId, ids: list[UUID]) -> None:
             memory.get(tenant, each)
             took.append(time.perf_counter() - started)
         say_line(f"get_interaction {name}: p50 {milliseconds(took, 50)}, p95 {milliseconds(took, 95)} (limit 2 ms)")
+
+
+def _dead(embedder: HashEmbedder) -> WeaviateStore:
+    """A store whose server is not there."""
+    return WeaviateStore(WeaviateOptions(url="http://127.0.0.1:9", grpc_port=9), embedder_id=embedder.id, dim=embedder.dim)
+
+
+def _away(live: MemoryManager, away: MemoryManager, tenant: TenantId) -> None:
+    """The same questions with the vector store and without it."""
+    alike, took = [], []
+    for number in range(200):
+        question = f"the scanner of hall {number % 31} and pallet {number * 7 % 977}"
+        with_it = {hit.passage.memory_id for hit in live.search(tenant, question).hits}
+        started = time.perf_counter()
+        answer = away.search(tenant, question)
+        took.append(time.perf_counter() - started)
+        assert answer.degraded
+        alike.append(len(with_it & {hit.passage.memory_id for hit in answer.hits}) / max(len(with_it), 1))
+    say_line(
+        f"search with the store away: p50 {milliseconds(took, 50)}, p95 {milliseconds(took, 95)} (limit 300 ms), the same as with it:"
+        f" {sum(alike) / len(alike):.3f} (limit .95)"
+    )
+    assert away.outer is not None
+    away.outer.close()
 
 
 def _tag(admin_url: str) -> str:

@@ -285,7 +285,7 @@ def test_weaviate_away_at_any_call(database: Database, scratch: Scratch, kind: A
         case.index(tenant)
         calls = len(fake.seen) - before
         assert calls > 10
-        for number in sample(calls, 8):
+        for number in sample(calls, 3):
             tenant = case.tenant()
             left = itertools.count(1)
             fake.fail(kind, times=1, applies=lambda _, left=left, number=number: next(left) == number)
