@@ -52,6 +52,7 @@ def open_agent(app: "App", slug: str) -> Agent:
         toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names(app, slug)),
         reading=ReadingOptions(calendar=calendar, sources=names_of_sources), classify=_classifier(app, asked.intent_threshold),
         masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)), assistant=_assistant(app, tenant, asked),
+        masker_out=lambda: Masker(key, "all", _known_names(app, tenant)),
     )  # fmt: skip
 
 

@@ -86,6 +86,7 @@ class Agent:
         reading: Calendar and sources.
         classify: Reads what no rule reads; None to do without.
         masker: What personal values become in answers.
+        masker_out: What they become in what a language model is shown.
         assistant: A language model that plans and words; None to do without.
         clock: Now, aware.
     """
@@ -98,13 +99,14 @@ class Agent:
         reading: ReadingOptions,
         classify: Classify | None = None,
         masker: Callable[[], Masker] | None = None,
+        masker_out: Callable[[], Masker] | None = None,
         assistant: "Assistant | None" = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.toolbox = toolbox
         self._open_names, self._reading, self._classify, self._open_masker, self._clock = names, reading, classify, masker, clock
         self._names: NameIndex | None = None
-        self._assistant = assistant
+        self._assistant, self._open_masker_out = assistant, masker_out
 
     @property
     def calendar(self) -> Calendar:
@@ -149,7 +151,7 @@ class Agent:
         return replace(answer, sections=(said, *answer.sections), mode="model", reasons=tuple(reasons))
 
     def _mask_out(self) -> Callable[[str], str]:
-        return self._open_masker() if self._open_masker is not None else lambda text: text
+        return self._open_masker_out() if self._open_masker_out is not None else lambda text: text
 
     def entities(self, name: str) -> tuple[Candidate, ...]:
         """Whom a name means: nobody, one, or all that tie."""

@@ -5,21 +5,28 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from pay_ready.agent.llm.budget import MemoryBudget, TokenBudget
+from pay_ready.db.model_tokens import StoredBudget
+from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
+from tests.conftest import Scratch
 
-BUDGETS: tuple[Callable[[], TokenBudget], ...] = (MemoryBudget,)
+BUDGETS: dict[str, Callable[[Database], TokenBudget]] = {"memory": lambda _: MemoryBudget(), "stored": StoredBudget}
 DAY, NEXT = date(2026, 11, 20), date(2026, 11, 21)
 ONE, OTHER = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 
 
 @pytest.fixture(params=BUDGETS)
-def budget(request: pytest.FixtureRequest) -> TokenBudget:
-    """Each implementation."""
-    opened: TokenBudget = request.param()
-    return opened
+def budget(request: pytest.FixtureRequest, database: Database, scratch: Scratch) -> TokenBudget:
+    """Each implementation; both tenants are there."""
+    with psycopg.connect(scratch.admin_url) as admin:
+        for tenant in (ONE, OTHER):
+            admin.execute("select set_config('app.tenant_id', %s, true)", (str(tenant),))
+            admin.execute("insert into pay_ready.tenants (tenant_id, slug, name) values (%s, %s, 'T')", (tenant, f"t{tenant.int}"))
+    return BUDGETS[request.param](database)
 
 
 def test_what_was_used_takes_the_place_of_what_was_reserved(budget: TokenBudget) -> None:

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.command_support import EMBEDS
 from tests.conftest import Scratch
 
 
 def environment(scratch: Scratch, folder: Path) -> dict[str, str]:
     """A clean one, on a database of this test's own."""
     return {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"),
+        **EMBEDS, "PATH": os.environ["PATH"], "HOME": str(folder), "PAY_READY_HOME": str(folder / "state"),
         "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
     }  # fmt: skip
 
