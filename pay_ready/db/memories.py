@@ -386,14 +386,15 @@ def leads(tx: TenantTransaction, entity_ids: Sequence[UUID]) -> dict[UUID, UUID]
     return {row.entity_id: row.target_entity_id for row in tx.rows("memories.leads", {"entity_ids": list(entity_ids)})}
 
 
-def interaction(tx: TenantTransaction, interaction_id: UUID) -> Interaction | None:
-    """One interaction, whole."""
+def interaction(tx: TenantTransaction, interaction_id: UUID) -> tuple[Interaction, datetime | None] | None:
+    """One interaction, whole, and when the first of its passages was touched; None where it has none."""
     row = tx.row("memories.interaction", {"interaction_id": interaction_id})
     if row is None:
         return None
     turns = tuple(SpokenTurn(**each) for each in row.turns)
     told = row._asdict() | {"turns": turns, "entity_ids": tuple(row.entity_ids), "content_hash": bytes(row.content_hash)}
-    return Interaction(**told)
+    touched_at = told.pop("touched_at")
+    return Interaction(**told), touched_at
 
 
 def thread(tx: TenantTransaction, interaction_id: UUID, most: int) -> list[ContextPassage]:

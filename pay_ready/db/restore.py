@@ -266,6 +266,12 @@ def members_at(tx: TenantTransaction, run_no: int, entity_id: UUID) -> list[UUID
     return [row.record_id for row in tx.rows("restore.members_at", {"run_no": run_no, "entity_id": entity_id})]
 
 
+def entities_at(tx: TenantTransaction, run_no: int, entity_type: str, record_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The entity of each record after a run; of records that had none yet nothing."""
+    asked = {"run_no": run_no, "entity_type": entity_type, "record_ids": list(record_ids)}
+    return {row.record_id: row.entity_id for row in tx.rows("restore.entities_at", asked)}
+
+
 def entities_held(tx: TenantTransaction, run_no: int, record_ids: Sequence[UUID]) -> list[UUID]:
     """The entities of records after a run and right before it."""
     return [row.entity_id for row in tx.rows("restore.entities_held", {"run_no": run_no, "record_ids": list(record_ids)})]

@@ -17,6 +17,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import IsolationError, NotFoundError, TransientError
 from pay_ready.memory.hot import HotKey, HotTier
 from pay_ready.memory.indexing import Indexer
+from pay_ready.memory.policy import touch_is_due
 from pay_ready.memory.prune import ContextItem, PrunedContext, PruneOptions, prune_context
 from pay_ready.memory.search import Search, SearchAnswer
 from pay_ready.memory.settings import IndexingOptions
@@ -109,11 +110,12 @@ class MemoryManager:
 
         def load() -> object:
             with self._database.tenant_transaction(tenant) as tx:
-                found = db_memories.interaction(tx, interaction_id)
-                db_memories.touch_interaction(tx, interaction_id, datetime.now(UTC), self.options.warm.interval)
+                found, now, policy = db_memories.interaction(tx, interaction_id), datetime.now(UTC), self.options.warm
+                if found is not None and found[1] is not None and touch_is_due(found[1], now, policy):
+                    db_memories.touch_interaction(tx, interaction_id, now, policy.interval)
             if found is None:
                 raise NotFoundError("no such interaction", "pay-ready memory search WORDS -t TENANT", interaction=interaction_id)
-            return found
+            return found[0]
 
         epoch = self.epoch(tenant)
         value = self.hot.get_or_load(HotKey(tenant, _ALL, f"interaction:{interaction_id}", str(epoch.outbox_seq)), load)

@@ -304,14 +304,23 @@ class _Step:
         return pairs, against
 
     def _sides(self, lines: Sequence[FeedLine]) -> Iterator[tuple[FeedLine, tuple[list[UUID], list[UUID]]]]:
-        """Each merge with the records of both entities before it, each split with those after it."""
+        """Each merge with the records of both entities before it, each split with those that it parted: they were in one entity before.
+
+        After a split the two may hold records that were in third ones before: these go back there, and are no reason for a word.
+        """
         for line in lines:
             if line.other_entity_id is None:
                 continue
-            at = line.run_no - 1 if line.change == "merged" else line.run_no
+            is_merge, before = line.change == "merged", line.run_no - 1
+            at = before if is_merge else line.run_no
             one, other = (db_restore.members_at(self.tx, at, each) for each in (line.entity_id, line.other_entity_id))
-            if one and other:
+            if is_merge and one and other:
                 yield line, (one, other)
+            if is_merge:
+                continue
+            was = db_restore.entities_at(self.tx, before, line.entity_type, [*one, *other])
+            for entity in sorted({was.get(each) for each in one} & {was.get(each) for each in other} - {None}, key=str):
+                yield line, ([each for each in one if was.get(each) == entity], [each for each in other if was.get(each) == entity])
 
     def _restore(self, part: Part, links: _Links, report: UndoReport) -> UndoReport:
         """Give the part back the state from before the run whose changes are undone."""

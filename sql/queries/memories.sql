@@ -468,7 +468,13 @@ select
           and links.interaction_id = records.interaction_id
           and links.closed_run_no is null
         order by links.entity_id
-    ) as entity_ids
+    ) as entity_ids,
+    (
+        select min(passages.touched_at)
+        from pay_ready.memories as passages
+        where passages.tenant_id = %(tenant_id)s
+          and passages.interaction_id = records.interaction_id
+    ) as touched_at
 from pay_ready.interaction_records as records
 join pay_ready.data_sources as sources on sources.tenant_id = records.tenant_id and sources.source_id = records.source_id
 where records.tenant_id = %(tenant_id)s

@@ -176,6 +176,17 @@ where tenant_id = %(tenant_id)s
   and (closed_run_no is null or closed_run_no > %(run_no)s)
 order by record_id;
 
+-- name: entities_at
+-- The entity of each record after a run.
+-- params: run_no bigint, record_ids uuid[], entity_type text
+select record_id, entity_id
+from pay_ready.assignments
+where tenant_id = %(tenant_id)s
+  and entity_type = %(entity_type)s
+  and record_id = any(%(record_ids)s)
+  and opened_run_no <= %(run_no)s
+  and (closed_run_no is null or closed_run_no > %(run_no)s);
+
 -- name: entities_held
 -- params: run_no bigint, record_ids uuid[]
 select distinct held.entity_id

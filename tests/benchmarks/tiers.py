@@ -149,7 +149,7 @@ def _get(memory: MemoryManager, tenant: TenantId, ids: list[UUID]) -> None:
 
 def _dead(embedder: HashEmbedder) -> WeaviateStore:
     """A store whose server is not there."""
-    return WeaviateStore(WeaviateOptions(url="http://127.0.0.1:9", grpc_port=9), embedder_id=embedder.id, dim=embedder.dim)
+    return WeaviateStore(WeaviateOptions(url="http://127.0.0.1:9", grpc_port=10), embedder_id=embedder.id, dim=embedder.dim)
 
 
 def _away(live: MemoryManager, away: MemoryManager, tenant: TenantId) -> None:

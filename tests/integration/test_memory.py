@@ -355,9 +355,9 @@ def test_no_tier_gives_a_neighbours_words(database: Database, scratch: Scratch, 
 def db_time(database: Database, tenant: TenantId, talk: Talk):  # type: ignore[no-untyped-def]
     """When an interaction took place."""
     with database.tenant_transaction(tenant) as tx:
-        told = db_memories.interaction(tx, talk.id_of(tenant))
-    assert told is not None
-    return told.occurred_at
+        found_one = db_memories.interaction(tx, talk.id_of(tenant))
+    assert found_one is not None
+    return found_one[0].occurred_at
 
 
 def wait_for(is_done: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """Random histories of a tenant's memory against a plain model: what each tier holds, and what a search finds, whatever happened before.
 
 Interactions are said, changed, taken away, linked to others, erased and forgotten; indexing is stopped or killed anywhere, embedders
-change, Weaviate goes away and comes back. PAY_READY_TEST_DEEP=1 tries 150 times as many histories; PAY_READY_TEST_HISTORIES,
+change, Weaviate goes away and comes back. PAY_READY_TEST_DEEP=1 tries 300 times as many histories; PAY_READY_TEST_HISTORIES,
 as many as it says.
 """
 
@@ -43,7 +43,7 @@ from tests.verify_support import breaches, verified
 from tests.weaviate_support import store_on, until
 
 DEEP = os.environ.get("PAY_READY_TEST_DEEP") == "1"
-EXAMPLES = int(os.environ.get("PAY_READY_TEST_HISTORIES") or (300 if DEEP else 2))
+EXAMPLES = int(os.environ.get("PAY_READY_TEST_HISTORIES") or (300 if DEEP else 1))
 PEOPLE = tuple(UUID(int=number) for number in (1, 2, 3))
 KEYS = range(3)  # few: what happens, happens to the same ones again
 _LONG = " ".join(f"Sentence {number} is about pumps and halls." for number in range(60))

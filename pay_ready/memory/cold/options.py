@@ -87,6 +87,12 @@ class WeaviateOptions:
                 raise ConfigError("embedded Weaviate needs a binary folder, a version and a data folder", key="weaviate.embedded")
         elif urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise ConfigError("the address of Weaviate is no URL", "http://host:port or https://host", key="weaviate.url")
+        elif (
+            self.grpc_port is not None
+            and self.grpc_port == urlsplit(self.url).port
+            and self.grpc_host in (None, urlsplit(self.url).hostname)
+        ):
+            raise ConfigError("Weaviate's REST and gRPC have each a port of their own", "usually 8080 and 50051", key="weaviate.grpc_port")
         for base in self.bases:
             if not _BASE.fullmatch(base):
                 raise ConfigError("a collection's name must be letters and digits, the first a capital", key="collections", name=base)
