@@ -54,13 +54,17 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+    with asked as materialized (  -- once a word, not once a passage
+        select word.lexeme, pay_ready.lexeme_query(word.lexeme) as query
+        from unnest(words) as word (lexeme)
+    )
     select asked.lexeme, counted.passages
-    from unnest(words) as asked (lexeme)
+    from asked
     cross join lateral (
         select count(*) as passages
         from pay_ready.memories as found
         where found.tenant_id = (select current_setting('app.tenant_id')::uuid)
-          and found.lexemes @@ pay_ready.lexeme_query(asked.lexeme)
+          and found.lexemes @@ asked.query
         offset 0
     ) as counted
 $$;
