@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 
@@ -17,6 +19,7 @@ from tests.conftest import Scratch, Server, on_database, only_one
 class DemoRuns:
     """The demo run twice on a database of its own: what each run printed, and what stood after it."""
 
+    more: ClassVar[Mapping[str, str]] = {}  # variables of its commands
     admin_url: str
     first: "subprocess.CompletedProcess[str]"
     again: "subprocess.CompletedProcess[str]"
@@ -32,7 +35,7 @@ class DemoRuns:
 
     def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         """A command about what the demo left."""
-        done = called(words, _places(self.scratch, self.folder), self.folder)
+        done = called(words, {**_places(self.scratch, self.folder), **self.more}, self.folder)
         assert done.returncode == code, done.stderr
         return done
 

@@ -12,6 +12,7 @@ from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.chart import sparkline
 from pay_ready.agent.coaching.rendering import headline
 from pay_ready.agent.coaching.rendering import sections as coaching_sections
+from pay_ready.agent.coaching.report_json import as_json as report_json
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
 from pay_ready.agent.export import rows as timeline_rows
@@ -191,6 +192,18 @@ class Agent:
             for each in sections
         )  # fmt: skip
 
+    def masked_text(self, text: str) -> str:
+        """A whole document with personal values masked by the tenant's policy."""
+        return text if self._open_masker is None or self.toolbox.options.mask_policy == "none" else self._open_masker()(text)
+
+    def masked_data(self, value: object) -> object:
+        """JSON's values with every text masked; keys, numbers and ids stay."""
+        if isinstance(value, dict):
+            return {key: self.masked_data(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.masked_data(each) for each in value]
+        return self.masked_text(value) if isinstance(value, str) else value
+
     def partly(self, result: object) -> list[str]:
         """Why a tool's answer is not the whole."""
         basis = getattr(result, "basis", None)
@@ -250,7 +263,7 @@ class Agent:
                 return topics, topic_sections(topics, most), topics.basis
             case "coaching":
                 coaching = self._coached(plan, scope)
-                return coaching, coaching_tables(coaching), coaching.basis
+                return report_json(coaching.report), coaching_tables(coaching), coaching.basis
             case "count":
                 count = tools.count(scope, grouping=_grouping(plan))
                 return count, count_sections(count), count.basis

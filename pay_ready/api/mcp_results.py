@@ -1,6 +1,7 @@
 """The results of the MCP tools: typed, each text plain and masked, and the same again as lines to read."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,14 +24,14 @@ LONGEST_PASSAGE = 2_000  # characters
 _MARKUP = re.compile(rf"!(?=\[)|\](?=[(\[:])|(?!{MASKED})<(?=[a-zA-Z/!?])")
 
 
-class Result(BaseModel):
+class Result(BaseModel, ABC):
     """Of a tool."""
 
     model_config = ConfigDict(frozen=True)
 
+    @abstractmethod
     def lines(self) -> list[str]:
         """To read."""
-        raise NotImplementedError
 
 
 def readable(result: Result) -> str:

@@ -1,12 +1,14 @@
 """`pay-ready ask` and the tools behind it: summary, sentiment, topics, coach, similar, search, count, who; each with the same options."""
 
+import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -163,18 +165,21 @@ def coach(
         plan = agent.plan(f"coaching report for {rep}")
         begin, end = agent.coached_period(scope.since, scope.until)
         told = agent.toolbox.coaching(scope.entity_ids, _name_of(plan, rep), begin, end, replace(scope, entity_ids=()))
+        data = agent.masked_data(json.loads(json.dumps(report_json(told.report), default=str)))
         if to is not None:
-            import json
-
-            writers: dict[str, Callable[[Any], str]] = {
-                ".html": as_html, ".md": as_markdown, ".json": lambda report: json.dumps(report_json(report), indent=2, default=str)
+            writers: dict[str, Callable[[], str]] = {
+                ".html": lambda: agent.masked_text(as_html(told.report)), ".md": lambda: agent.masked_text(as_markdown(told.report)),
+                ".json": lambda: json.dumps(data, indent=2),
             }  # fmt: skip
             if to.suffix not in writers:
                 raise UsageError("a report is written as .html, .md or .json", f"--to {to.with_suffix('.html')}", file=to)
-            to.write_text(writers[to.suffix](told.report), encoding="utf-8")
+            document = writers[to.suffix]()
+            if to.suffix == ".html":  # what stands for a value is text, no element
+                document = re.sub(r"<([a-z_]+:[0-9a-f]{8})>", r"&lt;\1&gt;", document)
+            to.write_text(document, encoding="utf-8")
             note(f"written: {to}")
         if as_json:
-            print_json("coaching", report_json(told.report))
+            print_json("coaching", data)
         elif to is None:
             _print(agent, "coaching", told, coaching_tables(told), as_json=False)
 

@@ -47,6 +47,9 @@ def test_the_questions_that_people_ask(demo: DemoRuns, question: str) -> None:
     cited = {each for line in told.splitlines() if line.startswith("- ") for each in _ID.findall(line)}
     assert cited <= interactions(demo, OURS)
     assert cited or intent in ("coaching", "count", "who", "timeline")
+    as_data = json.loads(demo.command("ask", question, "-t", OURS, "--json", *TODAY).stdout)["data"]
+    assert as_data["result"]
+
 
 
 def test_a_plan_needs_names_alone(demo: DemoRuns) -> None:
