@@ -51,7 +51,6 @@ def test_the_questions_that_people_ask(demo: DemoRuns, question: str) -> None:
     assert as_data["result"]
 
 
-
 def test_a_plan_needs_names_alone(demo: DemoRuns) -> None:
     """--plan-only: intent, entities, half-open days, sources and filters as JSON."""
     asked = "Timeline of Summit Grocers between Jan 3 and Feb 10 from Slack and Gong"
