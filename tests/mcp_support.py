@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+from pay_ready.agent.answers import Basis, CoachingAnswer, TimelineAnswer
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.coaching.conversations import Rep, conversations_of
 from pay_ready.agent.coaching.report import CoachingRules, Request, coaching_report
 from pay_ready.agent.masking import KnownName, Masker
 from pay_ready.agent.plan import QueryPlan
 from pay_ready.agent.timeline import Entry, Page, lines_of
-from pay_ready.agent.toolbox import Basis, CoachingAnswer, TimelineAnswer
 from pay_ready.api.mcp_parts import EntityStory, FoundEntity, McpParts, StoryRecord
 from pay_ready.db.memories import ShownPassage
 from pay_ready.errors import NotFoundError

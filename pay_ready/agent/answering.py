@@ -1,6 +1,5 @@
 """A question answered: read as a plan, asked of the tools, told in sections whose every line cites what it rests on."""
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,34 +7,31 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from pay_ready.agent.answers import Basis, CoachingAnswer
 from pay_ready.agent.calendars import Calendar, Days
-from pay_ready.agent.chart import sparkline
-from pay_ready.agent.coaching.rendering import headline
-from pay_ready.agent.coaching.rendering import sections as coaching_sections
 from pay_ready.agent.coaching.report_json import as_json as report_json
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
-from pay_ready.agent.export import rows as timeline_rows
-from pay_ready.agent.extract import Line
 from pay_ready.agent.masking import Masker
 from pay_ready.agent.name_links import link_names
 from pay_ready.agent.names import Candidate, NameIndex
 from pay_ready.agent.periods import Period
 from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
 from pay_ready.agent.reading import Classify, ReadingOptions, read_question
-from pay_ready.agent.safe_text import plain
 from pay_ready.agent.sentences import Citation
-from pay_ready.agent.toolbox import (
-    Basis,
-    CoachingAnswer,
-    CountAnswer,
-    SentimentAnswer,
-    SummaryAnswer,
-    TimelineAnswer,
-    Toolbox,
-    TopicsAnswer,
-    WhoAnswer,
+from pay_ready.agent.telling import (
+    Section,
+    coaching_tables,
+    compared_sections,
+    count_sections,
+    hit_sections,
+    sentiment_sections,
+    summary_sections,
+    timeline_sections,
+    topic_sections,
+    who_sections,
 )
+from pay_ready.agent.toolbox import Toolbox
 from pay_ready.db.talks import Grouping
 from pay_ready.errors import UsageError
 from pay_ready.memory.search import SearchAnswer
@@ -48,16 +44,6 @@ _COACHED_DAYS = 30
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN_LINES = 30  # of a timeline within an answer
 Mode = Literal["offline", "model"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A part of an answer: lines that cite, or a table."""
-
-    title: str
-    lines: tuple[Line, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +222,7 @@ class Agent:
         if plan.intent == "compare":
             parts = [(name, self.toolbox.summary(part)) for name, part in self._compared(plan, scope)]
             result, basis = parts, parts[0][1].basis
-            sections = [each for name, part in parts for each in _compared_sections(name, part)]
+            sections = [each for name, part in parts for each in compared_sections(name, part)]
         else:
             result, sections, basis = self._asked(plan, scope)
         reasons = result.reasons if isinstance(result, SearchAnswer) else _partly(basis)
@@ -313,109 +299,6 @@ class Agent:
         return replace(
             answer, sections=self.masked(answer.sections), read_as=masked(answer.read_as), missing=masked(answer.missing), result=None
         )  # fmt: skip
-
-
-def summary_sections(answer: SummaryAnswer, *, only_owed: bool = False) -> list[Section]:
-    """The sections of a summary; of promises alone those that somebody owes."""
-    wanted = ("promises", "requests", "next_steps") if only_owed else None
-    return [
-        Section(title=name.replace("_", " ").capitalize(), lines=_plain_lines(lines))
-        for name, lines in answer.summary.sections()
-        if wanted is None or name in wanted
-    ]
-
-
-def timeline_sections(answer: TimelineAnswer) -> list[Section]:
-    """One table, the latest first."""
-    columns = ("when", "source", "type", "what", "who", "mood", "interaction")
-    return [Section(title="Timeline", columns=columns, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
-
-
-def sentiment_sections(answer: SentimentAnswer) -> list[Section]:
-    """A row a period and side, and the sentences that stand for them."""
-    if not answer.periods:
-        return []
-    rows = tuple(
-        (
-            str(each.start), {"internal": "us", "external": "them"}.get(each.side or "", "unknown"), f"{each.mean:+.2f}",
-            f"{each.worst_tenth:+.2f}", str(each.interactions), str(each.sentences),
-        )
-        for each in answer.periods
-    )  # fmt: skip
-    theirs = [each for each in answer.periods if each.side == "external"] or list(answer.periods)
-    course = f"{answer.trend.direction}, {answer.trend.slope_per_week:+.3f} a week" if answer.trend.direction else "too little for a trend"
-    by = f"by {answer.scorer_id}" + (f" ({answer.reason})" if answer.reason else "")
-    head = f"{sparkline([each.mean for each in theirs])}  {course}; {by}"
-    columns = ("from", "side", "mean", "worst tenth", "talks", "sentences")
-    worst = [line for each in theirs for line in each.worst]
-    best = [line for each in theirs for line in each.best]
-    return [
-        Section(title="Sentiment", lines=(Line(text=head, citations=()),), columns=columns, rows=rows),
-        Section(title="Lowest", lines=_plain_lines(worst[:5])),
-        Section(title="Highest", lines=_plain_lines(best[:5])),
-    ]  # fmt: skip
-
-
-def topic_sections(answer: TopicsAnswer, most: int) -> list[Section]:
-    """A line a topic."""
-    return [
-        Section(title="Topics", lines=_plain_lines([
-            Line(
-                text=f"{each.label}: {each.passages} passages in {each.interactions} interactions"
-                + (f", {each.trend} (before {each.passages_before})" if each.trend else "") + f". {each.quote.text}",
-                citations=each.quote.citations,
-            )
-            for each in answer.topics[:most]
-        ]))
-    ] if answer.topics else []  # fmt: skip
-
-
-def coaching_tables(answer: CoachingAnswer) -> list[Section]:
-    """The report's tables."""
-    made = [Section(title=each.title, columns=each.columns, rows=each.rows) for each in coaching_sections(answer.report)]
-    return [Section(title=headline(answer.report)), *made] if answer.report.rows else []
-
-
-def count_sections(answer: CountAnswer) -> list[Section]:
-    """A row a group, with a bar."""
-    most = max((each.interactions for each in answer.buckets), default=1)
-    rows = tuple((each.bucket, f"{each.interactions:,}", "█" * max(1, math.ceil(20 * each.interactions / most))) for each in answer.buckets)
-    return [Section(title=f"{answer.total:,} interactions", columns=(answer.grouping, "interactions", ""), rows=rows)] if rows else []
-
-
-def who_sections(answer: WhoAnswer) -> list[Section]:
-    """A row a person or company."""
-    rows = tuple(
-        (plain(each.name or ""), plain(each.title or ""), f"{each.interactions:,}", f"{each.last_at:%Y-%m-%d}", str(each.entity_id))
-        for each in answer.people
-    )
-    return [Section(title="Who", columns=("name", "title", "interactions", "last", "id"), rows=rows)] if rows else []
-
-
-def hit_sections(answer: SearchAnswer) -> list[Section]:
-    """A line a passage."""
-    lines = [
-        Line(
-            text=f"{hit.passage.interaction_type}: {' '.join(hit.passage.chunk_text.split())[:240]}",
-            citations=(
-                Citation(
-                    interaction_id=hit.passage.interaction_id, occurred_at=hit.passage.occurred_at, source=hit.passage.source,
-                    start_s=hit.passage.start_s,
-                ),
-            ),
-        )
-        for hit in answer.hits
-    ]  # fmt: skip
-    return [Section(title="Found", lines=_plain_lines(lines))] if lines else []
-
-
-def _compared_sections(name: str, answer: SummaryAnswer) -> list[Section]:
-    kept = [each for each in summary_sections(answer) if each.title in ("Overview", "Topics", "Sentiment", "Contact", "Next steps")]
-    return [replace(each, title=f"{plain(name)}: {each.title.lower()}", lines=each.lines[:4]) for each in kept]
-
-
-def _plain_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
-    return tuple(replace(line, text=plain(line.text)) for line in lines)
 
 
 def _ids(entities: Sequence[PlanEntity]) -> tuple[UUID, ...]:

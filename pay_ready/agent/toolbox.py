@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pay_ready.agent.answers import (
+    Basis,
+    CoachingAnswer,
+    CountAnswer,
+    SentimentAnswer,
+    ShownTopic,
+    SummaryAnswer,
+    TimelineAnswer,
+    TopicsAnswer,
+    WhoAnswer,
+)
 from pay_ready.agent.coaching.conversations import Rep, Said, conversations_of
-from pay_ready.agent.coaching.report import CoachingReport, CoachingRules, Request, coaching_report
+from pay_ready.agent.coaching.report import CoachingRules, Request, coaching_report
 from pay_ready.agent.cursor import position_of
-from pay_ready.agent.extract import ExtractOptions, Line
+from pay_ready.agent.extract import ExtractOptions
 from pay_ready.agent.masking import MaskPolicy
-from pay_ready.agent.periods import Period, Trend, trend_of
+from pay_ready.agent.periods import Period, trend_of
 from pay_ready.agent.sentences import Citation, Sentence, own_words, sentences_of
 from pay_ready.agent.sentiment import (
     GroupingOptions,
-    PeriodSentiment,
     SentimentReading,
     interaction_points,
     score_sentences,
@@ -29,8 +39,8 @@ from pay_ready.agent.sentiment import (
     turn_sentiment,
 )
 from pay_ready.agent.sentiment_model import Scorer, open_scorer
-from pay_ready.agent.summary import Summary, SummaryOptions, summarise
-from pay_ready.agent.timeline import Entry, Page, Paging, lines_of, page_of
+from pay_ready.agent.summary import SummaryOptions, summarise
+from pay_ready.agent.timeline import Entry, Paging, lines_of, page_of
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
 from pay_ready.db import embedders as db_embedders
 from pay_ready.db import entities as db_entities
@@ -38,7 +48,7 @@ from pay_ready.db import memories as db_memories
 from pay_ready.db import talks as db_talks
 from pay_ready.db import tenants as db_tenants
 from pay_ready.db import vectors as db_vectors
-from pay_ready.db.talks import Bucket, EntityType, Grouping, Participation
+from pay_ready.db.talks import EntityType, Grouping
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import NotFoundError, UsageError
 from pay_ready.memory.search import Hit, SearchAnswer
@@ -70,95 +80,6 @@ class ToolOptions:
     page_size: int = 50
     mask_policy: MaskPolicy = "none"
     page_key: bytes = field(default=b"", repr=False)  # the tenant's: signs the places of pages
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """What an answer rests on."""
-
-    interactions: int  # that were read
-    total: int  # that there are in the scope
-    unindexed: int = 0  # of the read ones, without a vector
-    run_no: int = 0  # the published version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryAnswer:
-    """A summary."""
-
-    summary: Summary
-    basis: Basis
-    scorer_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentimentAnswer:
-    """Sentiment by period and side."""
-
-    periods: tuple[PeriodSentiment, ...]
-    trend: Trend  # of the other side's interactions
-    scorer_id: str
-    reason: str  # why VADER alone scored; empty when the model did
-    skipped: tuple[str, ...]  # languages that are not read, with the reason
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownTopic:
-    """A topic as it is shown; its id is that of the same topic in earlier answers."""
-
-    id: UUID
-    label: str
-    quote: Line
-    passages: int
-    interactions: int
-    share: float  # of the period's passages
-    passages_before: int
-    trend: str | None
-    citations: tuple[Citation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicsAnswer:
-    """Topics of a period."""
-
-    topics: tuple[ShownTopic, ...]
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineAnswer:
-    """A page of a timeline, the latest first."""
-
-    page: Page
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountAnswer:
-    """Interactions by period, source or type."""
-
-    grouping: Grouping
-    buckets: tuple[Bucket, ...]
-    total: int
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhoAnswer:
-    """Who took part in most interactions."""
-
-    entity_type: EntityType
-    people: tuple[Participation, ...]
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoachingAnswer:
-    """A coaching report."""
-
-    report: CoachingReport
-    basis: Basis
 
 
 Side = Literal["internal", "external"]

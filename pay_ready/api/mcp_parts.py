@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from pay_ready.agent.answers import CoachingAnswer, TimelineAnswer
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.llm.evidence import AnswerSection
 from pay_ready.agent.plan import QueryPlan
-from pay_ready.agent.toolbox import CoachingAnswer, TimelineAnswer
 from pay_ready.memory.search import SearchAnswer
 from pay_ready.model.talk import Scope
 

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from pay_ready.agent.answers import CoachingAnswer, TimelineAnswer
 from pay_ready.agent.coaching.rendering import headline, sections
 from pay_ready.agent.coaching.report_json import as_json
 from pay_ready.agent.llm.evidence import AnswerSection
 from pay_ready.agent.personal import MASKED
 from pay_ready.agent.safe_text import plain
 from pay_ready.agent.sentences import Citation
-from pay_ready.agent.toolbox import CoachingAnswer, TimelineAnswer
 from pay_ready.api.mcp_parts import EntityStory, EntityType, FoundEntity, GivenAnswer
 from pay_ready.memory.search import SearchAnswer
 

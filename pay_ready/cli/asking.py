@@ -18,8 +18,9 @@ from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
-    from pay_ready.agent.answering import Agent, Answer, Section
+    from pay_ready.agent.answering import Agent, Answer
     from pay_ready.agent.plan import QueryPlan
+    from pay_ready.agent.telling import Section
     from pay_ready.app import App
     from pay_ready.model.talk import Scope
 
@@ -87,7 +88,7 @@ def summary(
     """
     narrowed = _narrowed(since, until, source, kind, taking_part, language)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import summary_sections
+        from pay_ready.agent.telling import summary_sections
 
         told = agent.toolbox.summary(scope)
         _print(agent, "summary", told, summary_sections(told), as_json=as_json)
@@ -108,8 +109,8 @@ def sentiment(
         raise UsageError(f"no such period: {by}", "one of day, week, month", option="--by")
     narrowed = _narrowed(since, until, source, kind, taking_part, language)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import sentiment_sections
         from pay_ready.agent.chart import Chart, Series, write_chart
+        from pay_ready.agent.telling import sentiment_sections
 
         told = agent.toolbox.sentiment(scope, period=by)  # type: ignore[arg-type]
         _print(agent, "sentiment", told, sentiment_sections(told), as_json=as_json)
@@ -135,7 +136,7 @@ def topics(
     """
     narrowed = _narrowed(since, until, source, kind, taking_part, language)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import topic_sections
+        from pay_ready.agent.telling import topic_sections
 
         told = agent.toolbox.topics(scope, min_frequency=min_frequency)
         _print(agent, "topics", told, topic_sections(told, most), as_json=as_json)
@@ -157,10 +158,10 @@ def coach(
     """
     narrowed = _narrowed(since, until, source, kind, None, None)
     with _tool(tenant, [rep], narrowed) as (agent, scope):
-        from pay_ready.agent.answering import coaching_tables
         from pay_ready.agent.coaching.page import as_html
         from pay_ready.agent.coaching.rendering import as_markdown
         from pay_ready.agent.coaching.report_json import as_json as report_json
+        from pay_ready.agent.telling import coaching_tables
 
         plan = agent.plan(f"coaching report for {rep}")
         begin, end = agent.coached_period(scope.since, scope.until)
@@ -191,7 +192,7 @@ def similar(
     """Interactions like one, by what was said in it. Example: pay-ready similar 3f2b... --tenant acme --type call"""
     narrowed = _narrowed(since, until, source, kind, None, None)
     with _tool(tenant, (), narrowed) as (agent, scope):
-        from pay_ready.agent.answering import hit_sections
+        from pay_ready.agent.telling import hit_sections
 
         told = agent.toolbox.similar(interaction, scope, most=most)
         _print(agent, "similar", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
@@ -205,7 +206,7 @@ def search(
     """The passages that answer best, by words and by meaning. Example: pay-ready search "price is too high" "Acme" --tenant acme"""
     narrowed = _narrowed(since, until, source, kind, None, language)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import hit_sections
+        from pay_ready.agent.telling import hit_sections
 
         told = agent.toolbox.search(words, scope, most=most)
         _print(agent, "search", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
@@ -222,7 +223,7 @@ def count(
         raise UsageError(f"no such grouping: {by}", f"one of {', '.join(groupings)}", option="--by")
     narrowed = _narrowed(since, until, source, kind, taking_part, language)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import count_sections
+        from pay_ready.agent.telling import count_sections
 
         told = agent.toolbox.count(scope, grouping=by)  # type: ignore[arg-type]
         _print(agent, "count", told, count_sections(told), as_json=as_json)
@@ -238,7 +239,7 @@ def who(
     """Who took part in most interactions. Example: pay-ready who "Acme" --tenant acme --since 2026-01-01"""
     narrowed = _narrowed(since, until, source, kind, taking_part, None)
     with _tool(tenant, names, narrowed) as (agent, scope):
-        from pay_ready.agent.answering import who_sections
+        from pay_ready.agent.telling import who_sections
 
         told = agent.toolbox.who(
             scope, entity_type="company" if companies else "person", side=None if everybody else "external", most=most

@@ -19,7 +19,7 @@ from mcp import Client
 from pydantic import SecretStr
 from pydantic_ai import models
 
-from pay_ready.agent.answering import hit_sections, summary_sections
+from pay_ready.agent.answers import Basis, SummaryAnswer
 from pay_ready.agent.coaching.conversations import conversations_of
 from pay_ready.agent.coaching.page import as_html as coaching_html
 from pay_ready.agent.coaching.rendering import as_markdown
@@ -33,8 +33,8 @@ from pay_ready.agent.personal import MASKED
 from pay_ready.agent.safe_text import clip, for_csv, for_html, for_markdown, plain
 from pay_ready.agent.sentences import sentences_of
 from pay_ready.agent.summary import summarise
+from pay_ready.agent.telling import hit_sections, summary_sections
 from pay_ready.agent.timeline import Entry, grouped, lines_of
-from pay_ready.agent.toolbox import Basis, SummaryAnswer
 from pay_ready.api.mcp import mcp_server
 from tests.agent_corpus.injections import INJECTIONS, Injection
 from tests.agent_support import INDEX, JANE, TODAY, read
