@@ -3,8 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,34 +14,22 @@ from pay_ready.db.admin import grant_app, grant_erasure
 from pay_ready.db.embedded import start_embedded, stop_embedded
 from pay_ready.db.health import Finding, Place, disk, examine
 from pay_ready.db.migrate import migrate, migration_status
-from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
-from pay_ready.errors import ConfigError, DeniedError, PayReadyError, SecretError, UsageError
+from pay_ready.errors import PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId, tenant_id_of
-from pay_ready.model.resolution import ResolutionConfig
-from pay_ready.pipeline.etl import TenantWork
-from pay_ready.pipeline.feed import Feed
-from pay_ready.pipeline.land.buffer import FlushLimits
-from pay_ready.pipeline.land.poison import PoisonLimit
-from pay_ready.pipeline.land.sync import SyncOptions
-from pay_ready.pipeline.land.write import ShrinkGuard
-from pay_ready.pipeline.mapping.kinds import MappingContext
-from pay_ready.pipeline.mapping.language import load_mapping
-from pay_ready.pipeline.mapping.rules import SourceMapping
-from pay_ready.pipeline.resolution_config import load_resolution_config
-from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.settings import Domain, Environment, Settings, WorkTimeouts, load_domain, load_settings
-from pay_ready.sources.installs import find_connector, find_python
-from pay_ready.sources.replay import replay_command
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.agent.answering import Agent
     from pay_ready.app_memory import MemoryParts
+    from pay_ready.db.sources import DataSource
     from pay_ready.memory.tiers import MemoryManager
-    from pay_ready.pipeline.airbyte.source import PlatformOptions
     from pay_ready.pipeline.erase.work import Eraser
+    from pay_ready.pipeline.etl import TenantWork
+    from pay_ready.pipeline.feed import Feed
+    from pay_ready.pipeline.mapping.rules import SourceMapping
     from pay_ready.pipeline.review.desk import Desk
 
 
@@ -124,7 +111,7 @@ class App:
         if "memory_parts" in self.__dict__:
             self.memory_parts.close()
 
-    def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False, wait_s: float = 0.0) -> TenantWork:
+    def work(self, slug: str, *, accept_shrink: bool = False, cancel_on_timeout: bool = False, wait_s: float = 0.0) -> "TenantWork":
         """A tenant's pipeline with its settings; the options stand above them.
 
         Args:
@@ -136,39 +123,9 @@ class App:
             NotFoundError, DeniedError: As `tenant`.
             ConfigError: A setting or a file of the configuration is off.
         """
-        tenant = self.tenant(slug)
-        settings = self.settings_of(tenant)
-        resolution = _resolution_config(tenant, settings)
-        return TenantWork(
-            database=self.database,
-            tenant=tenant.tenant_id,
-            slug=slug,
-            actor=self.actor,
-            cache_prefix=self.domain.cache_prefix,
-            options=SyncOptions(
-                limits=FlushLimits(rows=settings.etl.default_batch_size),
-                max_retries=settings.etl.max_retries,
-                timeout_s=settings.etl.sync_timeout_minutes * 60,
-                guard=ShrinkGuard(max_percent=settings.etl.max_shrink_percent, accept=accept_shrink),
-                poison=PoisonLimit(max_percent=settings.etl.max_quarantine_percent),
-                lease_wait_s=wait_s,
-            ),
-            context=MappingContext(
-                phone_region=settings.staging.phone_region,
-                time_zone=settings.staging.time_zone,
-                email_validation=settings.entity_resolution.email_validation,
-                free_mail=resolution.free_mail_domains,
-                internal_domains=frozenset(settings.staging.internal_domains),
-                now=datetime.now(UTC),
-            ),
-            resolution=resolution,
-            keep_count=settings.checkpoints.keep_count,
-            keep_days=settings.checkpoints.keep_days,
-            keyring=lambda: self.keyring,
-            feed=self.feed,
-            platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),
-            memory=(lambda: self.memory) if settings.memory_management.index_after_run else None,
-        )
+        from pay_ready.app_work import open_work
+
+        return open_work(self, slug, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait_s)
 
     def desk(self, slug: str) -> "Desk":
         """A reviewer's desk: who runs this command, on a tenant's pairs.
@@ -177,42 +134,30 @@ class App:
             NotFoundError, DeniedError: As `tenant`.
             ConfigError: A setting or a file of the configuration is off.
         """
-        from pay_ready.pipeline.review.desk import Desk, ReviewRules
+        from pay_ready.app_work import open_desk
 
-        tenant = self.tenant(slug)
-        settings = self.settings_of(tenant)
-        resolution = _resolution_config(tenant, settings)
-        rules = ReviewRules(
-            blind=settings.review.blind,
-            double=settings.review.double,
-            gold_percent=settings.review.gold_percent,
-            lease_s=settings.review.lease_minutes * 60,
-            agent_decides=settings.review.agent_decides,
-        )
-        return Desk(database=self.database, tenant=tenant.tenant_id, actor=self.actor, resolution=resolution, rules=rules)
+        return open_desk(self, slug)
 
-    def feed(self, source: DataSource) -> Feed:
+    def feed(self, source: "DataSource") -> "Feed":
         """How a source is read: the replay source or its installed connector, and its mapping.
 
         Raises:
             NotFoundError: The connector is not installed.
             ConfigError: There is no mapping of the source's kind; names those there are.
         """
-        scratch = self.environment.state_folder / "scratch"
-        command = None
-        if source.ingest_mode == "replay":
-            command = replay_command(scratch)
-        elif source.ingest_mode == "connector":
-            command = find_connector(source.connector, self.environment.connectors_folder).command(scratch)
-        return Feed(command=command, mapping=self.mapping(source), is_replay=source.ingest_mode == "replay")
+        from pay_ready.app_work import open_feed
 
-    def mapping(self, source: DataSource) -> SourceMapping:
+        return open_feed(self.environment, source)
+
+    def mapping(self, source: "DataSource") -> "SourceMapping":
         """The mapping that reads a source.
 
         Raises:
             ConfigError: There is none of its kind, or it is wrong; names file, key and choices.
         """
-        return load_mapping(mapping_path(source.kind, source.config.mapping))
+        from pay_ready.app_work import mapping_of
+
+        return mapping_of(source)
 
     @contextmanager
     def eraser(self, slug: str) -> Iterator["Eraser"]:
@@ -222,22 +167,10 @@ class App:
             NotFoundError, DeniedError: As `tenant`; or there is no such login.
             SecretError: There is no key for the digests that keep erased people out.
         """
-        from pay_ready.pipeline.erase.work import Eraser
+        from pay_ready.app_work import open_eraser
 
-        if self.urls.erasure is None:
-            hint = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"
-            raise DeniedError("erasing needs a login of its own, which may delete history", hint)
-        work = self.work(slug)
-        digest_key = work.keyring().digest_keys(work.tenant)[0]
-        database = Database(self.urls.erasure, _pool_options(self.settings, None), self.domain.database_schema)
-        database.open()
-        try:
-            yield Eraser(
-                database=database, tenant=work.tenant, slug=slug, actor=self.actor, digest_key=digest_key, config=work.resolution,
-                context=work.context, mapping_of=self.mapping, state_folder=self.environment.state_folder,
-            )  # fmt: skip
-        finally:
-            database.close()
+        with open_eraser(self, slug, _pool_options(self.settings, None)) as eraser:
+            yield eraser
 
     @property
     def admin_url(self) -> str:
@@ -325,6 +258,8 @@ def _key_finding(environment: Environment) -> Finding:
 
 
 def _connector_finding() -> Finding:
+    from pay_ready.sources.installs import find_python
+
     try:
         python = find_python(None)
     except PayReadyError as error:
@@ -340,22 +275,6 @@ def _prepare_embedded(urls: Urls, schema: str) -> None:
         migrate(urls.admin, schema)
     grant_app(urls.admin, urlsplit(urls.app).username or "", schema)
     grant_erasure(urls.admin, urlsplit(urls.erasure or "").username or "", schema)
-
-
-def mapping_path(kind: str, own: str | None) -> Path:
-    """The mapping of a kind of source: its user's own file, or the shipped one.
-
-    Raises:
-        ConfigError: Neither is there; names the shipped kinds.
-    """
-    if own is not None:
-        return Path(own)
-    folder = resource_path("config", "sources")
-    path = folder / f"{kind}.toml"
-    if not path.is_file():
-        choices = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
-        raise ConfigError("no mapping of this kind", f"choose one of {choices}, or give your own file with --mapping", kind=kind)
-    return path
 
 
 def key_file(environment: Environment) -> Path:
@@ -420,32 +339,9 @@ def _pool_options(settings: Settings, most_connections: int | None) -> PoolOptio
     )
 
 
-def _resolution_config(tenant: tenants.Tenant, settings: Settings) -> ResolutionConfig:
-    """How a tenant's people and companies are recognised."""
-    shipped = resource_path("config", "resolution", "default.toml")
-    config = load_resolution_config(shipped, settings.entity_resolution.model_dump())
-    return replace(config, settings_version=tenant.settings_version)
-
-
 def _timeouts(configured: WorkTimeouts) -> Timeouts:
     return Timeouts(
         statement_ms=configured.statement_ms,
         lock_ms=configured.lock_ms,
         idle_in_transaction_ms=configured.idle_in_transaction_ms,
-    )
-
-
-def _platform_options(settings: Settings, *, cancel_on_timeout: bool) -> "PlatformOptions":
-    """How an Airbyte's jobs are run and its tables read; loaded for those sources alone."""
-    from pay_ready.pipeline.airbyte.job import JobOptions
-    from pay_ready.pipeline.airbyte.source import PlatformOptions
-    from pay_ready.pipeline.airbyte.watch import Intervals
-
-    return PlatformOptions(
-        job=JobOptions(
-            timeout_s=settings.etl.sync_timeout_minutes * 60,
-            cancel_on_timeout=settings.airbyte.cancel_on_timeout or cancel_on_timeout,
-            intervals=Intervals(first_s=settings.airbyte.poll_seconds, most_s=settings.airbyte.longest_poll_seconds),
-        ),
-        lag_s=settings.airbyte.lag_hours * 3600,
     )

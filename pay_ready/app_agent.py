@@ -1,9 +1,10 @@
 """The composition root of the agent: a tenant's tools, names and calendar, from its settings. Only commands that ask load it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pay_ready.agent.answer_cache import CacheOptions
 from pay_ready.agent.answering import Agent
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.intent_model import Classified, classified, model_from_json
@@ -16,11 +17,11 @@ from pay_ready.db import sources as db_sources
 from pay_ready.db import talks as db_talks
 from pay_ready.db.model_tokens import StoredBudget
 from pay_ready.errors import SecretError
-from pay_ready.pipeline.coaching_config import load_coaching_rules
 from pay_ready.resources import resource_path
-from pay_ready.settings import AgentSettings
+from pay_ready.settings import AgentSettings, Settings
 
 if TYPE_CHECKING:
+    from pay_ready.agent.coaching.report import CoachingRules
     from pay_ready.agent.llm.assistant import Assistant
     from pay_ready.app import App
     from pay_ready.db.tenants import Tenant
@@ -44,12 +45,9 @@ def open_agent(app: "App", slug: str) -> Agent:
     with app.database.tenant_transaction(tenant.tenant_id) as tx:
         names_of_sources = tuple(each.name for each in db_sources.list_all(tx))
     key = _key(app, tenant)
-    toolbox = Toolbox(
-        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(asked, zone, key), actor=app.actor,
-        coaching_rules=lambda: load_coaching_rules(resource_path("config", "coaching"), asked.competitors),
-    )  # fmt: skip
+    toolbox = _toolbox(app, tenant, settings, actor=app.actor)
     return Agent(
-        toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names(app, slug)),
+        toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names()),
         reading=ReadingOptions(calendar=calendar, sources=names_of_sources), classify=_classifier(app, asked.intent_threshold),
         masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)), assistant=_assistant(app, tenant, asked),
         masker_out=lambda: Masker(key, "all", _known_names(app, tenant)),
@@ -71,11 +69,33 @@ def _assistant(app: "App", tenant: "Tenant", asked: AgentSettings) -> "Assistant
     return Assistant(LanguageModel(options, StoredBudget(app.database)), tenant.tenant_id)
 
 
-def _tool_options(asked: AgentSettings, zone: str, key: bytes) -> ToolOptions:
-    return ToolOptions(
-        time_zone=zone, week_start=asked.week_start, most_interactions=asked.most_interactions, summary_words=asked.summary_words,
-        topic_min_frequency=asked.topic_min_frequency, page_size=asked.page_size, mask_policy=asked.mask_policy, page_key=key,
+def open_toolbox(app: "App", tenant: "Tenant") -> Toolbox:
+    """A tenant's tools, to make answers in advance: nobody asks, and the audit says nothing."""
+    return _toolbox(app, tenant, app.settings_of(tenant), actor=None)
+
+
+def _toolbox(app: "App", tenant: "Tenant", settings: Settings, *, actor: str | None) -> Toolbox:
+    asked = settings.agent
+    return Toolbox(
+        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(settings, _key(app, tenant)), actor=actor,
+        coaching_rules=lambda: _coaching_rules(asked.competitors),
     )  # fmt: skip
+
+
+def _tool_options(settings: Settings, key: bytes) -> ToolOptions:
+    asked, embedding = settings.agent, settings.embedding
+    return ToolOptions(
+        time_zone=asked.time_zone or settings.staging.time_zone, week_start=asked.week_start, most_interactions=asked.most_interactions,
+        summary_words=asked.summary_words, topic_min_frequency=asked.topic_min_frequency, page_size=asked.page_size,
+        embedding=f"{embedding.provider} {embedding.url} {embedding.model}", cache=CacheOptions(ttl_s=asked.cache_ttl_minutes * 60),
+        mask_policy=asked.mask_policy, page_key=key,
+    )  # fmt: skip
+
+
+def _coaching_rules(competitors: Sequence[str]) -> "CoachingRules":
+    from pay_ready.pipeline.coaching_config import load_coaching_rules  # heavy
+
+    return load_coaching_rules(resource_path("config", "coaching"), competitors)
 
 
 def open_masker(app: "App", slug: str) -> Masker:
@@ -112,10 +132,12 @@ def _known_names(app: "App", tenant: "Tenant") -> list[KnownName]:
         ]
 
 
-def _given_names(app: "App", slug: str) -> dict[str, list[str]]:
+def _given_names() -> dict[str, list[str]]:
     """Other forms of given names: "robert" gives "bob"."""
+    from pay_ready.pipeline.resolution_config import load_nicknames
+
     found: dict[str, list[str]] = {}
-    for group in app.work(slug).resolution.nicknames:
+    for group in load_nicknames(resource_path("config", "resolution", "nicknames.toml")):
         for name in group:
             found[name] = sorted({*found.get(name, ()), *(each for each in group if each != name)})
     return found

@@ -125,6 +125,10 @@ class AgentSettings(_Section):
     summary_words: int = Field(ge=10, le=2_000)
     topic_min_frequency: int = Field(ge=1)
     page_size: int = Field(ge=1, le=200)
+    cache_ttl_minutes: float = Field(ge=0)
+    warm_answers: int = Field(ge=0, le=1_000)
+    analyse_after_run: bool
+    analyse_seconds: float = Field(gt=0)
     mask_policy: Literal["none", "contacts", "all"]
     competitors: tuple[str, ...]
     llm_url: str

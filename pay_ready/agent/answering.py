@@ -9,7 +9,6 @@ from uuid import UUID
 
 from pay_ready.agent.answers import Basis, CoachingAnswer
 from pay_ready.agent.calendars import Calendar, Days
-from pay_ready.agent.coaching.report_json import as_json as report_json
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
 from pay_ready.agent.masking import Masker
@@ -248,6 +247,8 @@ class Agent:
                 topics = tools.topics(scope)
                 return topics, topic_sections(topics, most), topics.basis
             case "coaching":
+                from pay_ready.agent.coaching.report_json import as_json as report_json  # heavy, and few ask for it
+
                 coaching = self._coached(plan, scope)
                 return report_json(coaching.report), coaching_tables(coaching), coaching.basis
             case "count":

@@ -1,16 +1,20 @@
 """What the agent's tools give: each answer typed, with what it rests on."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pay_ready.agent.coaching.report import CoachingReport
 from pay_ready.agent.extract import Line
 from pay_ready.agent.periods import Trend
 from pay_ready.agent.sentences import Citation
 from pay_ready.agent.sentiment import PeriodSentiment
 from pay_ready.agent.summary import Summary
 from pay_ready.agent.timeline import Page
+from pay_ready.db.sentiment import Spread
 from pay_ready.db.talks import Bucket, EntityType, Grouping, Participation
+
+if TYPE_CHECKING:  # heavy
+    from pay_ready.agent.coaching.report import CoachingReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class SentimentAnswer:
     """Sentiment by period and side."""
 
     periods: tuple[PeriodSentiment, ...]
+    spread: tuple[Spread, ...]  # of the interactions' sentiment, of those that were analysed
     trend: Trend  # of the other side's interactions
     scorer_id: str
     reason: str  # why VADER alone scored; empty when the model did
@@ -98,5 +103,5 @@ class WhoAnswer:
 class CoachingAnswer:
     """A coaching report."""
 
-    report: CoachingReport
+    report: "CoachingReport"
     basis: Basis

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from pay_ready.model.talk import Utterance
+from pay_ready.model.talk import Talk, Utterance
 
 # Not after an abbreviation or an initial; a blank line or a list's next item ends a sentence, a line's end does not (mails are broken).
 _END = re.compile(
@@ -52,6 +52,12 @@ def own_words(text: str) -> str:
     head = _QUOTED_MAIL.search(text)
     lines = (text[: head.start()] if head else text).splitlines()
     return "\n".join(line for line in lines if not line.lstrip().startswith(">")) or text
+
+
+def told_sentences(talks: Iterable[Talk]) -> list[Sentence]:
+    """The sentences of interactions; of mails without what they quote."""
+    said = (each for talk in talks for each in talk.utterances)
+    return sentences_of(replace(each, text=own_words(each.text)) if each.interaction_type == "email" else each for each in said)
 
 
 def sentences_of(utterances: Iterable[Utterance]) -> list[Sentence]:

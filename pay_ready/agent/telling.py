@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 from pay_ready.agent.answers import CoachingAnswer, CountAnswer, SentimentAnswer, SummaryAnswer, TimelineAnswer, TopicsAnswer, WhoAnswer
 from pay_ready.agent.chart import sparkline
-from pay_ready.agent.coaching.rendering import headline
-from pay_ready.agent.coaching.rendering import sections as coaching_sections
 from pay_ready.agent.export import rows as timeline_rows
 from pay_ready.agent.extract import Line
 from pay_ready.agent.safe_text import plain
@@ -82,6 +80,9 @@ def topic_sections(answer: TopicsAnswer, most: int) -> list[Section]:
 
 def coaching_tables(answer: CoachingAnswer) -> list[Section]:
     """The report's tables."""
+    from pay_ready.agent.coaching.rendering import headline  # heavy, and few ask for it
+    from pay_ready.agent.coaching.rendering import sections as coaching_sections
+
     made = [Section(title=each.title, columns=each.columns, rows=each.rows) for each in coaching_sections(answer.report)]
     return [Section(title=headline(answer.report)), *made] if answer.report.rows else []
 

@@ -3,15 +3,18 @@ from a question's text but values; who asked what about whom is in the audit tra
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pydantic import TypeAdapter
+
+from pay_ready.agent.answer_cache import AnswerCache, CacheOptions, Wanted
 from pay_ready.agent.answers import (
     Basis,
     CoachingAnswer,
@@ -23,31 +26,23 @@ from pay_ready.agent.answers import (
     TopicsAnswer,
     WhoAnswer,
 )
-from pay_ready.agent.coaching.conversations import Rep, Said, conversations_of
-from pay_ready.agent.coaching.report import CoachingRules, Request, coaching_report
 from pay_ready.agent.cursor import position_of
 from pay_ready.agent.extract import ExtractOptions
+from pay_ready.agent.known_sentiment import read_sentiment, scorer_for, sentence_vectors
+from pay_ready.agent.known_topics import keep_topics, known_topics, topics_name
 from pay_ready.agent.masking import MaskPolicy
 from pay_ready.agent.periods import Period, trend_of
-from pay_ready.agent.sentences import Citation, Sentence, own_words, sentences_of
-from pay_ready.agent.sentiment import (
-    GroupingOptions,
-    SentimentReading,
-    interaction_points,
-    score_sentences,
-    sentiment_by_period,
-    turn_sentiment,
-)
+from pay_ready.agent.sentences import Citation, Sentence, told_sentences
+from pay_ready.agent.sentiment import GroupingOptions, SentimentReading, interaction_points, sentiment_by_period, turn_sentiment
 from pay_ready.agent.sentiment_model import Scorer, open_scorer
+from pay_ready.agent.stored_vectors import passage_vectors, standing_for, with_vectors, without_vectors
 from pay_ready.agent.summary import SummaryOptions, summarise
 from pay_ready.agent.timeline import Entry, Paging, lines_of, page_of
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
-from pay_ready.db import embedders as db_embedders
-from pay_ready.db import entities as db_entities
 from pay_ready.db import memories as db_memories
+from pay_ready.db import sentiment as db_sentiment
 from pay_ready.db import talks as db_talks
 from pay_ready.db import tenants as db_tenants
-from pay_ready.db import vectors as db_vectors
 from pay_ready.db.talks import EntityType, Grouping
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import NotFoundError, UsageError
@@ -59,12 +54,14 @@ from pay_ready.model.staged import InteractionType
 from pay_ready.model.talk import Scope, Talk
 
 if TYPE_CHECKING:  # heavy
+    from pay_ready.agent.coaching.report import CoachingRules
     from pay_ready.model.memory import Vectors
 
 MOST_ROWS = 200
 _COUNTED = 100_000  # interactions that are counted one by one at most
-_KEPT_TOPICS = 200
 _AUDITED = 20  # people and companies of one question
+_NOT_ANALYSED = "they were not analysed yet: pay-ready analyse"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +75,8 @@ class ToolOptions:
     summary_words: int = 110
     topic_min_frequency: int = 3
     page_size: int = 50
+    embedding: str = ""  # which embedder is configured: answers made with another are not given
+    cache: CacheOptions = field(default_factory=CacheOptions)
     mask_policy: MaskPolicy = "none"
     page_key: bytes = field(default=b"", repr=False)  # the tenant's: signs the places of pages
 
@@ -94,7 +93,7 @@ class Toolbox:
         memory: To search and to find what is alike; opened when it is first needed.
         options: How answers are made.
         coaching_rules: Read when the first report is asked for.
-        actor: Who asks, for the audit.
+        actor: Who asks, for the audit; None: nobody does, answers are made in advance.
     """
 
     def __init__(
@@ -104,11 +103,12 @@ class Toolbox:
         memory: Callable[[], MemoryManager],
         *,
         options: ToolOptions,
-        coaching_rules: Callable[[], CoachingRules],
-        actor: str,
+        coaching_rules: "Callable[[], CoachingRules]",
+        actor: str | None,
     ) -> None:
         self._database, self.tenant, self._open_memory, self.options = database, tenant, memory, options
         self._coaching_rules, self._actor = coaching_rules, actor
+        self._cache = AnswerCache(database, tenant, options.cache)
 
     @property
     def _memory(self) -> MemoryManager:
@@ -116,15 +116,22 @@ class Toolbox:
 
     def summary(self, scope: Scope) -> SummaryAnswer:
         """What was said: overview, topics, decisions, promises, requests, sentiment, contact, next steps; every line cites."""
+        return self._kept("summary", scope, {}, SummaryAnswer, lambda: self._summary(scope))
+
+    def _summary(self, scope: Scope) -> SummaryAnswer:
         with self._opened("summary", scope) as tx:
             talks, basis = self._read(tx, scope)
-            sentences = _sentences(talks)
-            vectors, unindexed = self._sentence_vectors(tx, talks, sentences)
-            topics = self._topics(tx, scope, talks, known=())
-        kept, rows = _with_vectors(sentences, vectors)
-        reading = score_sentences(kept, rows if self._is_own(len(sentences)) else None, self._scorer(len(sentences)))
+            sentences = told_sentences(talks)
+            passages = passage_vectors(tx, [talk.interaction_id for talk in talks])
+            topics = self._topics(tx, scope, talks, passages, known=())
+            known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
+        own = self._own_vectors(sentences)
+        vectors = standing_for(sentences, passages) if own is None else list(own)
+        kept, rows = with_vectors(sentences, vectors)
+        reading = read_sentiment(kept, known, self._best_scorer, self._fresh)
         options = SummaryOptions(overview=ExtractOptions(words=self.options.summary_words))
         summary = summarise(kept, rows, options=options, reading=reading, topics=topics)
+        unindexed = 0 if own is not None else without_vectors(talks, passages)
         return SummaryAnswer(summary=summary, basis=replace(basis, unindexed=unindexed), scorer_id=reading.scorer_id)
 
     def timeline(self, scope: Scope, *, token: str | None = None, size: int | None = None) -> TimelineAnswer:
@@ -157,27 +164,37 @@ class Toolbox:
 
     def sentiment(self, scope: Scope, *, period: Period = "week") -> SentimentAnswer:
         """How what was said sounds, by period and side, with examples and the trend of the other side."""
+        return self._kept("sentiment", scope, {"period": period}, SentimentAnswer, lambda: self._sentiment_answer(scope, period))
+
+    def _sentiment_answer(self, scope: Scope, period: Period) -> SentimentAnswer:
         with self._opened("sentiment", scope) as tx:
             talks, basis = self._read(tx, scope)
-        reading = self._sentiment(talks)
-        grouping = GroupingOptions(period=period, time_zone=self.options.time_zone, week_start=self.options.week_start)
+            reading = self._sentiment(tx, talks)
+            zone, begin = self.options.time_zone, self.options.week_start
+            spread = db_sentiment.spread(tx, [talk.interaction_id for talk in talks], period, zone, begin)
+        grouping = GroupingOptions(period=period, time_zone=zone, week_start=begin)
         theirs = [each for each in reading.scored if each.sentence.utterance.side != "internal"]
         return SentimentAnswer(
-            periods=tuple(sentiment_by_period(reading.scored, grouping)),
-            trend=trend_of(interaction_points(theirs, self.options.time_zone)), scorer_id=reading.scorer_id, reason=reading.reason,
+            periods=tuple(sentiment_by_period(reading.scored, grouping)), spread=tuple(spread),
+            trend=trend_of(interaction_points(theirs, zone)), scorer_id=reading.scorer_id, reason=reading.reason,
             skipped=tuple(f"{each.sentences:,} sentences in {each.language or '?'}: {each.reason}" for each in reading.skipped),
             basis=basis,
         )  # fmt: skip
 
     def topics(self, scope: Scope, *, min_frequency: int | None = None) -> TopicsAnswer:
         """What was talked about, how often, and whether more than in the period before; a topic keeps its id from answer to answer."""
+        more = {"min_frequency": min_frequency}
+        return self._kept("topics", scope, more, TopicsAnswer, lambda: self._topics_answer(scope, min_frequency))
+
+    def _topics_answer(self, scope: Scope, min_frequency: int | None) -> TopicsAnswer:
         with self._opened("topics", scope) as tx:
             wider = scope if scope.since is None else replace(scope, since=scope.since - ((scope.until or _now()) - scope.since))
             talks, basis = self._read(tx, wider)
-            name = self._topics_name(tx, scope)
-            topics = self._topics(tx, scope, talks, known=_known_topics(tx, name), min_frequency=min_frequency)
+            passages = passage_vectors(tx, [talk.interaction_id for talk in talks])
+            name = topics_name(tx, _digest(replace(scope, since=None, until=None)).hex()[:16])
+            topics = self._topics(tx, scope, talks, passages, known=known_topics(tx, name), min_frequency=min_frequency)
             if topics:
-                _keep_topics(tx, name, topics)
+                keep_topics(tx, name, topics)
         shown = tuple(
             ShownTopic(
                 id=each.id, label=each.label, quote=each.quote, passages=each.passages, interactions=each.interactions, share=each.share,
@@ -185,17 +202,20 @@ class Toolbox:
             )
             for each in topics
         )  # fmt: skip
-        return TopicsAnswer(topics=shown, basis=basis)
+        return TopicsAnswer(topics=shown, basis=replace(basis, unindexed=without_vectors(talks, passages)))
 
     def coaching(self, rep_ids: Sequence[UUID], name: str, since: datetime, until: datetime, scope: Scope | None = None) -> CoachingAnswer:
         """The coaching report of one of the tenant's own over a period, compared with the one before."""
+        from pay_ready.agent.coaching.conversations import Rep, Said, conversations_of  # heavy, and few ask for it
+        from pay_ready.agent.coaching.report import Request, coaching_report
+
         scope = scope or Scope()
         earlier = since - (until - since)
         asked = replace(scope, entity_ids=tuple(rep_ids), since=earlier, until=until)
         with self._opened("coaching", asked) as tx:
             ids = frozenset(db_memories.absorbed(tx, rep_ids))
             talks, basis = self._read(tx, asked)
-        reading = self._sentiment(talks)
+            reading = self._sentiment(tx, talks)
         scores = {(each.utterance.interaction_id, each.utterance.turn_no): each.score for each in turn_sentiment(reading.scored)}
         said = [
             Said(utterance=each, sentiment=scores.get((each.interaction_id, each.turn_no))) for talk in talks for each in talk.utterances
@@ -232,6 +252,9 @@ class Toolbox:
 
     def count(self, scope: Scope, *, grouping: Grouping = "week") -> CountAnswer:
         """How many interactions, by period, source or type."""
+        return self._kept("count", scope, {"grouping": grouping}, CountAnswer, lambda: self._count(scope, grouping))
+
+    def _count(self, scope: Scope, grouping: Grouping) -> CountAnswer:
         with self._opened("count", scope) as tx:
             chosen = db_talks.chosen(tx, self._absorbed(tx, scope), _COUNTED)
             buckets = db_talks.counts(tx, chosen.interaction_ids, grouping, self.options.time_zone)
@@ -241,6 +264,10 @@ class Toolbox:
 
     def who(self, scope: Scope, *, entity_type: EntityType = "person", side: Side | None = "external", most: int = 10) -> WhoAnswer:
         """Who took part in most of the interactions; without those that the question names."""
+        more = {"entity_type": entity_type, "side": side, "most": most}
+        return self._kept("who", scope, more, WhoAnswer, lambda: self._who(scope, entity_type, side, most))
+
+    def _who(self, scope: Scope, entity_type: EntityType, side: Side | None, most: int) -> WhoAnswer:
         with self._opened("who", scope) as tx:
             wanted = self._absorbed(tx, scope)
             chosen = db_talks.chosen(tx, wanted, _COUNTED)
@@ -252,14 +279,38 @@ class Toolbox:
         basis = Basis(interactions=len(chosen.interaction_ids), total=chosen.total, run_no=run_no)
         return WhoAnswer(entity_type=entity_type, people=tuple(people), basis=basis)
 
+    def ask_again(self, asked: Mapping[str, Any]) -> None:
+        """Compute and keep an answer that was kept before, as `again` of the cache has it; what this version cannot read is left."""
+        try:
+            tool, scope, more = asked["tool"], TypeAdapter(Scope).validate_python(asked["scope"]), dict(asked["more"])
+            tools: Mapping[str, Callable[..., object]] = {
+                "summary": self.summary, "sentiment": self.sentiment, "topics": self.topics, "count": self.count, "who": self.who,
+            }  # fmt: skip
+            ask = tools[tool]
+        except (KeyError, TypeError, ValueError):
+            return
+        ask(scope, **more)
+
+    def _kept(self, tool: str, scope: Scope, more: Mapping[str, Any], kind: type[T], compute: Callable[[], T]) -> T:
+        """The kept answer of a tool, or a new one, which is kept unless a part of memory is still to come."""
+        asked = again(tool, scope, more)
+        options = replace(self.options, page_key=b"", cache=CacheOptions(), mask_policy="none")  # what no answer depends on
+        wanted = Wanted(tool=tool, plan={**asked, "options": repr(options)}, kind=kind, again=asked)
+        return self._cache.answer(wanted, compute, seen=lambda tx: self._audit(tx, tool, scope), is_whole=_is_whole)
+
     @contextmanager
     def _opened(self, tool: str, scope: Scope) -> Iterator[TenantTransaction]:
         """A transaction of the tenant, at whose end it is in the audit who asked what about whom."""
         with self._database.tenant_transaction(self.tenant) as tx:
             yield tx
-            about = [("entity", each) for each in (*scope.entity_ids, *scope.with_ids)] or [("tenant", self.tenant)]
-            for kind, subject in about[:_AUDITED]:
-                db_tenants.audit(tx, actor=self._actor, action=f"{tool}.asked", subject_kind=kind, subject_id=str(subject))
+            self._audit(tx, tool, scope)
+
+    def _audit(self, tx: TenantTransaction, tool: str, scope: Scope) -> None:
+        if self._actor is None:
+            return
+        about = [("entity", each) for each in (*scope.entity_ids, *scope.with_ids)] or [("tenant", self.tenant)]
+        for kind, subject in about[:_AUDITED]:
+            db_tenants.audit(tx, actor=self._actor, action=f"{tool}.asked", subject_kind=kind, subject_id=str(subject))
 
     def _absorbed(self, tx: TenantTransaction, scope: Scope) -> Scope:
         ids = tuple(db_memories.absorbed(tx, scope.entity_ids)) if scope.entity_ids else ()
@@ -271,63 +322,38 @@ class Toolbox:
         talks = db_talks.talks(tx, chosen.interaction_ids)
         return talks, Basis(interactions=len(talks), total=chosen.total, run_no=db_memories.epoch(tx).run_no)
 
-    def _is_own(self, sentences: int) -> bool:
-        """Whether sentences get vectors of their own."""
-        return sentences <= self.options.embedded_sentences and not self._memory.embedder.is_lexical
+    @cached_property
+    def _best_scorer(self) -> Scorer:
+        return scorer_for(self._memory.embedder)
 
-    def _scorer(self, sentences: int) -> Scorer:
-        return open_scorer(self._memory.embedder.id if self._is_own(sentences) else None)
+    def _own_vectors(self, sentences: Sequence[Sentence]) -> "Vectors | None":
+        """Vectors of the sentences themselves; None where they are too many, or none can be had."""
+        if not sentences or len(sentences) > self.options.embedded_sentences:
+            return None
+        return sentence_vectors(sentences, self._memory.embedder, self._best_scorer)
 
-    def _sentiment(self, talks: Sequence[Talk]) -> SentimentReading:
-        sentences = _sentences(talks)
-        own = self._is_own(len(sentences)) and bool(sentences)
-        vectors = self._memory.embedder.embed([each.text for each in sentences]) if own else None
-        return score_sentences(sentences, vectors, self._scorer(len(sentences)) if sentences else open_scorer(None))
+    def _fresh(self, sentences: Sequence[Sentence]) -> "tuple[Scorer, Vectors | None]":
+        """By whom sentences are scored of which nothing is known: by the model where they are few."""
+        vectors = self._own_vectors(sentences)
+        return (self._best_scorer, vectors) if vectors is not None else (replace(open_scorer(None), reason=_NOT_ANALYSED), None)
 
-    def _sentence_vectors(
-        self, tx: TenantTransaction, talks: Sequence[Talk], sentences: Sequence[Sentence]
-    ) -> "tuple[list[Vectors | None], int]":
-        """A vector of each sentence: its own where there are few, else that of the passage it lies in; and interactions without any."""
-        if sentences and self._is_own(len(sentences)):
-            return list(self._memory.embedder.embed([each.text for each in sentences])), 0
-        passages = self._passages(tx, [talk.interaction_id for talk in talks])
-        told = Counter(each.utterance.interaction_id for each in sentences)
-        seen: Counter[UUID] = Counter()
-        found: list[Vectors | None] = []
-        for each in sentences:
-            interaction = each.utterance.interaction_id
-            rows = passages.get(interaction, [])
-            place = seen[interaction] * len(rows) // told[interaction]
-            seen[interaction] += 1
-            found.append(rows[place][1] if rows else None)
-        return found, sum(1 for talk in talks if talk.interaction_id not in passages and talk.utterances)
-
-    def _passages(self, tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> "dict[UUID, list[tuple[UUID, Vectors]]]":
-        """Passages of interactions with their vectors, in order."""
-        import numpy as np
-
-        serving = db_embedders.serving(tx)
-        if serving is None:
-            return {}
-        table = db_vectors.vector_table(tx, serving.embedder_tag, serving.dimensions)
-        found: dict[UUID, list[tuple[UUID, Vectors]]] = {}
-        for each in table.objects(tx, interaction_ids):
-            unit = each.vector / np.linalg.norm(each.vector)
-            found.setdefault(each.interaction_id, []).append((each.memory_id, unit.astype(np.float32)))
-        return found
-
-    def _topics_name(self, tx: TenantTransaction, scope: Scope) -> str:
-        """Under which the topics of these people and companies are kept: vectors of two embedders are not compared."""
-        serving = db_embedders.serving(tx)
-        about = _digest(replace(scope, since=None, until=None)).hex()[:16]
-        return f"topics:{serving.embedder_tag if serving else 'none'}:{about}"
+    def _sentiment(self, tx: TenantTransaction, talks: Sequence[Talk]) -> SentimentReading:
+        known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
+        return read_sentiment(told_sentences(talks), known, self._best_scorer, self._fresh)
 
     def _topics(
-        self, tx: TenantTransaction, scope: Scope, talks: Sequence[Talk], *, known: Sequence[KnownTopic], min_frequency: int | None = None
+        self,
+        tx: TenantTransaction,
+        scope: Scope,
+        talks: Sequence[Talk],
+        passages: "Mapping[UUID, Sequence[tuple[UUID, Vectors]]]",
+        *,
+        known: Sequence[KnownTopic],
+        min_frequency: int | None = None,
     ) -> list[Topic]:
         import numpy as np
 
-        rows = [row for rows in self._passages(tx, [talk.interaction_id for talk in talks]).values() for row in rows]
+        rows = [row for found in passages.values() for row in found]
         texts = db_memories.passages_of(tx, [memory_id for memory_id, _ in rows])
         kept = [(texts[memory_id], vector) for memory_id, vector in rows if memory_id in texts]
         if not kept:
@@ -337,7 +363,7 @@ class Toolbox:
             since=scope.since, until=scope.until, min_frequency=min_frequency or self.options.topic_min_frequency, people=people,
             companies=tuple(each.name for each in db_talks.names(tx) if each.entity_type == "company"),
         )  # fmt: skip
-        passages = [
+        spoken = [
             Passage(
                 text=passage.chunk_text,
                 citation=Citation(
@@ -346,22 +372,17 @@ class Toolbox:
             )
             for passage, _ in kept
         ]  # fmt: skip
-        return topics_of(passages, np.stack([vector for _, vector in kept]), options, known)
+        return topics_of(spoken, np.stack([vector for _, vector in kept]), options, known)
 
 
-def _sentences(talks: Sequence[Talk]) -> list[Sentence]:
-    said = (each for talk in talks for each in talk.utterances)
-    return sentences_of(replace(each, text=own_words(each.text)) if each.interaction_type == "email" else each for each in said)
+def again(tool: str, scope: Scope, more: Mapping[str, Any]) -> dict[str, Any]:
+    """A question to a tool as JSON has it, by ids, for `Toolbox.ask_again`."""
+    return {"schema_version": 1, "tool": tool, "scope": TypeAdapter(Scope).dump_python(scope, mode="json"), "more": dict(more)}
 
 
-def _with_vectors(sentences: Sequence[Sentence], vectors: "Sequence[Vectors | None]") -> "tuple[list[Sentence], Vectors]":
-    """The sentences that have a vector, and these as rows; all of them with rows of one direction where none has."""
-    import numpy as np
-
-    kept = [(sentence, vector) for sentence, vector in zip(sentences, vectors, strict=True) if vector is not None]
-    if kept:
-        return [sentence for sentence, _ in kept], np.stack([vector for _, vector in kept])
-    return list(sentences), np.ones((len(sentences), 1), np.float32)
+def _is_whole(made: object) -> bool:
+    basis = getattr(made, "basis", None)
+    return isinstance(basis, Basis) and not basis.unindexed
 
 
 def _one_each(hits: Sequence[Hit]) -> tuple[Hit, ...]:
@@ -379,20 +400,6 @@ def _filters(scope: Scope) -> Filters:
         entity_ids=scope.entity_ids, sources=scope.sources, interaction_types=types, languages=scope.languages, since=scope.since,
         until=scope.until,
     )  # fmt: skip
-
-
-def _known_topics(tx: TenantTransaction, name: str) -> list[KnownTopic]:
-    import numpy as np
-
-    kept = db_entities.cached_metric(tx, name)
-    return [
-        KnownTopic(id=UUID(each["id"]), centroid=np.asarray(each["centroid"], np.float32)) for each in (kept or {}).get("topics", ())
-    ]  # fmt: skip
-
-
-def _keep_topics(tx: TenantTransaction, name: str, topics: Sequence[Topic]) -> None:
-    told = [{"id": str(each.id), "centroid": [round(float(value), 5) for value in each.centroid]} for each in topics[:_KEPT_TOPICS]]
-    db_entities.keep_metric(tx, name, {"schema_version": 1, "topics": told})
 
 
 def _digest(scope: Scope) -> bytes:

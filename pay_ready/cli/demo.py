@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.etl import EtlReport
 
 _SHOWN = 15  # lines of the timeline
+_ANALYSED_S = 8.0  # of the first tenant's interactions; `pay-ready analyse` does the rest
 _ASKED = "customers who ask for a lower price"
 
 
@@ -52,6 +53,8 @@ def _bring_in(opened: "App", wanted: "DemoTenant", *, is_indexed: bool) -> "EtlR
 
     _make(opened, wanted)
     work = opened.work(wanted.slug)
+    if work.insight is not None:
+        work = replace(work, insight=replace(work.insight, most_s=_ANALYSED_S))
     with shown_progress() as progress:
         return run_etl(work if is_indexed else replace(work, memory=None), progress=progress)
 

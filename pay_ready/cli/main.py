@@ -9,6 +9,7 @@ import typer
 
 from pay_ready.cli import (
     airbyte,
+    analyse,
     asking,
     audit,
     backfill,
@@ -84,6 +85,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
 app.add_typer(models.app, name="models")
 app.command("index")(memory.index)
+app.command("analyse")(analyse.analyse)
+app.command("warm")(analyse.warm)
 app.add_typer(memory.app, name="memory")
 app.command("ask")(asking.ask)
 app.command("summary")(asking.summary)

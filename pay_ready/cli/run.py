@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pay_ready.cli.analyse import print_analyse, print_warm
 from pay_ready.cli.memory import print_index
 from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
@@ -137,8 +138,12 @@ def print_etl(report: "EtlReport") -> None:
         print_resolve(report.resolve)
     if report.index is not None:
         print_index(report.index)
+    if report.analyse is not None:
+        print_analyse(report.analyse, report.tenant)
+    if report.caches is not None and report.caches.answers:
+        print_warm(report.caches)
     if report.index_error is not None:
-        say(f"published, not indexed: {report.index_error}")
+        say(f"published; memory or insight is behind: {report.index_error}")
     if report.held is not None:
         say(f"held back: {report.held}")
     if report.on_hold is not None:

@@ -14,6 +14,7 @@ import structlog
 
 from pay_ready.db import embedders as db_embedders
 from pay_ready.db import memories as db_memories
+from pay_ready.db import sentiment as db_sentiment
 from pay_ready.db import vectors as db_vectors
 from pay_ready.db.embedders import TenantEmbedder
 from pay_ready.db.memories import OutboxRow, Passage, SourceInteraction
@@ -129,6 +130,7 @@ class Indexer:
             return Heard()
         passages = [each for found in db_memories.interactions(tx, interaction_ids) for each in self._passages(found)]
         written, gone = db_memories.write_passages(tx, interaction_ids, passages)
+        db_sentiment.forget(tx, interaction_ids)
         if self._outer is not None:
             db_memories.queue_projections(tx, interaction_ids, seq, shorter={*gone, *cleared})
         return Heard(interactions=len(interaction_ids), passages=written, removed=len(gone))

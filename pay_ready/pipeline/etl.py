@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 
-from pay_ready.db import entities, leases, operation, sources, volume
+from pay_ready.db import embedders, entities, leases, memories, operation, sources, volume
 from pay_ready.db.operation import StepStatus
 from pay_ready.db.sources import DataSource
 from pay_ready.db.staging import StreamEquations
@@ -51,14 +51,29 @@ from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
 
 if TYPE_CHECKING:  # heavy
+    from pay_ready.agent.toolbox import Toolbox
     from pay_ready.memory.tiers import MemoryManager
     from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource
+    from pay_ready.pipeline.analyse import AnalyseReport
     from pay_ready.pipeline.index import IndexReport
+    from pay_ready.pipeline.warm import WarmReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_ANALYSED = "analysed"  # kept under that name: the version of which everything was read
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsightSteps:
+    """What the steps `analyse` and `caches` work with."""
+
+    toolbox: "Callable[[], Toolbox]"  # asked only when answers are to be made
+    is_analysed: bool
+    most_s: float  # that analysing takes
+    answers: int  # that are made in advance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +94,7 @@ class TenantWork:
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
     memory: "Callable[[], MemoryManager] | None" = None  # asked only when there is something to index; None: not a step of a run
+    insight: "InsightSteps | None" = None  # None: neither analysed nor warmed in a run
 
     def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
         """What keeps the records of erased people from landing; None when nobody was erased."""
@@ -123,7 +139,9 @@ class EtlReport:
     held: CheckFailedError | None = None  # why nothing was resolved and published
     on_hold: OnHoldError | None = None  # the same, where somebody wanted it so: landed and staged, and complete
     index: "IndexReport | None" = None  # None: nothing to index, another process is at it, or it is no step of this run
-    index_error: PayReadyError | None = None  # what kept memory behind; everything before stands
+    analyse: "AnalyseReport | None" = None  # None: nothing to read, another process is at it, or it is no step of this run
+    caches: "WarmReport | None" = None
+    index_error: PayReadyError | None = None  # what kept memory or insight behind; everything before stands
 
     def raise_for_failure(self) -> None:
         """Raise what went wrong.
@@ -150,9 +168,9 @@ class EtlReport:
 
 
 def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = no_progress) -> EtlReport:
-    """Bring in, stage, resolve, publish, index. What is there already is not done again.
+    """Bring in, stage, resolve, publish, index, analyse, make answers. What is there already is not done again.
 
-    The index is no part of what other runs wait for: one that begins meanwhile leaves the index to this one.
+    What comes after the publish is no part of what other runs wait for: one that begins meanwhile leaves it to this one.
 
     Raises:
         RetryLaterError: Another run of this tenant is at work, after `lease_wait_s` too; names its holder. Nothing was done.
@@ -171,9 +189,8 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
                 held = error
             except OnHoldError as error:
                 on_hold = error
-    indexed, behind = _indexed(work, run_id, progress) if held is None else (None, None)
-    report = replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold, index=indexed, index_error=behind)
-    return replace(report, status="partial") if behind is not None and report.status == "complete" else report
+    report = replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold)
+    return report if held is not None else _with_insight(work, report, progress)
 
 
 def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "IndexReport | None":
@@ -196,16 +213,62 @@ def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progr
         return report
 
 
-def _indexed(work: TenantWork, run_id: RunId, progress: Progress) -> "tuple[IndexReport | None, PayReadyError | None]":
-    """The index, or what kept it behind: no reason to call back what was published."""
-    try:
-        return index_step(work, run_id, progress=progress), None
-    except LeaseHeldError as error:
-        log.info("index.left", tenant=work.tenant, run_id=run_id, reason=error.what)
-        return None, None
-    except PayReadyError as error:
-        log.warning("index.failed", tenant=work.tenant, run_id=run_id, error_class=type(error).__name__)
-        return None, error
+def analyse_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "AnalyseReport | None":
+    """Score what was said and nobody has read yet; None where that is nothing, or no step of a run.
+
+    Raises:
+        LeaseHeldError, TransientError, EmbeddingError, NotFoundError, ConfigError: As `index_step`.
+    """
+    if work.memory is None or work.insight is None or not work.insight.is_analysed:
+        return None
+    with work.database.tenant_transaction(work.tenant) as tx:
+        version = _version(tx)
+        if entities.cached_metric(tx, _ANALYSED) == version:
+            return None
+    from pay_ready.pipeline.analyse import analyse_tenant  # heavy
+
+    with _recorded(work, run_id, "analyse", "") as done:
+        report = analyse_tenant(
+            work.database, work.tenant, work.memory().embedder, run_id=run_id, most_s=work.insight.most_s,
+            wait_s=work.options.lease_wait_s, progress=progress,
+        )  # fmt: skip
+        done(report.interactions, "partial" if report.left else "complete")
+    if not report.left:
+        with work.database.tenant_transaction(work.tenant) as tx:
+            entities.keep_metric(tx, _ANALYSED, version)
+    return report
+
+
+def caches_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "WarmReport | None":
+    """Make the answers anew that are most asked for; None where that is no step of a run."""
+    if work.memory is None or work.insight is None or not work.insight.answers:
+        return None
+    from pay_ready.pipeline.warm import warm_tenant  # heavy
+
+    with _recorded(work, run_id, "caches", "") as done:
+        report = warm_tenant(work.database, work.tenant, work.insight.toolbox(), most=work.insight.answers, progress=progress)
+        done(report.answers, "complete")
+        return report
+
+
+def _with_insight(work: TenantWork, report: EtlReport, progress: Progress) -> EtlReport:
+    """The steps after the publish; what keeps them behind is no reason to call back what was published."""
+    steps: tuple[tuple[str, Callable[..., object]], ...] = (("index", index_step), ("analyse", analyse_step), ("caches", caches_step))
+    for name, step in steps:
+        try:
+            report = replace(report, **{name: step(work, report.run_id, progress=progress)})  # type: ignore[arg-type]
+        except LeaseHeldError as error:
+            log.info(f"{name}.left", tenant=work.tenant, run_id=report.run_id, reason=error.what)
+        except PayReadyError as error:
+            log.warning(f"{name}.failed", tenant=work.tenant, run_id=report.run_id, error_class=type(error).__name__)
+            return replace(report, index_error=error, status="partial" if report.status == "complete" else report.status)
+    return report
+
+
+def _version(tx: TenantTransaction) -> Mapping[str, Any]:
+    """What a reading of everything holds for: it moves with every change, and with the embedder."""
+    serving = embedders.serving(tx)
+    return {"schema_version": 1, "outbox_seq": memories.epoch(tx).outbox_seq, "embedder": serving.embedder_tag if serving else ""}
 
 
 def _is_indexed(work: TenantWork) -> bool:

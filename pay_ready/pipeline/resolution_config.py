@@ -51,7 +51,7 @@ def load_resolution_config(path: Path, overrides: Mapping[str, object] | None = 
         company=_entity_rules(content, place, "company"),
         free_mail_domains=load_words(folder / "free_mail_domains.toml", "domains"),
         role_local_parts=load_words(folder / "role_addresses.toml", "local_parts"),
-        nicknames=_nicknames(folder / "nicknames.toml"),
+        nicknames=load_nicknames(folder / "nicknames.toml"),
         settings_hash=b"",
         config_hash=b"",
     )
@@ -142,7 +142,12 @@ def _criteria(value: object, place: Place) -> Iterable[Criterion]:
         yield cast("Criterion", word)
 
 
-def _nicknames(path: Path) -> tuple[frozenset[str], ...]:
+def load_nicknames(path: Path) -> tuple[frozenset[str], ...]:
+    """Groups of given names that stand for each other.
+
+    Raises:
+        ConfigError: The file or a value is wrong; names file and key.
+    """
     place = Place(str(path))
     content = table(load_toml(path), place, ("groups",))
     groups = content.get("groups")

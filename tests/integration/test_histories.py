@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from pay_ready.app import mapping_path
+from pay_ready.app_work import mapping_path
 from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import restore as db_restore
