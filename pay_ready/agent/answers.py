@@ -11,7 +11,7 @@ from pay_ready.agent.sentiment import PeriodSentiment
 from pay_ready.agent.summary import Summary
 from pay_ready.agent.timeline import Page
 from pay_ready.db.sentiment import Spread
-from pay_ready.db.talks import Bucket, EntityType, Grouping, Participation
+from pay_ready.db.talks import Bucket, CountSpread, EntityType, Grouping, Participation
 
 if TYPE_CHECKING:  # heavy
     from pay_ready.agent.coaching.report import CoachingReport
@@ -86,6 +86,7 @@ class CountAnswer:
 
     grouping: Grouping
     buckets: tuple[Bucket, ...]
+    spread: CountSpread | None  # None where they are no periods
     total: int
     basis: Basis
 

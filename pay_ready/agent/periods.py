@@ -25,7 +25,7 @@ class Trend:
     """The least-squares line through points in time."""
 
     slope_per_week: float  # of the score; 0 when all points are of one moment
-    standard_error: float  # of the slope; NaN with fewer than 3 points
+    standard_error: float | None  # of the slope; None with too few points
     points: int
     direction: Direction | None  # None: too few points to say
 
@@ -61,22 +61,22 @@ def trend_of(points: Sequence[tuple[datetime, float]]) -> Trend:
     """The line through (time, value) by least squares (TREND_FORMULA); se = sqrt(sum residual^2 / (n - 2) / sum (t - mean t)^2)."""
     count = len(points)
     if not count:
-        return Trend(slope_per_week=0.0, standard_error=math.nan, points=0, direction=None)
+        return Trend(slope_per_week=0.0, standard_error=None, points=0, direction=None)
     first = min(at for at, _ in points)
     weeks = [(at - first).total_seconds() / _WEEK_S for at, _ in points]
     values = [value for _, value in points]
     mean_week, mean_value = math.fsum(weeks) / count, math.fsum(values) / count
     spread = math.fsum((week - mean_week) ** 2 for week in weeks)
     if spread == 0:
-        return Trend(slope_per_week=0.0, standard_error=math.nan, points=count, direction=None)
+        return Trend(slope_per_week=0.0, standard_error=None, points=count, direction=None)
     slope = math.fsum((week - mean_week) * (value - mean_value) for week, value in zip(weeks, values, strict=True)) / spread
     residual = math.fsum((value - mean_value - slope * (week - mean_week)) ** 2 for week, value in zip(weeks, values, strict=True))
-    error = math.sqrt(residual / (count - 2) / spread) if count > 2 else math.nan
+    error = math.sqrt(residual / (count - 2) / spread) if count > 2 else None
     return Trend(slope_per_week=slope, standard_error=error, points=count, direction=_direction(slope, error, count))
 
 
-def _direction(slope: float, error: float, count: int) -> Direction | None:
-    if count < _LEAST_POINTS:
+def _direction(slope: float, error: float | None, count: int) -> Direction | None:
+    if error is None or count < _LEAST_POINTS:
         return None
     if abs(slope) <= max(2 * error, 1e-9):
         return "steady"

@@ -16,6 +16,12 @@ _MARK = re.compile(r"\{[a-z ]{2,20}\}|\[(?:inaudible|crosstalk|laughter|noise|mu
 _SPACED_POINT = re.compile(r"\s+([.,!?;:…])(?=\s|$)")
 _SPACED_APOSTROPHE = re.compile(r"(?<=\w) (['’](?:s|t|m|d|ll|re|ve)\b)", re.IGNORECASE)
 _QUOTED_MAIL = re.compile(r"^[ >]*(?:On\b.{4,200}\bwrote:|-{2,} ?(?:Original|Forwarded) [Mm]essage ?-{2,}|From: .{3,200}$)", re.MULTILINE)
+_SIGN_OFF = re.compile(
+    r"^\s*(?:(?:best|kind|warm|many|with kind|with best)\s+(?:regards|wishes|thanks)|regards|sincerely|cheers|"
+    r"yours(?: truly| sincerely)?|best|thanks(?: and regards)?|thank you)\s*[,.!]?\s*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LONGEST_SIGNATURE = 8  # lines behind the sign-off
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -48,10 +54,13 @@ class Sentence:
 
 
 def own_words(text: str) -> str:
-    """A mail without what it quotes of the mails before it: lines behind ">", and all behind "On … wrote:" or a forwarded head."""
+    """A mail without what it quotes of the mails before it (lines behind ">", and all behind "On … wrote:" or a forwarded head), and
+    without its sign-off and signature: "Best regards" on a line of its own, with a few lines behind it."""
     head = _QUOTED_MAIL.search(text)
     lines = (text[: head.start()] if head else text).splitlines()
-    return "\n".join(line for line in lines if not line.lstrip().startswith(">")) or text
+    own = "\n".join(line for line in lines if not line.lstrip().startswith(">"))
+    ends = [each for each in _SIGN_OFF.finditer(own) if own.count("\n", each.end()) <= _LONGEST_SIGNATURE and own[: each.start()].strip()]
+    return (own[: ends[0].start()].rstrip() if ends else own) or text
 
 
 def told_sentences(talks: Iterable[Talk]) -> list[Sentence]:

@@ -59,9 +59,17 @@ def sentiment_sections(answer: SentimentAnswer) -> list[Section]:
     best = [line for each in theirs for line in each.best]
     return [
         Section(title="Sentiment", lines=(Line(text=head, citations=()),), columns=columns, rows=rows),
+        *_spread_sections(answer),
         Section(title="Lowest", lines=_plain_lines(worst[:5])),
         Section(title="Highest", lines=_plain_lines(best[:5])),
     ]  # fmt: skip
+
+
+def _spread_sections(answer: SentimentAnswer) -> list[Section]:
+    rows = tuple(
+        (str(each.start), str(each.interactions), f"{each.p10:+.2f}", f"{each.p50:+.2f}", f"{each.p90:+.2f}") for each in answer.spread
+    )
+    return [Section(title="By interaction", columns=("from", "talks", "p10", "median", "p90"), rows=rows)] if rows else []
 
 
 def topic_sections(answer: TopicsAnswer, most: int) -> list[Section]:
@@ -91,7 +99,11 @@ def count_sections(answer: CountAnswer) -> list[Section]:
     """A row a group, with a bar."""
     most = max((each.interactions for each in answer.buckets), default=1)
     rows = tuple((each.bucket, f"{each.interactions:,}", "█" * max(1, math.ceil(20 * each.interactions / most))) for each in answer.buckets)
-    return [Section(title=f"{answer.total:,} interactions", columns=(answer.grouping, "interactions", ""), rows=rows)] if rows else []
+    spread = answer.spread
+    usual = f"; half of the {answer.grouping}s have {spread.p50:g} or fewer, a twentieth more than {spread.p95:g}" if spread else ""
+    return (
+        [Section(title=f"{answer.total:,} interactions{usual}", columns=(answer.grouping, "interactions", ""), rows=rows)] if rows else []
+    )
 
 
 def who_sections(answer: WhoAnswer) -> list[Section]:

@@ -258,9 +258,10 @@ class Toolbox:
         with self._opened("count", scope) as tx:
             chosen = db_talks.chosen(tx, self._absorbed(tx, scope), _COUNTED)
             buckets = db_talks.counts(tx, chosen.interaction_ids, grouping, self.options.time_zone)
+            spread = db_talks.count_spread(tx, chosen.interaction_ids, grouping, self.options.time_zone)
             run_no = db_memories.epoch(tx).run_no
         basis = Basis(interactions=len(chosen.interaction_ids), total=chosen.total, run_no=run_no)
-        return CountAnswer(grouping=grouping, buckets=tuple(buckets), total=chosen.total, basis=basis)
+        return CountAnswer(grouping=grouping, buckets=tuple(buckets), spread=spread, total=chosen.total, basis=basis)
 
     def who(self, scope: Scope, *, entity_type: EntityType = "person", side: Side | None = "external", most: int = 10) -> WhoAnswer:
         """Who took part in most of the interactions; without those that the question names."""

@@ -46,6 +46,15 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountSpread:
+    """Percentiles of interactions a period, among the periods that have some."""
+
+    p50: float
+    p90: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Participation:
     """Somebody, or a company, and how many interactions of a scope they took part in."""
 
@@ -105,6 +114,14 @@ def counts(tx: TenantTransaction, interaction_ids: Sequence[UUID], grouping: Gro
     period = grouping if grouping in ("day", "week", "month", "quarter") else "day"
     asked = {"interaction_ids": list(interaction_ids), "grouping": grouping, "period": period, "time_zone": time_zone}
     return [Bucket(**row._asdict()) for row in tx.rows("talks.counts", asked)]
+
+
+def count_spread(tx: TenantTransaction, interaction_ids: Sequence[UUID], grouping: Grouping, time_zone: str) -> CountSpread | None:
+    """How the numbers of interactions a period lie apart; None by source or type, and without any."""
+    if grouping not in ("day", "week", "month", "quarter") or not interaction_ids:
+        return None
+    found = tx.value("talks.spread", {"interaction_ids": list(interaction_ids), "period": grouping, "time_zone": time_zone})
+    return None if found is None else CountSpread(p50=found[0], p90=found[1], p95=found[2])
 
 
 def who(

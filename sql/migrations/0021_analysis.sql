@@ -10,13 +10,13 @@ alter table pay_ready.interaction_sentiment drop constraint if exists one_label_
 alter table pay_ready.interaction_sentiment add constraint one_label_a_sentence
 check (length(sentence_labels) = cardinality(sentence_scores));
 call pay_ready.protect_table('interaction_sentiment');
-call pay_ready.describe_table('interaction_sentiment', 'How an interaction sounds, and each of its sentences.', $$
+call pay_ready.describe_table('interaction_sentiment', 'Sentiment of an interaction and of its turns.', $$
     interaction_id  internal The interaction.
     turn_no         internal The turn; -1 for the whole.
-    sentiment       internal From -1 (negative) to 1 (positive); empty where nothing could be read.
+    sentiment       internal From -1 (negative) to 1 (positive).
     model_name      internal The model that said so.
-    content_hash    internal That of the interaction when it was read.
-    sentence_scores internal The same of each sentence, in the order they were said.
+    content_hash    internal sha256 of the text it read.
+    sentence_scores internal From -1 to 1 of each sentence, in the order they were said.
     sentence_labels internal A letter a sentence: n (negative), o (neutral), p (positive).
     computed_at     internal When.
 $$);
@@ -32,8 +32,8 @@ add column if not exists claimed_until timestamptz;
 create index if not exists analytics_cache_by_version
 on pay_ready.analytics_cache (tenant_id, run_no, outbox_seq) where run_no is not null;
 call pay_ready.protect_table('analytics_cache');
-call pay_ready.describe_table('analytics_cache', 'Results of analyses, by name; the name of an answer carries the hash of its plan.', $$
-    metric_name   internal Name, with the plan's hash.
+call pay_ready.describe_table('analytics_cache', 'Results of analyses, by name; the name carries the hash of the plan.', $$
+    metric_name   internal Name with the plan's hash.
     metric_value  personal The result.
     updated_at    internal When it was computed.
     run_no        internal Of an answer: the published version it rests on; empty for what is no answer.

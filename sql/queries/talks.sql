@@ -190,6 +190,19 @@ where records.tenant_id = %(tenant_id)s
 group by bucket
 order by bucket;
 
+-- name: spread
+-- Percentiles of how many interactions a period has, among the periods that have some.
+-- params: interaction_ids uuid[], period text (day, week, month, quarter), time_zone text
+select percentile_cont(array[0.5, 0.9, 0.95]) within group (order by periods.interactions) as percentiles
+from (
+    select count(*) as interactions
+    from pay_ready.interaction_records as records
+    where records.tenant_id = %(tenant_id)s
+      and records.interaction_id = any(%(interaction_ids)s)
+      and records.is_primary
+    group by date_trunc(%(period)s, records.occurred_at at time zone %(time_zone)s)
+) as periods;
+
 -- name: who
 -- People or companies of interactions, by how many of them they took part in.
 -- params: interaction_ids uuid[], entity_type text, without_ids uuid[], side text or null, most integer

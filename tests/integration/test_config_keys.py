@@ -295,6 +295,13 @@ def indexed_by_a_run(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
         return ran(app, folder, {"contacts": [contact(1, email="a@b.example")]}, index=True).index is not None
 
 
+def insight_steps(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What a run does after its index; what each does is tested with its part."""
+    with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
+        steps = app.work(_tenant_of(app)).insight
+        return steps and (steps.is_analysed, steps.most_s, steps.answers)
+
+
 def agent_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How questions are read and answered; what each value does is tested with its part."""
     with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
@@ -464,6 +471,10 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "agent.summary_words": (30, agent_options),
     "agent.topic_min_frequency": (9, agent_options),
     "agent.page_size": (5, agent_options),
+    "agent.cache_ttl_minutes": (5, agent_options),
+    "agent.warm_answers": (3, insight_steps),
+    "agent.analyse_after_run": (False, insight_steps),
+    "agent.analyse_seconds": (5.0, insight_steps),
     "agent.mask_policy": ("all", agent_options),
     "agent.competitors": (["Initech"], coaching_rules),
     "agent.llm_url": ("https://model.example/v1", llm_options),

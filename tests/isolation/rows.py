@@ -28,6 +28,9 @@ OVERRIDES: Mapping[tuple[str, str], Sequence[str | None]] = {
     ("resolution_model_counts", "counts"): (r"\x00000001", r"\x00000002"),
     # One serves.
     ("memory_embedders", "state"): ("building",),
+    # A label a score.
+    ("interaction_sentiment", "sentence_scores"): ("{0.5}", "{1}"),
+    ("interaction_sentiment", "sentence_labels"): ("p", "n"),
     # Sixteen bytes to a block and its place.
     ("record_blocks", "blocks"): (r"\x00000000000000010000000000000000", r"\x00000000000000020000000000000000"),
 }

@@ -5,7 +5,7 @@ import pytest
 
 from pay_ready.agent.extract import ExtractOptions, extract, without_filler
 from pay_ready.agent.promises import acts_of, is_decision, is_promise, is_request
-from pay_ready.agent.sentences import sentences_of, split_sentences
+from pay_ready.agent.sentences import own_words, sentences_of, split_sentences
 from pay_ready.agent.sentiment import score_sentences
 from pay_ready.agent.sentiment_model import open_scorer
 from pay_ready.agent.summary import SummaryOptions, summarise
@@ -188,3 +188,19 @@ def test_a_hostile_text_takes_no_longer_than_a_long_one(unit: str) -> None:
     split_sentences(text)
     without_filler(text)
     is_request(text), is_promise(text), is_decision(text)
+
+
+@pytest.mark.parametrize(
+    ("mail", "own"),
+    [
+        ("We need it by Friday.\n\nBest regards\nAbigail Farrell\nSummit Grocers, Inc.", "We need it by Friday."),
+        ("Please call.\nThanks,\nBob", "Please call."),
+        ("Thanks\nfor the parts, they work.\nBob", "Thanks\nfor the parts, they work.\nBob"),  # it begins with it
+        ("Best regards", "Best regards"),  # there is nothing else
+        ("Hi,\nit broke.\nRegards,\nAnn\n\nOn Monday Bob wrote:\n> Best regards", "Hi,\nit broke."),
+        ("A first part.\nBest,\n" + "\n".join(f"line {number}" for number in range(20)), None),  # far too long for a signature
+    ],
+)
+def test_a_mail_without_what_is_not_said(mail: str, own: str | None) -> None:
+    """Signatures and quoted mails are nobody's words here; what is not one of these stays."""
+    assert own_words(mail) == (mail if own is None else own)
