@@ -1,140 +1,195 @@
-"""The etl flow: the steps of `pay_ready.pipeline.etl` under Prefect, which schedules and shows them.
+"""The etl flow: one tenant's sources in parallel, each synced and staged; then resolve, publish, index, analyse, answers.
 
-Our own step_runs say what ran; every task may be repeated at any time, and finds what is done already.
+The steps are those of `pay_ready.pipeline.etl`, in its order. step_runs and leases say what ran; every run may be started twice.
 """
 
-from typing import Annotated, Literal
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from prefect import flow
+from pydantic import Field
 
-from pay_ready.app import App, open_app
-from pay_ready.errors import CheckFailedError, HeldBackError, LeaseHeldError, OnHoldError, TransientError
+from flows.common import (
+    AIRBYTE,
+    DATABASE,
+    TAKEOVER_S,
+    Ending,
+    Parameters,
+    Slug,
+    SourceName,
+    Step,
+    Summary,
+    attempted,
+    begun,
+    ended,
+    ending,
+    in_thread,
+    kept,
+    skipped,
+)
+from flows.telling import rows_of, told_run
+from pay_ready.errors import LeaseHeldError, PayReadyError
 from pay_ready.model.ids import RunId, new_id
+from pay_ready.model.progress import Progress
 from pay_ready.pipeline import etl as steps
-from pay_ready.pipeline.etl import SourceOutcome, TenantWork
-from pay_ready.pipeline.volume import Doubts
+from pay_ready.pipeline.etl import EtlReport, Published, SourceOutcome, TenantWork
+from pay_ready.pipeline.figures import TenantFigures, tenant_figures
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+HOUR_S = 3600.0
+SYNC, SYNC_BY_AIRBYTE = Step(name="sync", timeout_s=4 * HOUR_S), Step(name="sync", timeout_s=4 * HOUR_S, limit=AIRBYTE)
+STAGE = Step(name="stage", timeout_s=2 * HOUR_S, limit=DATABASE)
+PUBLISH = Step(name="resolve and publish", timeout_s=2 * HOUR_S, limit=DATABASE)
+FOLLOW = {
+    "index": Step(name="index", timeout_s=2 * HOUR_S, limit=DATABASE), "analyse": Step(name="analyse", timeout_s=HOUR_S, limit=DATABASE),
+    "caches": Step(name="caches", timeout_s=HOUR_S),
+}  # fmt: skip
+# Of one run at once: fewer than the slots of the limits, so that one tenant's run never has them all.
+SYNCS_AT_ONCE, STAGES_AT_ONCE = 3, 2
 
 
-class EtlSummary(BaseModel):
-    """What a flow run gives back: figures only, nothing about anybody."""
+class EtlParameters(Parameters):
+    """Of one run of the pipeline."""
 
-    model_config = ConfigDict(frozen=True)
+    tenant: Slug
+    sources: tuple[SourceName, ...] = Field(default=(), max_length=100, description="Only these; none for all that are active.")
+    accept_shrink: bool = Field(default=False, description="Believe that much of a stream is gone.")
+    wait_s: float = Field(default=TAKEOVER_S, ge=0, le=3600, description="For another run of the tenant; one that died lets go by then.")
+
+
+class EtlSummary(Summary):
+    """What a run brought and published."""
 
     run_id: str
-    status: Literal["complete", "partial", "failed"]
-    landed: int
-    staged: int
-    quarantined: int
-    published_run: int | None
+    landed: int = 0
+    staged: int = 0
+    quarantined: int = 0
+    published_run: int | None = None
     indexed: int | None = None  # passages that got their vectors
-    held_back: str  # why nothing was published: streams and counts; empty when nothing held it back
+    to_review: int | None = None  # pairs
 
 
-def _is_transient(task: object, run: object, state: object) -> bool:  # noqa: ARG001 - Prefect's signature
-    """Whether a retry may help."""
-    result = state.result(raise_on_failure=False) if hasattr(state, "result") else None
-    return isinstance(result, TransientError)
-
-
-# Untagged on purpose: a tag makes a task depend on Prefect's server. Not cached: our own tables know what is done.
-@task(
-    task_run_name="bring in {source}", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
-    retry_condition_fn=_is_transient,
-)  # fmt: skip
-def bring_in(app: App, slug: str, source: str, run_id: RunId, accept_shrink: bool) -> SourceOutcome:
-    """Sync and stage one source; a transient failure is raised, so that Prefect tries again."""
-    outcome = steps.bring_in(app.work(slug, accept_shrink=accept_shrink), source, run_id)
-    if isinstance(outcome.error, TransientError):
-        raise outcome.error
-    return outcome
-
-
-@task(task_run_name="resolve", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
-      retry_condition_fn=_is_transient)  # fmt: skip
-def resolve(app: App, slug: str, run_id: RunId, doubts: Doubts, accept_shrink: bool) -> int | None:
-    """Resolve and publish, unless a stream holds it back; the number of the published run, or None when nothing changed.
-
-    A tenant that was rolled back is landed and staged, and rests until somebody resumes it.
-    """
-    try:
-        return steps.resolve_step(app.work(slug, accept_shrink=accept_shrink), run_id, doubts=doubts).run_no
-    except OnHoldError as error:
-        get_run_logger().warning("not resolved: %s", error)
-        return None
-
-
-@task(task_run_name="index", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[10, 60],
-      retry_condition_fn=_is_transient)  # fmt: skip
-def index(app: App, slug: str, run_id: RunId) -> int | None:
-    """Bring memory up to date; how many vectors it got, or None where there was nothing to do or another process is at it."""
-    try:
-        report = steps.index_step(app.work(slug), run_id)
-    except LeaseHeldError as error:
-        get_run_logger().info("not indexed: %s", error)
-        return None
-    return None if report is None else report.vectors
-
-
-@flow(name="etl", flow_run_name="etl {tenant}", timeout_seconds=6 * 3600, persist_result=False)
-def etl(
-    tenant: Slug,
-    sources: Annotated[list[str], Field(max_length=100)] = [],  # noqa: B006 - Prefect copies it
-    accept_shrink: bool = False,
-) -> EtlSummary:
-    """Sync, stage, resolve, publish and index one tenant.
-
-    `sources`: only these; empty for all that are active. `accept_shrink`: believe that much of a stream is gone.
-    """
+@flow(name="etl", flow_run_name="etl {request.tenant}", timeout_seconds=8 * HOUR_S, persist_result=False)
+async def etl(request: EtlParameters) -> Summary | Ending:
+    """Sync, stage, resolve, publish, index, analyse one tenant, and make its answers."""
     run_id = RunId(new_id())
-    published: int | None = None
-    with open_app() as app:
-        work: TenantWork = app.work(tenant)
-        with steps.alone(work, run_id):
-            waiting = [bring_in.submit(app, tenant, name, run_id, accept_shrink) for name in steps.source_names(work, sources)]
-            outcomes: list[SourceOutcome | BaseException] = [future.result(raise_on_failure=False) for future in waiting]
-            done = [outcome for outcome in outcomes if isinstance(outcome, SourceOutcome)]
-            held: CheckFailedError | None = steps.held_by(done)
-            if done and held is None:
-                try:
-                    published = resolve(app, tenant, run_id, steps.doubts_in(done), accept_shrink)
-                except HeldBackError as error:
-                    held = error
-        indexed = index(app, tenant, run_id) if held is None else None
-    summary = _summary(run_id, outcomes, done, published, held).model_copy(update={"indexed": indexed})
-    create_table_artifact(
-        key=f"etl-{tenant}", table=[{"figure": key, "value": str(value)} for key, value in summary.model_dump().items()],
-        description=f"pay_ready etl of {tenant}",
-    )  # fmt: skip
-    if held is not None:
-        raise held
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        if outcome.error is not None:
-            raise outcome.error
-    return summary
+    return await ending(_etl(request, run_id), EtlSummary(status="failed", run_id=str(run_id)))
 
 
-def _summary(
-    run_id: RunId,
-    outcomes: list[SourceOutcome | BaseException],
-    done: list[SourceOutcome],
-    published: int | None,
-    held: CheckFailedError | None,
-) -> EtlSummary:
-    streams = [stream for outcome in done for stream in outcome.equations]
-    bad = len(outcomes) - sum(outcome.error is None for outcome in done)
+async def _etl(request: EtlParameters, run_id: RunId) -> Summary | Ending:
+    started = time.monotonic()
+    async with begun(request.tenant, request.sources) as app:
+        work = app.work(request.tenant, accept_shrink=request.accept_shrink, wait_s=request.wait_s)
+        try:
+            async with alone(work, run_id):
+                outcomes = await brought_in(work, run_id, request.sources)
+                published = await published_of(work, run_id, outcomes)
+        except LeaseHeldError as error:
+            return skipped(EtlSummary(status="skipped", run_id=str(run_id)), error)
+        report = steps.concluded(work, run_id, outcomes, published, started)
+        for name in steps.FOLLOWING:
+            report = await followed(work, report, name)
+        figures = await in_thread(partial(tenant_figures, app.desk(request.tenant)))
+        await kept(f"etl-{request.tenant}", told_run(report, figures), f"etl of {request.tenant}: {report.status}")
+        return ended(_summary(report, figures), failure_of(report))
+
+
+@asynccontextmanager
+async def alone(work: TenantWork, run_id: RunId) -> AsyncIterator[None]:
+    """The only run of a tenant, as `pay_ready.pipeline.etl.alone`."""
+    with ExitStack() as stack:
+        await in_thread(lambda: stack.enter_context(steps.alone(work, run_id)))
+        yield
+
+
+async def brought_in(work: TenantWork, run_id: RunId, only: Sequence[str]) -> tuple[SourceOutcome, ...]:
+    """Each source synced and staged, several at once; what fails of one is its outcome."""
+    syncing, staging = asyncio.Semaphore(SYNCS_AT_ONCE), asyncio.Semaphore(STAGES_AT_ONCE)
+    by_airbyte = steps.airbyte_names(work)
+
+    async def bring_in(name: str) -> SourceOutcome:
+        sync = SYNC_BY_AIRBYTE if name in by_airbyte else SYNC
+        async with syncing:
+            outcome = await attempted(
+                sync(partial(_sync, work, name, run_id), subject=name, why_not=_not_synced),
+                lambda error: SourceOutcome(source=name, error=error),
+            )
+        if outcome.sync is None:
+            return outcome
+        async with staging:
+            return await attempted(
+                STAGE(partial(_stage, work, outcome, run_id), subject=name, why_not=_not_staged),
+                lambda error: replace(outcome, error=error),
+            )
+
+    return tuple(await asyncio.gather(*map(bring_in, steps.source_names(work, only))))
+
+
+def failure_of(report: EtlReport) -> PayReadyError | None:
+    """What `raise_for_failure` raises."""
+    try:
+        report.raise_for_failure()
+    except PayReadyError as error:
+        return error
+    return None
+
+
+def _sync(work: TenantWork, name: str, run_id: RunId, progress: Progress) -> SourceOutcome:
+    return steps.synced(work, name, run_id, progress=progress)
+
+
+def _stage(work: TenantWork, outcome: SourceOutcome, run_id: RunId, progress: Progress) -> SourceOutcome:
+    return steps.staged(work, outcome, run_id, progress=progress)
+
+
+async def published_of(work: TenantWork, run_id: RunId, outcomes: Sequence[SourceOutcome] = (), *, refresh: bool = False) -> Published:
+    """Resolved and published, or what kept it from that."""
+    return await attempted(PUBLISH(partial(_publish, work, run_id, outcomes, refresh), why_not=_held))
+
+
+async def followed(work: TenantWork, report: EtlReport, name: str) -> EtlReport:
+    """The report with one of the steps after the publish."""
+    return await attempted(FOLLOW[name](partial(_follow, work, report, name), why_not=_behind))
+
+
+def _publish(work: TenantWork, run_id: RunId, outcomes: Sequence[SourceOutcome], refresh: bool, progress: Progress) -> Published:
+    return steps.publish_step(work, run_id, outcomes, refresh=refresh, progress=progress)
+
+
+def _follow(work: TenantWork, report: EtlReport, name: str, progress: Progress) -> EtlReport:
+    return steps.followed(work, report, name, progress=progress)
+
+
+def _not_synced(outcome: SourceOutcome) -> PayReadyError | None:
+    """What ended a sync, also one that landed something: it is staged all the same."""
+    return outcome.error or (outcome.sync.error if outcome.sync else None)
+
+
+def _not_staged(outcome: SourceOutcome) -> PayReadyError | None:
+    """What failed of staging; a sync that failed is no news any more."""
+    return outcome.error if outcome.stage is None or not outcome.equations else None
+
+
+def _held(published: Published) -> PayReadyError | None:
+    return published.held
+
+
+def _behind(report: EtlReport) -> PayReadyError | None:
+    return report.index_error
+
+
+def _summary(report: EtlReport, figures: TenantFigures) -> EtlSummary:
+    rows = [rows_of(outcome) for outcome in report.sources]
     return EtlSummary(
-        run_id=str(run_id),
-        status="failed" if held or (not done and bad) else ("partial" if bad else "complete"),
-        landed=sum(stream.landed for stream in streams),
-        staged=sum(stream.staged for stream in streams),
-        quarantined=sum(stream.quarantined + stream.stage_quarantined for stream in streams),
-        published_run=published,
-        held_back=str(held or ""),
+        status=report.status,
+        run_id=str(report.run_id),
+        landed=sum(each["landed"] for each in rows),
+        staged=sum(each["staged"] for each in rows),
+        quarantined=sum(each["quarantined"] + each["stage_quarantined"] for each in rows),
+        published_run=report.resolve.run_no if report.resolve else None,
+        indexed=report.index.vectors if report.index else None,
+        to_review=figures.to_review,
     )

@@ -65,6 +65,7 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
         resolution=resolution,
         keep_count=settings.checkpoints.keep_count,
         keep_days=settings.checkpoints.keep_days,
+        four_eyes=settings.checkpoints.four_eyes,
         keyring=lambda: app.keyring,
         feed=app.feed,
         platform=lambda: _platform_options(settings, cancel_on_timeout=cancel_on_timeout),

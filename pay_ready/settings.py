@@ -73,6 +73,7 @@ class Staging(_Section):
 class Checkpoints(_Section):
     keep_count: int = Field(ge=1)
     keep_days: float = Field(gt=0)
+    four_eyes: bool
 
 
 class Review(_Section):

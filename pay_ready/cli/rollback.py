@@ -1,12 +1,14 @@
 """`pay-ready rollback`, `redo`, `resume`, `pending`: a tenant's state of the past, and what waits meanwhile."""
 
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
 from pay_ready.cli.options import JsonOption, ReasonOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
+from pay_ready.errors import UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from collections.abc import Mapping
@@ -18,12 +20,17 @@ if TYPE_CHECKING:  # heavy; --help must not load them
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Write nothing: show what would change.")]
 ExamplesOption = Annotated[int, typer.Option(min=0, max=1_000, help="Changed entities to show, of each kind.")]
 _SHOWN_DECISIONS = 20
+_SHOWN_REQUESTS = 50
 
 
 def rollback(
     tenant: TenantOption,
-    to: Annotated[str, typer.Option(metavar="CHECKPOINT", help="Name or id: pay-ready checkpoint list.")],
+    to: Annotated[str | None, typer.Option(metavar="CHECKPOINT", help="Name or id: pay-ready checkpoint list.")] = None,
     dry_run: DryRunOption = False,
+    ask: Annotated[bool, typer.Option("--ask", help="With --to: only ask for it; somebody else approves it.")] = False,
+    approve: Annotated[UUID | None, typer.Option(metavar="REQUEST", help="Instead of --to: approve what was asked for, and do it.")] = None,
+    refuse: Annotated[UUID | None, typer.Option(metavar="REQUEST", help="Instead: refuse it.")] = None,
+    requests: Annotated[bool, typer.Option("--requests", help="Instead: show what was asked for.")] = False,
     apply_decisions: Annotated[
         bool, typer.Option("--apply-decisions", help="Apply the decisions made since at once, not at the next resolve.")
     ] = False,
@@ -34,22 +41,105 @@ def rollback(
     """Return to a checkpoint: who belongs to whom, golden records, models and settings are as they were. Exit 0 when they are already.
 
     Records that came since stay and wait, decisions stay in the log, and resolution rests until pay-ready resume. pay-ready redo takes
-    the rollback back.
+    the rollback back. Where the setting checkpoints.four_eyes is on, one asks for it and somebody else approves it; exit 5 otherwise.
 
     Example: pay-ready rollback --tenant acme --to before-run-7 --dry-run
     Example: pay-ready rollback --tenant acme --to before-cleanup --reason "merged two branches"
+    Example: pay-ready rollback --tenant acme --to before-run-7 --ask; a colleague: pay-ready rollback --tenant acme --approve REQUEST
     """
+    _refuse_two(to, approve, refuse, requests=requests)
+    if ask and (to is None or dry_run):
+        raise UsageError("--ask is for what --to would do", "add --to CHECKPOINT, leave out --dry-run")
+    if requests:
+        _show_requests(tenant, as_json=as_json)
+    elif refuse is not None:
+        _refuse(tenant, refuse, reason, as_json=as_json)
+    elif approve is not None:
+        _approve(tenant, approve, reason, examples, as_json=as_json)
+    elif ask and to is not None:
+        _ask(tenant, to, reason, apply_decisions, examples, as_json=as_json)
+    elif to is not None:
+        _roll_back(tenant, to, dry_run, apply_decisions, reason, examples, as_json=as_json)
+
+
+def _refuse_two(*wanted: object, requests: bool) -> None:
+    if sum(each is not None for each in wanted) + requests != 1:
+        raise UsageError("one thing at a time", "give one of --to CHECKPOINT, --approve REQUEST, --refuse REQUEST or --requests")
+
+
+def _roll_back(
+    tenant: str, to: str, dry_run: bool, apply_decisions: bool, reason: str | None, examples: int, *, as_json: bool
+) -> None:  # fmt: skip
     from pay_ready.model.ids import RunId, new_id
+    from pay_ready.pipeline import approval
     from pay_ready.pipeline import rollback as step
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant)
+        if not dry_run:
+            approval.refuse_alone(four_eyes=work.four_eyes)
         report = step.rollback(
             work.database, work.tenant, to, actor=work.actor, run_id=RunId(new_id()), reason=reason, dry_run=dry_run,
             apply_with=work.resolution if apply_decisions else None, examples=examples, progress=progress,
         )  # fmt: skip
         is_other = opened.work(tenant).resolution.config_hash != report.config_hash
     print_json("rollback", report) if as_json else _print(report, tenant, is_other_configuration=is_other)
+
+
+def _ask(tenant: str, to: str, reason: str | None, apply_decisions: bool, examples: int, *, as_json: bool) -> None:
+    from pay_ready.pipeline import approval
+
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        work = opened.work(tenant)
+        asking = approval.Asking(
+            to=to, actor=work.actor, reason=reason, apply_decisions=apply_decisions, four_eyes=True
+        )  # fmt: skip
+        asked = approval.ask(work.database, work.tenant, asking, examples=examples, progress=progress)
+    if as_json:
+        print_json("rollback_request", asked)
+        return
+    _print(asked.preview, tenant)
+    say(f"asked for by {asked.request.requested_by}; a colleague: pay-ready rollback -t {tenant} --approve {asked.request.request_id}")
+
+
+def _approve(tenant: str, request: UUID, reason: str | None, examples: int, *, as_json: bool) -> None:
+    from pay_ready.pipeline import approval
+
+    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+        work = opened.work(tenant)
+        approval.decide(work.database, work.tenant, request, "approved", actor=work.actor, reason=reason)
+        report = approval.carry_out(
+            work.database, work.tenant, request, actor=work.actor, config=work.resolution, examples=examples, progress=progress
+        )  # fmt: skip
+    print_json("rollback", report) if as_json else _print(report, tenant)
+
+
+def _refuse(tenant: str, request: UUID, reason: str | None, *, as_json: bool) -> None:
+    from pay_ready.pipeline import approval
+
+    with opened_app() as opened:
+        found = opened.tenant(tenant)
+        refused = approval.decide(opened.database, found.tenant_id, request, "refused", actor=opened.actor, reason=reason)
+    print_json("rollback_request", refused) if as_json else say(f"refused by {refused.decided_by}: nothing was changed")
+
+
+def _show_requests(tenant: str, *, as_json: bool) -> None:
+    from pay_ready.db import rollback_requests
+
+    with opened_app() as opened:
+        found = opened.tenant(tenant)
+        with opened.database.tenant_transaction(found.tenant_id) as tx:
+            rows = rollback_requests.newest(tx, _SHOWN_REQUESTS)
+    if as_json:
+        print_json("rollback_requests", rows)
+        return
+    print_table(
+        ("request", "to run", "asked by", "when", "state", "decided by", "run"),
+        [
+            (each.request_id, each.to_run_no, each.requested_by, each.requested_at, each.status, each.decided_by, each.run_no)
+            for each in rows
+        ],
+    )  # fmt: skip
 
 
 def redo(

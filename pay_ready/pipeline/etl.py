@@ -90,6 +90,7 @@ class TenantWork:
     resolution: ResolutionConfig
     keep_count: int  # automatic checkpoints
     keep_days: float  # any checkpoint
+    four_eyes: bool = False  # a rollback takes two
     keyring: Callable[[], Keyring]  # asked only when a source has credentials
     feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
@@ -177,20 +178,46 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
         NotFoundError: A named source is not there.
     """
     started, run_id = time.monotonic(), RunId(new_id())
-    on_hold: OnHoldError | None = None
     with alone(work, run_id):
         outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
-        resolved: ResolveReport | None = None
-        held: CheckFailedError | None = held_by(outcomes)
-        if held is None and (not outcomes or any(outcome.stage is not None for outcome in outcomes)):
-            try:
-                resolved = resolve_step(work, run_id, doubts=doubts_in(outcomes), progress=progress)
-            except HeldBackError as error:
-                held = error
-            except OnHoldError as error:
-                on_hold = error
-    report = replace(_report(work, run_id, outcomes, resolved, held, started), on_hold=on_hold)
-    return report if held is not None else _with_insight(work, report, progress)
+        published = publish_step(work, run_id, outcomes, progress=progress)
+    report = concluded(work, run_id, outcomes, published, started)
+    for name in FOLLOWING:
+        report = followed(work, report, name, progress=progress)
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What became of what was brought in: resolved and published, or what kept it from that."""
+
+    resolve: ResolveReport | None = None
+    held: CheckFailedError | None = None
+    on_hold: OnHoldError | None = None
+
+
+def publish_step(
+    work: TenantWork,
+    run_id: RunId,
+    outcomes: Sequence[SourceOutcome],
+    *,
+    refresh: bool = False,
+    progress: Progress = no_progress,
+) -> Published:
+    """Resolve and publish what the sources brought in; without any, what is there. What holds that back is an outcome, not an exception.
+
+    Raises:
+        TransientError, PayReadyError: As `resolve_step`, for any other reason.
+    """
+    held: CheckFailedError | None = held_by(outcomes)
+    if held is not None or (outcomes and all(outcome.stage is None for outcome in outcomes)):
+        return Published(held=held)
+    try:
+        return Published(resolve=resolve_step(work, run_id, doubts=doubts_in(outcomes), refresh=refresh, progress=progress))
+    except HeldBackError as error:
+        return Published(held=error)
+    except OnHoldError as error:
+        return Published(on_hold=error)
 
 
 def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "IndexReport | None":
@@ -205,7 +232,7 @@ def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progr
         return None
     from pay_ready.pipeline.index import index_tenant  # heavy, and not every run has something to index
 
-    with _recorded(work, run_id, "index", "") as done:
+    with recorded(work, run_id, "index", "") as done:
         report = index_tenant(
             work.database, work.tenant, work.memory(), run_id=run_id, wait_s=work.options.lease_wait_s, progress=progress
         )  # fmt: skip
@@ -227,7 +254,7 @@ def analyse_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_pro
             return None
     from pay_ready.pipeline.analyse import analyse_tenant  # heavy
 
-    with _recorded(work, run_id, "analyse", "") as done:
+    with recorded(work, run_id, "analyse", "") as done:
         report = analyse_tenant(
             work.database, work.tenant, work.memory().embedder, run_id=run_id, most_s=work.insight.most_s,
             wait_s=work.options.lease_wait_s, progress=progress,
@@ -245,24 +272,31 @@ def caches_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_prog
         return None
     from pay_ready.pipeline.warm import warm_tenant  # heavy
 
-    with _recorded(work, run_id, "caches", "") as done:
+    with recorded(work, run_id, "caches", "") as done:
         report = warm_tenant(work.database, work.tenant, work.insight.toolbox(), most=work.insight.answers, progress=progress)
         done(report.answers, "complete")
         return report
 
 
-def _with_insight(work: TenantWork, report: EtlReport, progress: Progress) -> EtlReport:
-    """The steps after the publish; what keeps them behind is no reason to call back what was published."""
-    steps: tuple[tuple[str, Callable[..., object]], ...] = (("index", index_step), ("analyse", analyse_step), ("caches", caches_step))
-    for name, step in steps:
-        try:
-            report = replace(report, **{name: step(work, report.run_id, progress=progress)})  # type: ignore[arg-type]
-        except LeaseHeldError as error:
-            log.info(f"{name}.left", tenant=work.tenant, run_id=report.run_id, reason=error.what)
-        except PayReadyError as error:
-            log.warning(f"{name}.failed", tenant=work.tenant, run_id=report.run_id, error_class=type(error).__name__)
-            return replace(report, index_error=error, status="partial" if report.status == "complete" else report.status)
-    return report
+def followed(work: TenantWork, report: EtlReport, name: str, *, progress: Progress = no_progress) -> EtlReport:
+    """The report with one of the steps after the publish (`FOLLOWING`).
+
+    What keeps it behind is no reason to call back what was published; where nothing could be, or the step before it failed, it is left.
+    """
+    if report.held is not None or report.index_error is not None:
+        return report
+    try:
+        return replace(report, **{name: _FOLLOWING[name](work, report.run_id, progress=progress)})  # type: ignore[arg-type]
+    except LeaseHeldError as error:
+        log.info(f"{name}.left", tenant=work.tenant, run_id=report.run_id, reason=error.what)
+        return report
+    except PayReadyError as error:
+        log.warning(f"{name}.failed", tenant=work.tenant, run_id=report.run_id, error_class=type(error).__name__)
+        return replace(report, index_error=error, status="partial" if report.status == "complete" else report.status)
+
+
+_FOLLOWING: Mapping[str, Callable[..., object]] = {"index": index_step, "analyse": analyse_step, "caches": caches_step}
+FOLLOWING = tuple(_FOLLOWING)  # the steps after the publish, in their order
 
 
 def _version(tx: TenantTransaction) -> Mapping[str, Any]:
@@ -316,21 +350,49 @@ def _source_names(work: TenantWork, only: Sequence[str]) -> list[str]:
         return [source.name for source in sources.list_all(tx) if source.status == "active"]
 
 
+def airbyte_names(work: TenantWork) -> frozenset[str]:
+    """The sources that an Airbyte extracts: how many of them run at once is also a matter of its workers."""
+    return insist(_airbyte_names)(work)
+
+
+def _airbyte_names(work: TenantWork) -> frozenset[str]:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return frozenset(source.name for source in sources.list_all(tx) if source.ingest_mode == "airbyte")
+
+
 def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
     """Sync and stage one source. Its failure is an outcome, not an exception: the next source has its turn."""
-    sync: SyncReport | None = None
-    stage: StageReport | None = None
-    equations: tuple[StreamEquations, ...] = ()
+    return staged(work, synced(work, name, run_id, progress=progress), run_id, progress=progress)
+
+
+def synced(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
+    """What a sync of a source brought, also one that failed on its way; why there was none is an outcome, too."""
     try:
-        sync = sync_step(work, name, run_id, progress=progress)
-        stage = stage_step(work, name, run_id, progress=progress)
-        equations = insist(_equations)(work, name, sync.run_id, stage.elapsed_s)
+        return SourceOutcome(source=name, sync=sync_step(work, name, run_id, progress=progress))
+    except PayReadyError as error:
+        return _failed(work, run_id, SourceOutcome(source=name), error)
+
+
+def staged(work: TenantWork, outcome: SourceOutcome, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
+    """The outcome of a sync with what was staged of it, both equations checked; without a sync it is given back as it is."""
+    sync = outcome.sync
+    if sync is None:
+        return outcome
+    try:
+        stage = stage_step(work, outcome.source, run_id, progress=progress)
+        outcome = replace(outcome, stage=stage)
+        equations = insist(_equations)(work, outcome.source, sync.run_id, stage.elapsed_s)
         sync = replace(sync, seconds_by_step={**sync.seconds_by_step, "stage": round(stage.elapsed_s, 3)})
+        outcome = replace(outcome, sync=sync, equations=equations)
         sync.raise_for_failure()
     except PayReadyError as error:
-        log.warning("source.failed", tenant=work.tenant, source=name, run_id=run_id, error_class=type(error).__name__)
-        return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations, error=error)
-    return SourceOutcome(source=name, sync=sync, stage=stage, equations=equations)
+        return _failed(work, run_id, outcome, error)
+    return outcome
+
+
+def _failed(work: TenantWork, run_id: RunId, outcome: SourceOutcome, error: PayReadyError) -> SourceOutcome:
+    log.warning("source.failed", tenant=work.tenant, source=outcome.source, run_id=run_id, error_class=type(error).__name__)
+    return replace(outcome, error=error)
 
 
 def _equations(work: TenantWork, source: str, run: RunId, staged_s: float) -> tuple[StreamEquations, ...]:
@@ -344,7 +406,7 @@ def _equations(work: TenantWork, source: str, run: RunId, staged_s: float) -> tu
 
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
     """Bring the records of one source in."""
-    with _recorded(work, run_id, "sync", name) as done:
+    with recorded(work, run_id, "sync", name) as done:
         opened = open_source(work, name, run_job=True, progress=progress)
         report = sync_source(
             work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
@@ -400,7 +462,7 @@ def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress
     Raises:
         CountError: The numbers of a run do not add up; what they are about was rolled back.
     """
-    with _recorded(work, run_id, "stage", name) as done:
+    with recorded(work, run_id, "stage", name) as done:
         feed = work.feed(source := insist(_source)(work, name))
         # Now, not at start-up: a long-lived process must not take tomorrow's meetings for typing errors.
         context = replace(work.context, now=datetime.now(UTC))
@@ -454,7 +516,7 @@ def resolve_step(
     """
     options = work.options
     insist(_refuse_held)(work)
-    with _recorded(work, run_id, "volume", "") as done:
+    with recorded(work, run_id, "volume", "") as done:
         sizes = insist(guard_volume)(work.database, work.tenant, work.slug, options.guard, run_id=run_id, doubts=doubts)
         done(len(sizes), "complete")
     from pay_ready.pipeline.checkpoint import prune
@@ -466,7 +528,7 @@ def resolve_step(
 
         scorer = spark_scorer(spark, work.resolution)
     resolve = _retried(options, resolve_tenant)
-    with _recorded(work, run_id, "resolve", "") as done:
+    with recorded(work, run_id, "resolve", "") as done:
         report = resolve(
             work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, reads=reads, scorer=scorer,
             progress=progress,
@@ -493,7 +555,7 @@ def _keep_figures(work: TenantWork, sizes: Sequence[StreamSize]) -> None:
 
 
 @contextmanager
-def _recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterator[Callable[[int, StepStatus], None]]:
+def recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterator[Callable[[int, StepStatus], None]]:
     """The step in step_runs: begun, and however it ends, finished. The body says how many rows it dealt with."""
     ended: list[tuple[int, StepStatus]] = []
 
@@ -524,19 +586,15 @@ def _finish(work: TenantWork, step_run_id: UUID, status: StepStatus, row_count: 
         operation.finish_step(tx, step_run_id, status, row_count=row_count, error_class=error_class)
 
 
-def _report(
-    work: TenantWork,
-    run_id: RunId,
-    outcomes: tuple[SourceOutcome, ...],
-    resolve: ResolveReport | None,
-    held: CheckFailedError | None,
-    started: float,
-) -> EtlReport:
+def concluded(
+    work: TenantWork, run_id: RunId, outcomes: Sequence[SourceOutcome], published: Published, started: float
+) -> EtlReport:  # fmt: skip
+    """The report of a run up to its publish; `started` by the monotonic clock, in seconds."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     status: Literal["complete", "partial", "failed"] = "complete"
     if failed:
         status = "failed" if len(failed) == len(outcomes) and all(outcome.sync is None for outcome in failed) else "partial"
     return EtlReport(
-        run_id=run_id, tenant=work.slug, status="failed" if held else status, sources=outcomes, resolve=resolve,
-        seconds=round(time.monotonic() - started, 3), held=held,
+        run_id=run_id, tenant=work.slug, status="failed" if published.held else status, sources=tuple(outcomes), resolve=published.resolve,
+        seconds=round(time.monotonic() - started, 3), held=published.held, on_hold=published.on_hold,
     )  # fmt: skip

@@ -5,7 +5,7 @@ since are assigned to nobody and wait, like everything that differs, for the nex
 resumes it, so that no schedule makes anew what was taken back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -70,6 +70,8 @@ def rollback(
     apply_with: ResolutionConfig | None = None,
     examples: int = _EXAMPLES,
     progress: Progress = no_progress,
+    begin: Callable[[TenantTransaction], None] = lambda _: None,
+    end: "Callable[[TenantTransaction, RollbackReport], None]" = lambda *_: None,
 ) -> RollbackReport:
     """Return to a checkpoint.
 
@@ -84,6 +86,8 @@ def rollback(
         apply_with: Apply the decisions made since at once, by a run of its own in the same transaction, with this configuration.
         examples: Changed entities to show, of each kind.
         progress: Told of each phase.
+        begin: Looks, under the publish lock, whether it may be; raises what stands in the way.
+        end: Notes that it was, in the same transaction.
 
     Raises:
         NotFoundError: No such checkpoint.
@@ -93,6 +97,7 @@ def rollback(
     with database.tenant_transaction(tenant, work="batch") as tx:
         db_resolution.lock_publish(tx)
         failpoint("rollback.locked")
+        begin(tx)
         point = db_checkpoints.checkpoint(tx, to)
         if point.state_digest is not None and point.state_digest != point.digest:
             raise _not_whole(to, point.run_no)
@@ -100,6 +105,7 @@ def rollback(
         report = step.restore(db_checkpoints.run(tx, point.run_no), to=point.name, dry_run=dry_run, examples=examples)
         if apply_with is not None and report.run_no is not None and report.differences.decisions_since:
             report = step.with_decisions(report, database, apply_with)
+        end(tx, report)
         failpoint("rollback.before_commit")
     failpoint("rollback.after_commit")
     return report

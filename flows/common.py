@@ -1,0 +1,378 @@
+"""What every flow has in common: its parameters' words, steps as tasks, errors without a word of the data, artifacts, tags.
+
+Flows are coroutines: a synchronous one waits up to a second at its end for Prefect's heartbeat, and cannot be stopped while a thread of it
+works. A step works in a thread of its own; whatever ends the flow run (a cancellation, a timeout) ends the thread, too, as Ctrl-C would:
+its connector is ended, its transaction rolled back, its lease given back, and step_runs say `aborted`.
+"""
+
+import asyncio
+import ctypes
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from types import FrameType
+from typing import Annotated, Any, Generic, TypeVar, cast
+from uuid import UUID
+
+from prefect import State, get_client, get_run_logger, runtime, task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
+from prefect.states import Completed, Failed
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from pay_ready.app import App, open_app
+from pay_ready.errors import (
+    CheckFailedError,
+    ConfigError,
+    ConflictError,
+    DeniedError,
+    NotFoundError,
+    PartialError,
+    PayReadyError,
+    RetryLaterError,
+    TransientError,
+    UsageError,
+)
+from pay_ready.logs import MASK, mask_personal, scrub
+from pay_ready.model.progress import Progress, ProgressEvent
+
+T = TypeVar("T")
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
+
+# A dead run that nobody can ask (another host's) keeps its lease so long: who waits for that is the next run.
+TAKEOVER_S = 75.0
+AIRBYTE, DATABASE = "pay-ready-airbyte", "pay-ready-database"  # global limits: syncs of an Airbyte, steps that load the database
+
+_RETRY_AFTER_S = (10.0, 60.0)
+_STOP_S = 25.0  # so long a step that was told to stop may take; a worker waits for 30
+_TOLD_EVERY_S = 15.0
+_OWN_WORDS = (CheckFailedError, ConflictError, RetryLaterError, NotFoundError, DeniedError, UsageError)
+
+
+class Parameters(BaseModel):
+    """Parameters of a flow: what is unknown or malformed is refused when a run is created."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StepFailedError(PayReadyError):
+    """A step failed. Its text is safe to be shown anywhere; what it left, and why, stay in this process: they are never pickled."""
+
+    outcome: object = None
+    reason: PayReadyError | None = None
+
+
+class StepDeferredError(StepFailedError, TransientError):
+    """The same, and trying again may help."""
+
+
+class StoppedStep(BaseException):
+    """Raised inside a step when its flow run was cancelled, or its time is over."""
+
+
+def shown(error: PayReadyError) -> PayReadyError:
+    """What may be shown of an error: its class, and of what it says only what is ours; a connector's own words stay in our tables."""
+    is_ours = isinstance(error, _OWN_WORDS) and "connector" not in error.where
+    kind = StepDeferredError if isinstance(error, TransientError) else StepFailedError
+    masked = mask_personal(None, "", dict(error.where))
+    where = {key: value for key, value in masked.items() if value != MASK and key != MASK}
+    if isinstance(error, StepFailedError):
+        return error
+    what, hint = (scrub(error.what), scrub(error.hint)) if is_ours else (type(error).__name__, "its words: pay-ready runs show")
+    found = kind(what, hint, **where)
+    found.reason = error
+    return found
+
+
+def unexpected(error: BaseException) -> StepFailedError:
+    """What may be shown of an error that nobody foresaw: its class and its place; its text may quote data."""
+    trace, frame = error.__traceback__, None
+    while trace is not None:
+        frame, trace = (trace.tb_frame, trace.tb_lineno), trace.tb_next
+    place = f"{frame[0].f_code.co_name}:{frame[1]}" if isinstance(frame, tuple) and isinstance(frame[0], FrameType) else "?"
+    return StepFailedError(f"unexpected {type(error).__name__}", "run the step by hand: PAY_READY_DEBUG=1 pay-ready run", error_place=place)
+
+
+@contextmanager
+def safely() -> Iterator[None]:
+    """Whatever goes wrong inside is raised without a word of the data; Prefect's own errors and signals pass."""
+    try:
+        yield
+    except PayReadyError as error:
+        raise shown(error) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in ("prefect", "httpx"):
+            raise
+        raise unexpected(error) from None
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Do something in a thread of its own. Whatever ends the waiting is raised once the thread has ended, too."""
+    loop, context = asyncio.get_running_loop(), copy_context()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def told(error: BaseException | None, value: T | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(value)  # type: ignore[arg-type]
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        error, value = None, None
+        try:
+            value = context.run(call)
+        except BaseException as failure:  # noqa: BLE001 - raised where it is waited for
+            error = unexpected(failure) if isinstance(failure, StopIteration) else failure
+        with _Closed():
+            loop.call_soon_threadsafe(told, error, value)
+
+    thread = threading.Thread(target=work, name="step", daemon=True)
+    thread.start()
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await _stopped(thread)
+        if done.done() and not done.cancelled():
+            done.exception()  # seen: nobody is told of it later
+        raise
+
+
+class _Closed:
+    """Nobody waits any more where the loop is closed."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, RuntimeError)
+
+
+async def _stopped(thread: threading.Thread) -> None:
+    """Raise StoppedStep in a thread and wait until it has cleaned up; one that sits in a long query is left to the end of the process."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(StoppedStep))
+    until = time.monotonic() + _STOP_S
+    while thread.is_alive() and time.monotonic() < until:
+        await asyncio.sleep(0.05)
+
+
+class _Call(Generic[T]):
+    """A step's work, opaque to Prefect: it looks into lists and dataclasses that tasks are given."""
+
+    __slots__ = ("do", "why_not")
+
+    def __init__(self, do: Callable[[Progress], T], why_not: Callable[[T], PayReadyError | None]) -> None:
+        self.do, self.why_not = do, why_not
+
+
+def _is_transient(task: object, run: object, state: "State[Any]") -> bool:  # noqa: ARG001 - Prefect's signature
+    """Whether a retry may help."""
+    return isinstance(state.data, TransientError)
+
+
+# Untagged on purpose: a tag makes a task depend on Prefect's server. Neither cached nor persisted: our own tables know what is done.
+@task(
+    cache_policy=NO_CACHE, persist_result=False, retries=len(_RETRY_AFTER_S), retry_delay_seconds=list(_RETRY_AFTER_S),
+    retry_jitter_factor=0.2, retry_condition_fn=_is_transient,
+)  # fmt: skip
+async def _step(call: _Call[Any]) -> Any:
+    log = get_run_logger()
+    with safely():
+        outcome = await in_thread(lambda: call.do(logged_progress(log)))
+        if (reason := call.why_not(outcome)) is not None:
+            failed = shown(reason)
+            if isinstance(failed, StepFailedError):
+                failed.outcome = outcome
+            raise failed
+        return outcome
+
+
+def _nothing(outcome: object) -> None:  # noqa: ARG001 - of a step that raises what fails
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the pipeline as a task: a name, the seconds after which it is stopped, the global limit that it takes a slot of."""
+
+    name: str
+    timeout_s: float
+    limit: str = ""
+
+    async def __call__(
+        self, do: Callable[[Progress], T], *, subject: str = "", why_not: Callable[[T], PayReadyError | None] = _nothing
+    ) -> T:  # fmt: skip
+        """Do it, up to three times while what fails may succeed later.
+
+        Args:
+            do: The step, told where to report progress.
+            subject: What it is about: a source, say.
+            why_not: What failed of an outcome that says so itself.
+
+        Raises:
+            StepFailedError, StepDeferredError: It failed; `outcome` is what it left, where it left anything.
+            ConfigError: The limit is not there.
+        """
+        called = " ".join(filter(None, (self.name, subject)))
+        run = _step.with_options(name=self.name, task_run_name=called, timeout_seconds=self.timeout_s)
+        async with _slot(self.limit):
+            try:
+                outcome: T = await run(_Call(do, why_not))
+            except TimeoutError:
+                hint = "what is committed stays; the next run goes on from there"
+                raise StepDeferredError("a step took too long and was stopped", hint, step=self.name, after_s=self.timeout_s) from None
+            return outcome
+
+
+@asynccontextmanager
+async def _slot(limit: str) -> AsyncIterator[None]:
+    """A slot of a global limit, which must be there; a server that is away later does not end what has one."""
+    if not limit:
+        yield
+        return
+    try:
+        held = concurrency(limit, strict=True, raise_on_lease_renewal_failure=False)
+        await held.__aenter__()
+    except ConcurrencySlotAcquisitionError as error:
+        if "must be created" in str(error):
+            raise ConfigError("there is no such limit on the server", "make it: pay-ready deploy apply", limit=limit) from None
+        raise RetryLaterError("no slot of a limit came free", "is Prefect's server up?", limit=limit) from None
+    try:
+        yield
+    finally:
+        await held.__aexit__(None, None, None)
+
+
+async def attempted(step: Awaitable[T], otherwise: Callable[[PayReadyError], T] | None = None) -> T:
+    """A step's outcome; of one that failed what it left, else what its error makes.
+
+    Raises:
+        StepFailedError: It left nothing, and nobody makes anything of that.
+    """
+    try:
+        return await step
+    except StepFailedError as error:
+        if error.outcome is not None:
+            return cast("T", error.outcome)
+        if otherwise is None:
+            raise
+        return otherwise(error.reason or error)
+
+
+def logged_progress(log: "logging.Logger | logging.LoggerAdapter[Any]") -> Progress:
+    """Progress as lines of the run's log: names and numbers, one line a part every 15 seconds at most."""
+    told: dict[str, float] = {}
+
+    def progress(event: ProgressEvent) -> None:
+        part, now = f"{event.step} {event.subject}", time.monotonic()
+        if now - told.setdefault(part, now) < _TOLD_EVERY_S:
+            return
+        told[part] = now
+        log.info("%s: %s%s", part, f"{event.done:,}", "" if event.total is None else f" of {event.total:,}")
+
+    return progress
+
+
+@asynccontextmanager
+async def begun(tenant: str = "", sources: Sequence[str] = ()) -> AsyncIterator[App]:
+    """The app for the length of a flow run, tagged with its tenant and sources; what goes wrong is told without the data."""
+    await _tag([*([f"tenant:{tenant}"] if tenant else []), *(f"source:{name}" for name in sources)])
+    with safely(), ExitStack() as stack:
+        with _prefects_logs():
+            app = await in_thread(lambda: stack.enter_context(open_app()))
+        yield app
+
+
+@contextmanager
+def _prefects_logs() -> Iterator[None]:
+    """Prefect's own lines go where they went before the app set logs up: they hold names of runs and states, and errors as `shown`."""
+    root, own = logging.getLogger(), logging.getLogger("prefect")
+    before = [handler for handler in root.handlers if handler not in own.handlers]
+    yield
+    if own.propagate:
+        own.propagate = False
+        own.handlers += before
+    # One line a request to Prefect.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+async def _tag(tags: Sequence[str]) -> None:
+    """Tag the flow run, beside what its deployment gave it. Nothing depends on it."""
+    if not tags or runtime.flow_run.id is None:
+        return
+    try:
+        async with get_client() as client:
+            await client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted({*runtime.flow_run.tags, *tags}))
+    except Exception as error:  # noqa: BLE001 - a run without tags is a run
+        get_run_logger().warning("not tagged: %s", type(error).__name__)
+
+
+async def kept(key: str, markdown: str, description: str) -> None:
+    """Keep an artifact. The work is done and recorded by then: a server that is away costs the artifact alone."""
+    try:
+        await acreate_markdown_artifact(key=key, markdown=markdown, description=description)
+    except Exception as error:  # noqa: BLE001 - see above
+        get_run_logger().warning("artifact %s was not kept: %s", key, type(error).__name__)
+
+
+class Summary(BaseModel):
+    """What a flow run gives back: figures only, nothing about anybody."""
+
+    model_config = ConfigDict(frozen=True)
+    status: str
+
+
+Ending = State[Any]
+_NAMES: tuple[tuple[type[PayReadyError], str], ...] = (
+    (TransientError, "Deferred"), (CheckFailedError, "HeldBack"), (PartialError, "Partial"),
+)  # fmt: skip
+
+
+def ended(summary: Summary, error: PayReadyError | None) -> "Summary | Ending":
+    """A flow run's end: its summary; or, where something failed, a failed state whose name says what to expect.
+
+    Deferred: a service or database is away; the next schedule tries again. HeldBack: a guard kept it from being published. Partial: the
+    rest is done and kept.
+    """
+    if error is None:
+        return summary
+    told = shown(error)
+    reason = told.reason if isinstance(told, StepFailedError) and told.reason else error
+    name = next((name for kind, name in _NAMES if isinstance(reason, kind)), "Failed")
+    return Failed(name=name, message=str(told), data=told)
+
+
+async def ending(body: "Coroutine[Any, Any, Summary | Ending]", otherwise: Summary) -> "Summary | Ending":
+    """How a flow's body ends; a step that failed and ended it makes a failed state, with the summary that is given here."""
+    try:
+        return await body
+    except StepFailedError as error:
+        return ended(otherwise, error)
+
+
+def skipped(summary: Summary, error: PayReadyError) -> Ending:
+    """The end of a run for which nothing was left to do: another one is at it. No failure, for nothing is missing."""
+    return Completed(name="Skipped", message=str(shown(error)), data=summary)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join("" if cell is None else _cell(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("|", "\\|")
+
+
+def run_link() -> str:
+    """Where the flow run is shown, as Markdown; empty where there is no page."""
+    url = runtime.flow_run.ui_url
+    return f"[{runtime.flow_run.name}]({url})" if url else ""
