@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 from prefect import flow
 from pydantic import Field
@@ -128,7 +129,14 @@ async def brought_in(work: TenantWork, run_id: RunId, only: Sequence[str]) -> tu
     return tuple(await asyncio.gather(*map(bring_in, steps.source_names(work, only))))
 
 
-def failure_of(report: EtlReport) -> PayReadyError | None:
+class Reported(Protocol):
+    """A report that says what failed."""
+
+    def raise_for_failure(self) -> None:
+        """Raise it."""
+
+
+def failure_of(report: Reported) -> PayReadyError | None:
     """What `raise_for_failure` raises."""
     try:
         report.raise_for_failure()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.pipeline.etl import TenantWork
     from pay_ready.pipeline.feed import Feed
     from pay_ready.pipeline.mapping.rules import SourceMapping
+    from pay_ready.pipeline.outer import OuterStore
     from pay_ready.pipeline.review.desk import Desk
 
 
@@ -94,6 +95,17 @@ class App:
     def memory(self) -> "MemoryManager":
         """Memory of every tenant: one of a process."""
         return self.memory_parts.memory
+
+    @property
+    def outer_store(self) -> "OuterStore | None":
+        """The vector store beside Postgres; None, and nothing of memory loaded, where there is none."""
+        if self.settings.weaviate.mode == "off":
+            return None
+        from pay_ready.pipeline.outer import OuterStore
+
+        parts = self.memory_parts
+        store = parts.vector_store
+        return None if store is None else OuterStore(store=store, embedder_id=parts.embedder.id, dimensions=parts.embedder.dim)
 
     def agent(self, slug: str) -> "Agent":
         """What answers questions of one tenant.

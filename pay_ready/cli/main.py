@@ -17,6 +17,7 @@ from pay_ready.cli import (
     connectors,
     decide,
     demo,
+    deploy,
     entities,
     erase,
     evaluate,
@@ -84,6 +85,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
 app.add_typer(models.app, name="models")
+app.add_typer(deploy.app, name="deploy")
 app.command("index")(memory.index)
 app.command("analyse")(analyse.analyse)
 app.command("warm")(analyse.warm)

@@ -13,7 +13,6 @@ from pay_ready.errors import CheckFailedError, ConfigError, NotFoundError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.pipeline.outer import OuterStore
     from pay_ready.pipeline.verify import CheckResult, Verification
 
 _CASE = '    <testcase classname="pay-ready verify {tenant}" name="{name}" time="{seconds}">{inside}</testcase>\n'
@@ -42,7 +41,7 @@ def verify(
 
     is_outer_asked = asks_outer(only or [])  # a wrong name is refused before anything is read
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
-        outer = _outer(opened) if is_outer_asked else None
+        outer = opened.outer_store if is_outer_asked else None
         look = partial(verify_tenant, opened.database, only=only or [], deep=deep, most=offenders, outer=outer, progress=progress)
         found = [look(opened.tenant_id(name), name=name) for name in _tenants(opened, tenant)]
     if junit is not None:
@@ -80,17 +79,6 @@ def _case(tenant: str, result: "CheckResult") -> str:
     elif result.state == "skipped":
         inside = f'<skipped message="{escape(result.reason)}"/>'
     return _CASE.format(tenant=tenant, name=result.check, seconds=result.seconds, inside=inside)
-
-
-def _outer(opened: "App") -> "OuterStore | None":
-    """The vector store beside Postgres; None, and nothing of memory loaded, where there is none."""
-    if opened.settings.weaviate.mode == "off":
-        return None
-    from pay_ready.pipeline.outer import OuterStore
-
-    parts = opened.memory_parts
-    store = parts.vector_store
-    return None if store is None else OuterStore(store=store, embedder_id=parts.embedder.id, dimensions=parts.embedder.dim)
 
 
 def _tenants(opened: "App", tenant: str | None) -> list[str]:

@@ -24,3 +24,8 @@ def finish_step(
         "operation.finish_step",
         {"step_run_id": step_run_id, "status": status, "row_count": row_count, "error_class": error_class},
     )
+
+
+def keep_log_partitions(tx: TenantTransaction, months: int) -> int:
+    """Make this month's partition of log lines and those of so many months to come; how many were made. It is nobody's rows."""
+    return int(tx.value("operation.keep_log_partitions", {"months": months}))

@@ -19,3 +19,9 @@ from pay_ready.step_runs
 where tenant_id = %(tenant_id)s
   and run_id = %(run_id)s
 order by started_at, step_run_id;
+
+-- name: keep_log_partitions
+-- Of no tenant's rows; how many were made.
+-- params: months integer
+select pay_ready.keep_log_partitions(%(months)s)
+where %(tenant_id)s is not null;
