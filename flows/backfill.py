@@ -5,11 +5,12 @@ parameters find the same plan: running it again does what is left, the failed on
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Literal
+from uuid import UUID
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
@@ -120,11 +121,14 @@ async def _shown(key: str, description: str) -> AsyncIterator[Progress]:
     def told(event: ProgressEvent) -> None:
         latest[:] = [event]
 
-    async def follow() -> None:
+    artifact: UUID | None = None
+    with _unseen(key):
         artifact = await acreate_progress_artifact(progress=0.0, key=key, description=description)
-        while True:
+
+    async def follow() -> None:
+        while artifact is not None:
             await asyncio.sleep(_TOLD_EVERY_S)
-            with suppress(Exception):
+            with _unseen(key):
                 await aupdate_progress_artifact(artifact, _percent(latest))
 
     following = asyncio.create_task(follow())
@@ -132,12 +136,18 @@ async def _shown(key: str, description: str) -> AsyncIterator[Progress]:
         yield told
     finally:
         following.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await following
+    if artifact is not None:
+        with _unseen(key):
+            await aupdate_progress_artifact(artifact, _percent(latest))
+
+
+@contextmanager
+def _unseen(key: str) -> Iterator[None]:
+    """What keeps the artifact behind ends nothing."""
     try:
-        await acreate_progress_artifact(progress=_percent(latest), key=key, description=description)
-    except Exception as error:  # noqa: BLE001 - see above
-        get_run_logger().warning("artifact %s was not kept: %s", key, type(error).__name__)
+        yield
+    except Exception as error:  # noqa: BLE001 - a server that is away
+        get_run_logger().warning("artifact %s is behind: %s", key, type(error).__name__)
 
 
 def _percent(latest: list[ProgressEvent]) -> float:

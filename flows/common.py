@@ -34,6 +34,7 @@ from pay_ready.errors import (
     NotFoundError,
     PartialError,
     PayReadyError,
+    PublishHeldError,
     RetryLaterError,
     TransientError,
     UsageError,
@@ -331,7 +332,7 @@ class Summary(BaseModel):
 
 Ending = State[Any]
 _NAMES: tuple[tuple[type[PayReadyError], str], ...] = (
-    (TransientError, "Deferred"), (CheckFailedError, "HeldBack"), (PartialError, "Partial"),
+    (TransientError, "Deferred"), (PublishHeldError, "HeldBack"), (CheckFailedError, "CheckFailed"), (PartialError, "Partial"),
 )  # fmt: skip
 
 

@@ -1,0 +1,160 @@
+"""What tests of flows share: a server, and tenants with sources."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pay_ready.app import App, open_app
+from pay_ready.settings import Environment
+from tests.command_support import EMBEDS, called
+from tests.conftest import Scratch
+from tests.prefect_support import QUIET, ROOT, Prefect, group_exists, shared_server
+
+# Prefect reads these when it is first imported; without a home of its own it would write into the user's.
+os.environ.update({**QUIET, "PREFECT_HOME": tempfile.mkdtemp(prefix="pay-ready-prefect-")})
+
+
+@pytest.fixture(scope="session")
+def prefect(run_folder: Path) -> Iterator[Prefect]:
+    """One Prefect server for all tests, with the limits that steps take slots of."""
+    with shared_server(run_folder) as server:
+        for name in ("pay-ready-airbyte", "pay-ready-database"):
+            there = server.api("POST", "/v2/concurrency_limits/filter", {"limit": 50})
+            if name not in {each["name"] for each in there}:
+                server.api("POST", "/v2/concurrency_limits/", {"name": name, "limit": 6})
+        yield server
+
+
+class World:
+    """Tenants on a database of this test's own, worked on by commands and by flows."""
+
+    def __init__(self, scratch: Scratch, folder: Path) -> None:
+        self.scratch, self.folder = scratch, folder
+        self.environment = {
+            "PAY_READY_HOME": str(folder / "state"), "PAY_READY_DATABASE_URL": scratch.app_url,
+            "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url, **EMBEDS,
+        }  # fmt: skip
+
+    def command(self, *words: str, code: int = 0) -> Any:
+        """What a command printed: its JSON data where it was asked for, else its text."""
+        done = called(words, self.environment, self.folder)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)["data"] if "--json" in words else done.stdout + done.stderr
+
+    def contacts(self, count: int, *, source: str = "crm", tenant: str = "acme", revision: int = 0, **properties: object) -> Path:
+        """Export files of so many contacts for a source."""
+        folder = self.folder / "exports" / tenant / source
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"id": str(n), "createdAt": "2026-01-01T00:00:00Z", "updatedAt": f"2026-01-{2 + revision:02}T00:00:00Z", "archived": False,
+             "properties": {"email": f"p{n}@customer.example", "firstname": "P", "lastname": f"{n}-{revision}", **properties}}
+            for n in range(count)
+        ]  # fmt: skip
+        (folder / "contacts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return folder
+
+    def tenant(self, slug: str = "acme", sources: Sequence[str] = ("crm",), count: int = 20) -> None:
+        """A tenant with sources of so many contacts each."""
+        self.command("tenants", "create", slug)
+        for name in sources:
+            folder = self.contacts(count, source=name, tenant=slug)
+            self.command("sources", "add", "-t", slug, name, "--kind", "hubspot", "--replay", str(folder))
+
+    def app(self) -> "AbstractContextManager[App]":
+        """The app of this process."""
+        environment = Environment(
+            home=self.folder / "state",
+            database_url=self.scratch.app_url,
+            admin_database_url=self.scratch.admin_url,  # type: ignore[arg-type]
+        )
+        return open_app(environment)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Rows as the administrator sees them."""
+        with psycopg.connect(self.scratch.admin_url) as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+
+    def steps(self) -> list[tuple[str, str, str]]:
+        """What step_runs says: step, subject, status, in order."""
+        return [(row[0], row[1], row[2]) for row in self.rows(
+            "select step, subject, status from pay_ready.step_runs order by started_at, step_run_id"
+        )]  # fmt: skip
+
+
+@pytest.fixture
+def world(scratch: Scratch, tmp_path: Path) -> World:
+    """An empty world."""
+    return World(scratch, tmp_path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A flow run that has ended, or was killed: then it has no state."""
+
+    pid: int
+    status: int  # of its process; negative: the signal that ended it
+    name: str = ""
+    type: str = ""
+    message: str = ""
+    run_id: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Nursery:
+    """Runs flows in processes of their own that begin with everything loaded."""
+
+    def __init__(self, prefect: Prefect) -> None:
+        self._prefect = prefect
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.flows.nursery"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**prefect.environment, "OPENBLAS_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, world: World, flow: str, request: Mapping[str, Any], *, failpoints: str = "", **environment: str) -> Ended:
+        """One run of a flow."""
+        told = world.folder / f"told-{uuid.uuid4().hex}.json"
+        asked = {
+            "flow": flow, "request": dict(request), "environment": {**world.environment, **environment}, "failpoints": failpoints,
+            "told": str(told), "url": self._prefect.url,
+        }  # fmt: skip
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert answer["result"] or answer["status"], (world.folder / "flows.log").read_text()[-4000:]
+        return Ended(pid=answer["pid"], status=answer["status"], **(answer["result"] or {}))
+
+    def close(self) -> None:
+        """End it."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+        self._process.wait(30)
+        assert not group_exists(self._process.pid)
+
+
+@pytest.fixture(scope="session")
+def nursery(prefect: Prefect) -> Iterator[Nursery]:
+    """One for all tests of a worker."""
+    nursery = Nursery(prefect)
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def run_flow(nursery: Nursery, world: World) -> Callable[..., Ended]:
+    """Runs a flow under the shared server."""
+    return partial(nursery.run, world)
