@@ -2,7 +2,8 @@
 
 Armed by the environment before the process starts, for example `PAY_READY_FAILPOINTS="publish.before_commit=kill"`
 (several with commas), or by `armed` inside a test. Modes: raise (a FailpointError), kill (SIGKILL to the own process: no
-handler, no clean-up), stop (SIGSTOP: paused until SIGCONT, once), sleep (ten seconds, for a test that wants to act meanwhile).
+handler, no clean-up), stop (SIGSTOP: paused until SIGCONT, once), sleep (ten seconds, for a test that wants to act meanwhile), hold
+(as long as the file is there that PAY_READY_FAILPOINTS_HOLD names: leases are renewed meanwhile).
 """
 
 import os
@@ -15,10 +16,11 @@ from typing import Literal, cast, get_args
 
 from pay_ready.errors import ConfigError, PayReadyError
 
-FailpointMode = Literal["raise", "kill", "stop", "sleep"]
+FailpointMode = Literal["raise", "kill", "stop", "sleep", "hold"]
 
 ENVIRONMENT_VARIABLE = "PAY_READY_FAILPOINTS"
-_SLEEP_S = 10.0
+HOLD_VARIABLE = "PAY_READY_FAILPOINTS_HOLD"
+_SLEEP_S, _LOOK_S = 10.0, 0.05
 
 
 class FailpointError(PayReadyError):
@@ -73,5 +75,9 @@ def _fail(point: str, mode: FailpointMode) -> None:
         return
     if mode == "sleep":
         time.sleep(_SLEEP_S)
+        return
+    if mode == "hold":
+        while (held := os.environ.get(HOLD_VARIABLE)) and os.path.exists(held):  # noqa: PTH110 - one look, no object
+            time.sleep(_LOOK_S)
         return
     raise FailpointError("stopped at a failpoint", f"unset {ENVIRONMENT_VARIABLE}", point=point)

@@ -5,12 +5,14 @@ passes only under a key that names a thing of ours (SAFE_KEYS), because no patte
 Lines go to standard error.
 """
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 from uuid import UUID
 
 import structlog
@@ -50,12 +52,11 @@ def configure_logs(level: str, output: Literal["console", "json"]) -> None:
         _describe_exception,
         mask_personal,
     ]
-    stream = sys.stderr
+    lenient = cast("TextIO", _Lenient(sys.stderr))
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        # What stood there when this was set up may have been closed since: a line more must not end what it tells of.
-        logger_factory=lambda *_: structlog.PrintLogger(file=sys.stderr if stream.closed else stream),
+        logger_factory=lambda *_: structlog.PrintLogger(file=lenient),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -66,6 +67,28 @@ def configure_logs(level: str, output: Literal["console", "json"]) -> None:
     root.setLevel(level.upper())
     # The pool warns of connections that Ctrl-C cut; whoever waits for one gets an error of ours.
     logging.getLogger("psycopg.pool").setLevel(max(logging.ERROR, root.level) if level != "debug" else logging.DEBUG)
+
+
+class _Lenient(io.TextIOBase):
+    """Standard error as it was when logs were set up, which may have been closed since, or have no reader any more (a worker that was
+    killed): a line more must not end what it tells of.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._open.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._open.flush()
+
+    @property
+    def _open(self) -> TextIO:
+        return sys.stderr if self._stream.closed else self._stream
 
 
 def mask_personal(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

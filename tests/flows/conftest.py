@@ -41,7 +41,7 @@ class World:
     """Tenants on a database of this test's own, worked on by commands and by flows."""
 
     def __init__(self, scratch: Scratch, folder: Path) -> None:
-        self.scratch, self.folder = scratch, folder
+        self.scratch, self.folder, self.slug = scratch, folder, "acme"
         self.environment = {
             "PAY_READY_HOME": str(folder / "state"), "PAY_READY_DATABASE_URL": scratch.app_url,
             "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url, **EMBEDS,

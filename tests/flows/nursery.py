@@ -9,13 +9,22 @@ import importlib
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 FLOWS = ("etl", "sync", "resolve", "index", "analyse", "backfill", "rollback", "maintenance")
-LOADED = ("pay_ready.pipeline.resolve", "pay_ready.pipeline.increment", "pay_ready.pipeline.warm", "pay_ready.app_agent", "duckdb", "scipy")
+LOADED = (
+    "fastapi.encoders",
+    "pay_ready.pipeline.resolve",
+    "pay_ready.pipeline.increment",
+    "pay_ready.pipeline.warm",
+    "pay_ready.app_agent",
+    "duckdb",
+    "scipy",
+)
 
 
 def main() -> None:
@@ -43,6 +52,8 @@ def _run(asked: dict[str, Any], told: Path) -> None:
     os.environ.update(asked["environment"])
     os.chdir(told.parent)
     failpoints._armed.update(failpoints.parse_failpoints(asked["failpoints"]))
+    if canary := os.environ.get("PAY_READY_CANARY"):
+        failpoints._fail = partial(_blurt_out, canary)  # type: ignore[assignment]
     flow = getattr(sys.modules[f"flows.{asked['flow']}"], asked["flow"])
     settings = {PREFECT_API_URL: asked["url"], PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(settings):
@@ -53,6 +64,11 @@ def _run(asked: dict[str, Any], told: Path) -> None:
     told.write_text(json.dumps({**said, "summary": summary}))
     sys.stdout.flush()
     os._exit(0)
+
+
+def _blurt_out(canary: str, point: str, mode: str) -> None:
+    """An error that nobody foresaw, with somebody's name in its words."""
+    raise ValueError(f"{canary} does not fit at {point} ({mode})")
 
 
 if __name__ == "__main__":

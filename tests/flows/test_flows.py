@@ -41,9 +41,9 @@ def test_the_etl_flow_runs_the_pipeline(run_flow: Run, prefect: Prefect, world: 
         "runs list -t acme",
     ):
         assert part in shown
-    again = run_flow("etl", {"tenant": "acme", "sources": ["crm"]}).summary
-    assert (again["status"], again["landed"], again["published_run"]) == ("complete", 0, None)
-    assert prefect.run(prefect.newest())["tags"] == ["source:crm", "tenant:acme"]
+    again = run_flow("etl", {"tenant": "acme", "sources": ["crm"]})
+    assert (again.summary["status"], again.summary["landed"], again.summary["published_run"]) == ("complete", 0, None)
+    assert prefect.run(again.run_id)["tags"] == ["source:crm", "tenant:acme"]
     done = [(step, status) for step, subject, status in world.steps() if subject != "mail"]
     assert done.count(("sync", "complete")) == 2
     assert {status for _, status in done} == {"complete"}
@@ -145,7 +145,7 @@ def test_maintenance_by_night(run_flow: Run, prefect: Prefect, world: World) -> 
     house = run_flow("maintenance", {})
     assert (house.name, house.summary["partitions_made"]) == ("Completed", 4)
     assert run_flow("maintenance", {}).summary["partitions_made"] == 0
-    assert prefect.run(prefect.newest())["name"].startswith("maintenance of the house 20")
+    assert prefect.run(house.run_id)["name"].startswith("maintenance of the house 20")
     left = prefect.api("GET", f"/v2/concurrency_limits/{database['id']}")["active_slots"]
     assert (left, house.summary["slots_freed"]) == (0, 2)
 

@@ -15,7 +15,8 @@ from pay_ready.app import App, open_app
 from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import entities, tenants
 from pay_ready.db.tenancy import Database, TenantTransaction
-from pay_ready.errors import TransientError
+from pay_ready.errors import DeniedError, TransientError
+from pay_ready.pipeline.approval import refuse_alone
 from pay_ready.pipeline.etl import EtlReport, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.resources import resource_path
@@ -362,6 +363,20 @@ def weaviate_options(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
         return None if app.memory_parts.vector_store is None else app.memory_parts.weaviate_options
 
 
+def rollback_alone(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether one may roll back alone."""
+    with app_with(scratch, overrides, folder) as app:
+        tenant = app.tenant_id("acme")
+        with app.database.tenant_transaction(tenant) as tx:
+            if tenants.find(tx) is None:
+                tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        try:
+            refuse_alone(four_eyes=app.work("acme").four_eyes)
+        except DeniedError as error:
+            return error.what
+        return None
+
+
 def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How many of sixty checkpoints, a day between two of them, the end of a run keeps."""
     from pay_ready.pipeline.checkpoint import prune
@@ -421,6 +436,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "review.gold_percent": (50, review_rules),
     "checkpoints.keep_count": (5, checkpoints_kept),
     "checkpoints.keep_days": (30, checkpoints_kept),
+    "checkpoints.four_eyes": (True, rollback_alone),
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
     "database.transaction_pooler": (True, prepared),

@@ -156,19 +156,21 @@ def test_row_security_is_forced_with_one_policy(filled: Filled) -> None:
 
 
 def test_the_schema_has_no_back_doors(administrator: psycopg.Connection[Any]) -> None:
-    """Four SECURITY DEFINER functions: one analyzes and does nothing else, three find passages of the transaction's tenant by words
-    (test_search.py); each search_path pinned, nothing executable by PUBLIC, no enum types, no rules."""
+    """Five SECURITY DEFINER functions: one analyzes and does nothing else, one makes months of log lines ahead (test_approval.py looks
+    at those), three find passages of the transaction's tenant by words (test_search.py); each search_path pinned, nothing executable by
+    PUBLIC, no enum types, no rules."""
     definers = administrator.execute(
         "select proname, pronargs, prorettype::regtype::text, proowner::regrole::text, prosrc from pg_proc"
         " where pronamespace = 'pay_ready'::regnamespace and prosecdef order by proname"
     ).fetchall()
     assert [row[:4] for row in definers] == [
-        ("count_lexemes", 1, "record", "pay_ready_search"), ("rank_lexemes", 9, "record", "pay_ready_search"),
-        ("refresh_statistics", 0, "void", "pay_ready_owner"), ("search_lexemes", 7, "record", "pay_ready_search"),
+        ("count_lexemes", 1, "record", "pay_ready_search"), ("keep_log_partitions", 1, "integer", "pay_ready_owner"),
+        ("rank_lexemes", 9, "record", "pay_ready_search"), ("refresh_statistics", 0, "void", "pay_ready_owner"),
+        ("search_lexemes", 7, "record", "pay_ready_search"),
     ]  # fmt: skip
-    for reader in (*definers[:2], definers[3]):
+    for reader in (definers[0], definers[2], definers[4]):
         assert "tenant_id = (select current_setting('app.tenant_id')::uuid)" in reader[4]
-    assert re.fullmatch(r"\s*begin\s+analyze (pay_ready\.\w+,?\s*)+;\s*end\s*", definers[2][4])
+    assert re.fullmatch(r"\s*begin\s+analyze (pay_ready\.\w+,?\s*)+;\s*end\s*", definers[3][4])
     functions = administrator.execute(
         "select proname, coalesce(array_to_string(proconfig, ','), ''), coalesce(proacl::text, 'default') from pg_proc"
         " where pronamespace = 'pay_ready'::regnamespace"

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from uuid import UUID
@@ -82,3 +84,18 @@ def test_text_passes_only_under_a_known_key(key: str, value: str) -> None:
     """Whatever the key, unknown text is masked: an allow-list, not a list of what is forbidden."""
     (masked,) = mask_personal(None, "info", {f"x{key}": value}).values()
     assert masked == MASK or UUID(str(masked))
+
+
+def test_a_line_that_nobody_reads_ends_nothing() -> None:
+    """Standard error whose reader was killed, or that was closed: the line is lost, and the work goes on."""
+    script = (
+        "import os, sys, structlog; from pay_ready.logs import configure_logs; configure_logs('info', 'json');"
+        "os.close(int(sys.argv[1])); log = structlog.get_logger(); [log.info('step.ended', rows=n) for n in range(3)];"
+        "print('through')"
+    )
+    reader, writer = os.pipe()
+    command = [sys.executable, "-c", script, str(reader)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, pass_fds=[reader], text=True)
+    os.close(reader)
+    os.close(writer)
+    assert (process.communicate()[0], process.returncode) == ("through\n", 0)
