@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import FrameType
@@ -21,7 +21,7 @@ from uuid import UUID
 from prefect import State, get_client, get_run_logger, runtime, task
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, concurrency
+from prefect.concurrency.asyncio import concurrency
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -52,6 +52,7 @@ TAKEOVER_S = 75.0
 AIRBYTE, DATABASE = "pay-ready-airbyte", "pay-ready-database"  # global limits: syncs of an Airbyte, steps that load the database
 
 _RETRY_AFTER_S = (10.0, 60.0)
+_AWAY_S = (2.0, 5.0, 10.0)  # between attempts to get a slot from a server that is away
 _STOP_S = 25.0  # so long a step that was told to stop may take; a worker waits for 30
 _TOLD_EVERY_S = 15.0
 _OWN_WORDS = (CheckFailedError, ConflictError, RetryLaterError, NotFoundError, DeniedError, UsageError)
@@ -234,21 +235,47 @@ class Step:
 
 @asynccontextmanager
 async def _slot(limit: str) -> AsyncIterator[None]:
-    """A slot of a global limit, which must be there; a server that is away later does not end what has one."""
-    if not limit:
-        yield
-        return
-    try:
-        held = concurrency(limit, strict=True, raise_on_lease_renewal_failure=False)
-        await held.__aenter__()
-    except ConcurrencySlotAcquisitionError as error:
-        if "must be created" in str(error):
-            raise ConfigError("there is no such limit on the server", "make it: pay-ready deploy apply", limit=limit) from None
-        raise RetryLaterError("no slot of a limit came free", "is Prefect's server up?", limit=limit) from None
+    """A slot of a global limit, which must be there. A limit is a courtesy: a server that is away keeps no step from its work."""
+    held = await _held(limit) if limit else None
     try:
         yield
     finally:
-        await held.__aexit__(None, None, None)
+        if held is not None:
+            with _away(limit):
+                await held.__aexit__(None, None, None)
+
+
+async def _held(limit: str) -> "AbstractAsyncContextManager[None] | None":
+    for pause_s in (*_AWAY_S, 0.0):
+        held = concurrency(limit, strict=True, raise_on_lease_renewal_failure=False)
+        is_held = False
+        with _away(limit):
+            await held.__aenter__()
+            is_held = True
+        if is_held:
+            return held
+        await asyncio.sleep(pause_s)
+    get_run_logger().warning("limit %s: the step goes on without a slot", limit)
+    return None
+
+
+@contextmanager
+def _away(limit: str) -> Iterator[None]:
+    """Prefect's client tells of a server that is away by errors of its own, or by cancelling what waits for it.
+
+    Raises:
+        ConfigError: The server is there, and the limit is not.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():  # somebody means this run
+            raise
+    except Exception as error:  # noqa: BLE001 - see above
+        if "must be created" in str(error):
+            raise ConfigError("there is no such limit on the server", "make it: pay-ready deploy apply", limit=limit) from None
+        get_run_logger().debug("limit %s: %s", limit, type(error).__name__)
 
 
 async def attempted(step: Awaitable[T], otherwise: Callable[[PayReadyError], T] | None = None) -> T:
@@ -291,11 +318,25 @@ async def begun(tenant: str = "", sources: Sequence[str] = ()) -> AsyncIterator[
         yield app
 
 
+class _Lenient(logging.Handler):
+    """Where a run's lines are printed its worker reads them. Killed, it does not, and what draws Prefect's lines would end the run for that
+    (rich raises SystemExit when its pipe breaks): the line is lost instead.
+    """
+
+    def __init__(self, inner: logging.Handler) -> None:
+        super().__init__(inner.level)
+        self._inner = inner
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, SystemExit):
+            self._inner.handle(record)
+
+
 @contextmanager
 def _prefects_logs() -> Iterator[None]:
     """Prefect's own lines go where they went before the app set logs up: they hold names of runs and states, and errors as `shown`."""
     root, own = logging.getLogger(), logging.getLogger("prefect")
-    before = [handler for handler in root.handlers if handler not in own.handlers]
+    before = [_Lenient(handler) for handler in root.handlers if handler not in own.handlers]
     yield
     if own.propagate:
         own.propagate = False

@@ -414,27 +414,28 @@ def _as_create(schedule: Any) -> DeploymentScheduleCreate:
 
 
 def _automation_of(automation: AutomationCore | Automation) -> dict[str, Any]:
-    """What an automation says, without what the server adds to it."""
+    """What an automation says, without what the server adds to it; words that are a set have no order."""
     dumped = automation.model_dump(mode="json", include=set(AutomationCore.model_fields) - {"owner_resource"})
-    return _without_ids(dumped)  # type: ignore[no-any-return]
+    return _comparable(dumped)  # type: ignore[no-any-return]
 
 
-def _without_ids(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_ids(inner) for key, inner in value.items() if key != "id"}
-    return [_without_ids(each) for each in value] if isinstance(value, list) else value
+        return {key: _comparable(inner) for key, inner in value.items() if key != "id"}
+    if isinstance(value, list):
+        return sorted(value) if all(isinstance(each, str) for each in value) else [_comparable(each) for each in value]
+    return value
 
 
 def _differs(found: DeploymentResponse, wanted: Mapping[str, Any]) -> bool:
-    there = {key: getattr(found, key, None) for key in wanted}
-    there["tags"] = sorted(found.tags)
-    limit = found.global_concurrency_limit
-    there["concurrency_limit"] = limit.limit if limit else None
-    options = there["concurrency_options"]
-    same_options = (options and options.collision_strategy) == (
-        wanted["concurrency_options"] and wanted["concurrency_options"].collision_strategy
-    )
-    return not same_options or any(there[key] != value for key, value in wanted.items() if key != "concurrency_options")
+    limit, options, asked = found.global_concurrency_limit, found.concurrency_options, wanted["concurrency_options"]
+    if (limit.limit if limit else None, options and options.collision_strategy) != (
+        wanted["concurrency_limit"], asked and asked.collision_strategy,
+    ):  # fmt: skip
+        return True
+    plain = {key: value for key, value in wanted.items() if not key.startswith("concurrency_")}
+    there = {key: getattr(found, key) for key in plain} | {"tags": sorted(found.tags)}
+    return there != plain
 
 
 def _filled(content: Any) -> Any:

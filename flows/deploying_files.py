@@ -184,7 +184,8 @@ def _variables(place: str, content: object) -> Iterator[tuple[str, str]]:
             yield from _variables(f"{place}.{key}".lstrip("."), inner)
     elif isinstance(content, list):
         for number, inner in enumerate(content):
-            yield from _variables(f"{place}[{number}]", inner)
+            name = inner.get("name") if isinstance(inner, Mapping) else None
+            yield from _variables(f"{place}.{name}" if name else f"{place}[{number}]", inner)
     elif isinstance(content, str):
         for variable in _VARIABLE.findall(content):
             yield place, variable

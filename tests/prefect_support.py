@@ -60,11 +60,10 @@ class Prefect:
 
     def start(self) -> None:
         """Start it and wait until it is ready; as Prefect's own command does, without that command's process around it."""
-        import prefect
-
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(Path(prefect.__file__).parents[1]), "--factory",
-                   "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(self.port), "--lifespan", "on",
-                   "--log-level", "error", "--timeout-keep-alive", "5"]  # fmt: skip
+        command = [
+            sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1",
+            "--port", str(self.port), "--lifespan", "on", "--log-level", "error", "--timeout-keep-alive", "5",
+        ]  # fmt: skip
         environment = {**self.environment, **_SERVER, "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": str(not self.migrated).lower()}
         with (self.home / "server.log").open("ab") as log:
             process = subprocess.Popen(command, env=environment, cwd=self.home, stdout=log, stderr=log, start_new_session=True)

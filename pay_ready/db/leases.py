@@ -11,6 +11,7 @@ ends it as soon as the lease has run out, for inside a COPY no timeout of the se
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -216,4 +217,14 @@ def _exists(pid: int) -> bool:
         return False
     except (PermissionError, OverflowError):
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, and nobody has asked how it ended: in a container whose first process is no init nobody ever does."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    except OSError:
+        return False
+    # The name, in parentheses, may hold anything.
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]

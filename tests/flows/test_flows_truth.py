@@ -211,7 +211,7 @@ def test_neither_worker_nor_server_is_needed_to_finish(world: World, run_folder:
             wait_until(lambda: not flow_processes(server), "the end of its process")
         assert {status for _, _, status in world.steps()} == {"complete"}
         assert world.rows("select count(*) from pay_ready.resolution_runs")[0][0] == 1
-        world.contacts(20, revision=1)
+        world.contacts(25, revision=1)
         with worker(server, {"PAY_READY_CHECKOUT": str(ROOT)}) as started:
             lost = submit(server, world, {"tenant": "acme"}, "stage.rows_written")
             in_step(world, "stage")
@@ -220,7 +220,7 @@ def test_neither_worker_nor_server_is_needed_to_finish(world: World, run_folder:
         began = time.monotonic()
         after = run_flow("etl", {"tenant": "acme", "wait_s": 0})
         assert time.monotonic() - began < 60
-        assert (after.name, after.summary["landed"], after.summary["published_run"]) == ("Completed", 0, 2)
+        assert (after.name, after.summary["landed"], after.summary["published_run"]) == ("Completed", 0, 2), after
         assert server.state(lost) == "Running"  # wrong, and nothing depends on it
 
 
