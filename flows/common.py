@@ -55,6 +55,7 @@ _RETRY_AFTER_S = (10.0, 60.0)
 _AWAY_S = (2.0, 5.0, 10.0)  # between attempts to get a slot from a server that is away
 _STOP_S = 25.0  # so long a step that was told to stop may take; a worker waits for 30
 _TOLD_EVERY_S = 15.0
+_SAFE_AS = {"sources": "source", "checks": "rule"}  # keys that hold several names of ours
 _OWN_WORDS = (CheckFailedError, ConflictError, RetryLaterError, NotFoundError, DeniedError, UsageError)
 
 
@@ -83,11 +84,16 @@ def shown(error: PayReadyError) -> PayReadyError:
     """What may be shown of an error: its class, and of what it says only what is ours; a connector's own words stay in our tables."""
     is_ours = isinstance(error, _OWN_WORDS) and "connector" not in error.where
     kind = StepDeferredError if isinstance(error, TransientError) else StepFailedError
-    masked = mask_personal(None, "", dict(error.where))
-    where = {key: value for key, value in masked.items() if value != MASK and key != MASK}
     if isinstance(error, StepFailedError):
         return error
-    what, hint = (scrub(error.what), scrub(error.hint)) if is_ours else (type(error).__name__, "its words: pay-ready runs show")
+    masked = mask_personal(None, "", {_SAFE_AS.get(key, key): value for key, value in error.where.items()})
+    where = {key: value for key, value in masked.items() if value != MASK and key != MASK}
+    if is_ours:
+        what, hint = scrub(error.what), scrub(error.hint)
+    else:
+        name = type(error).__name__
+        what = f"{name}: the rest is done and kept" if isinstance(error, PartialError) else name
+        hint = "why: pay-ready runs list, pay-ready runs show RUN"
     found = kind(what, hint, **where)
     found.reason = error
     return found

@@ -53,7 +53,8 @@ def test_no_canary_reaches_prefect(watched: Prefect, runs: Nursery, world: World
     asked = {"tenant": "acme", "wait_s": 0}
     partial = runs.run(world, "etl", asked)
     assert partial.name == "Partial"
-    assert "PayReadyError" in partial.message
+    assert partial.message == "PartialError: the rest is done and kept - source=api - why: pay-ready runs list, pay-ready runs show RUN"
+    assert "api: PayReadyError" in watched.artifacts(partial.run_id)["etl-acme"]
     for point in ("stage.rows_written", "publish.planned", "index.heard", "analyse.scored"):
         canary_exports(world, revision=point)
         # An error that nobody foresaw, raised inside the step with somebody's name in its words.
