@@ -22,6 +22,7 @@ from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.pipeline.source_breaker import BreakerOptions
 from pay_ready.resources import resource_path
 from pay_ready.settings import Environment, Settings
 from pay_ready.sources.installs import find_connector
@@ -63,6 +64,7 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             now=datetime.now(UTC),
         ),
         resolution=resolution,
+        breaker=BreakerOptions(opens_after=settings.etl.breaker_failures, open_s=settings.etl.breaker_open_minutes * 60),
         keep_count=settings.checkpoints.keep_count,
         keep_days=settings.checkpoints.keep_days,
         keyring=lambda: app.keyring,

@@ -41,6 +41,8 @@ class Etl(_Section):
     max_retries: int = Field(ge=0, le=100)
     max_shrink_percent: float = Field(ge=0, le=100)
     max_quarantine_percent: float = Field(ge=0, le=100)
+    breaker_failures: int = Field(ge=1)
+    breaker_open_minutes: float = Field(gt=0)
 
 
 class Airbyte(_Section):

@@ -295,6 +295,12 @@ def indexed_by_a_run(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
         return ran(app, folder, {"contacts": [contact(1, email="a@b.example")]}, index=True).index is not None
 
 
+def breaker_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """When a source is left alone; what that does is tested with its part."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.work(_tenant_of(app)).breaker
+
+
 def insight_steps(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What a run does after its index; what each does is tested with its part."""
     with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
@@ -409,6 +415,8 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "etl.max_retries": (0, work_options),
     "etl.max_shrink_percent": (50, work_options),
     "etl.max_quarantine_percent": (50, work_options),
+    "etl.breaker_failures": (1, breaker_options),
+    "etl.breaker_open_minutes": (1, breaker_options),
     "airbyte.poll_seconds": (1, platform_options),
     "airbyte.longest_poll_seconds": (60, platform_options),
     "airbyte.cancel_on_timeout": (True, platform_options),
