@@ -1,5 +1,6 @@
 """The composition root of the agent: a tenant's tools, names and calendar, from its settings. Only commands that ask load it."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def open_toolbox(app: "App", tenant: "Tenant") -> Toolbox:
 def _toolbox(app: "App", tenant: "Tenant", settings: Settings, *, actor: str | None) -> Toolbox:
     asked = settings.agent
     return Toolbox(
-        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(settings, _key(app, tenant)), actor=actor,
+        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(settings, _page_key(app, tenant)), actor=actor,
         coaching_rules=lambda: _coaching_rules(asked.competitors),
     )  # fmt: skip
 
@@ -105,11 +106,19 @@ def open_masker(app: "App", slug: str) -> Masker:
 
 
 def _key(app: "App", tenant: "Tenant") -> bytes:
-    """Signs places of pages and makes masks; without a key of the installation both hold for this process alone."""
+    """Makes masks; without a key of the installation they hold for this process alone."""
     try:
         return app.keyring.digest_keys(tenant.tenant_id)[0]
     except SecretError:
         return secrets.token_bytes(32)
+
+
+def _page_key(app: "App", tenant: "Tenant") -> bytes:
+    """Signs places of pages. Without a key of the installation it is no secret, but the same in the next process: a place gives nothing."""
+    try:
+        return app.keyring.digest_keys(tenant.tenant_id)[0]
+    except SecretError:
+        return hashlib.sha256(b"pay_ready pages\0" + tenant.tenant_id.bytes).digest()
 
 
 def _entities(app: "App", tenant: "Tenant") -> list[NamedEntity]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
-from pay_ready.agent.answers import Basis, CoachingAnswer
+from pay_ready.agent.answers import Basis, CoachingAnswer, TimelineAnswer
 from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
@@ -30,6 +30,7 @@ from pay_ready.agent.telling import (
     topic_sections,
     who_sections,
 )
+from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.agent.toolbox import Toolbox
 from pay_ready.db.talks import Grouping
 from pay_ready.errors import UsageError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # of the extra llm
 _COACHED_DAYS = 30
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN_LINES = 30  # of a timeline within an answer
+_EARLIER = "the latest {:,} interactions are shown; for those before them: pay-ready timeline NAME -t TENANT"
 Mode = Literal["offline", "model"]
 
 
@@ -92,6 +94,7 @@ class Agent:
         self.toolbox = toolbox
         self._open_names, self._reading, self._classify, self._open_masker, self._clock = names, reading, classify, masker, clock
         self._names: NameIndex | None = None
+        self._masker: Masker | None = None
         self._assistant, self._open_masker_out = assistant, masker_out
 
     @property
@@ -164,11 +167,18 @@ class Agent:
         end = until or self._clock()
         return since or end - timedelta(days=_COACHED_DAYS), end
 
+    @property
+    def mask(self) -> Masked:
+        """What personal values become by the tenant's policy; not to be asked for inside a transaction: it may read names."""
+        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
+            return as_it_is
+        if self._masker is None:
+            self._masker = self._open_masker()
+        return self._masker
+
     def masked(self, sections: Sequence[Section]) -> tuple[Section, ...]:
         """Sections with personal values masked by the tenant's policy."""
-        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
-            return tuple(sections)
-        masked = self._open_masker()
+        masked = self.mask
         return tuple(
             replace(
                 each, lines=tuple(replace(line, text=masked(line.text)) for line in each.lines),
@@ -179,7 +189,7 @@ class Agent:
 
     def masked_text(self, text: str) -> str:
         """A whole document with personal values masked by the tenant's policy."""
-        return text if self._open_masker is None or self.toolbox.options.mask_policy == "none" else self._open_masker()(text)
+        return self.mask(text)
 
     def masked_data(self, value: object) -> object:
         """JSON's values with every text masked; keys, numbers and ids stay."""
@@ -191,6 +201,8 @@ class Agent:
 
     def partly(self, result: object) -> list[str]:
         """Why a tool's answer is not the whole."""
+        if isinstance(result, TimelineAnswer):
+            return [_EARLIER.format(len(result.page.lines))] if result.page.next_token else []
         basis = getattr(result, "basis", None)
         return _partly(basis) if isinstance(basis, Basis) else []
 
@@ -224,7 +236,7 @@ class Agent:
             sections = [each for name, part in parts for each in compared_sections(name, part)]
         else:
             result, sections, basis = self._asked(plan, scope)
-        reasons = result.reasons if isinstance(result, SearchAnswer) else _partly(basis)
+        reasons = result.reasons if isinstance(result, SearchAnswer) else self.partly(result) or _partly(basis)
         answer = Answer(
             plan=plan, read_as=echo(plan), sections=tuple(sections), result=result, reasons=tuple(reasons),
             missing="" if any(each.lines or each.rows for each in sections) else _missing(plan, basis),
@@ -238,7 +250,7 @@ class Agent:
                 summary = tools.summary(scope)
                 return summary, summary_sections(summary, only_owed=plan.intent == "promises"), summary.basis
             case "timeline":
-                timeline = tools.timeline(scope, size=plan.limit or _SHOWN_LINES)
+                timeline = tools.timeline(scope, size=plan.limit or _SHOWN_LINES, masked=self.mask)
                 return timeline, timeline_sections(timeline), timeline.basis
             case "sentiment":
                 sentiment = tools.sentiment(scope, period=_period(plan))
@@ -294,9 +306,9 @@ class Agent:
         return self.toolbox.coaching(people[0].ids, people[0].name, since, until, replace(scope, with_ids=(*scope.with_ids, *others)))
 
     def _masked(self, answer: Answer) -> Answer:
-        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
+        if self.mask is as_it_is:
             return answer
-        masked = self._open_masker()
+        masked = self.mask
         return replace(
             answer, sections=self.masked(answer.sections), read_as=masked(answer.read_as), missing=masked(answer.missing), result=None
         )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pay_ready.agent.answers import CoachingAnswer, CountAnswer, SentimentAnswer, SummaryAnswer, TimelineAnswer, TopicsAnswer, WhoAnswer
 from pay_ready.agent.chart import sparkline
+from pay_ready.agent.export import ROW_COLUMNS
 from pay_ready.agent.export import rows as timeline_rows
 from pay_ready.agent.extract import Line
 from pay_ready.agent.safe_text import plain
@@ -35,8 +36,7 @@ def summary_sections(answer: SummaryAnswer, *, only_owed: bool = False) -> list[
 
 def timeline_sections(answer: TimelineAnswer) -> list[Section]:
     """One table, the latest first."""
-    columns = ("when", "source", "type", "what", "who", "mood", "interaction")
-    return [Section(title="Timeline", columns=columns, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
+    return [Section(title="Timeline", columns=ROW_COLUMNS, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
 
 
 def sentiment_sections(answer: SentimentAnswer) -> list[Section]:

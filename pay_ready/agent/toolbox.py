@@ -37,7 +37,8 @@ from pay_ready.agent.sentiment import GroupingOptions, SentimentReading, interac
 from pay_ready.agent.sentiment_model import Scorer, open_scorer
 from pay_ready.agent.stored_vectors import passage_vectors, standing_for, with_vectors, without_vectors
 from pay_ready.agent.summary import SummaryOptions, summarise
-from pay_ready.agent.timeline import Entry, Paging, lines_of, page_of
+from pay_ready.agent.timeline import Line, Paging, lines_of, page_of
+from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
 from pay_ready.db import memories as db_memories
 from pay_ready.db import sentiment as db_sentiment
@@ -134,33 +135,52 @@ class Toolbox:
         unindexed = 0 if own is not None else without_vectors(talks, passages)
         return SummaryAnswer(summary=summary, basis=replace(basis, unindexed=unindexed), scorer_id=reading.scorer_id)
 
-    def timeline(self, scope: Scope, *, token: str | None = None, size: int | None = None) -> TimelineAnswer:
+    def timeline(
+        self, scope: Scope, *, token: str | None = None, size: int | None = None, masked: Masked = as_it_is
+    ) -> TimelineAnswer:  # fmt: skip
         """What happened with somebody, the latest first, by pages.
+
+        Args:
+            scope: With whom, and what of it.
+            token: Where the page before ended; None for the first.
+            size: Lines at most.
+            masked: What personal values become before a title is cut.
 
         Raises:
             UsageError: Nobody is named.
             CursorError: The token is of another question, or none of ours.
         """
-        if not scope.entity_ids:
-            raise UsageError("whose timeline?", "name a person or a company")
+        _refuse_nobody(scope)
         paging = Paging(size=min(size or self.options.page_size, MOST_ROWS), key=self.options.page_key, scope=_digest(scope))
         before = None
         if token is not None:
             position = position_of(token, paging.key, paging.scope)
             before = (position.occurred_at, position.interaction_id)
         with self._opened("timeline", scope) as tx:
-            rows = db_talks.entries(tx, self._absorbed(tx, scope), paging.size + 1, before)
+            entries = db_talks.entries(tx, self._absorbed(tx, scope), paging.size + 1, before)
             run_no = db_memories.epoch(tx).run_no
-        entries = [
-            Entry(
-                interaction_id=row.interaction_id, occurred_at=row.occurred_at, source=row.source, interaction_type=row.interaction_type,
-                subject=row.subject or "", text=row.said or "", participants=row.participants, sentiment=row.sentiment,
-                thread_id=row.thread_id,
-            )
-            for row in rows
-        ]  # fmt: skip
-        page = page_of(lines_of(entries, ZoneInfo(self.options.time_zone)), paging)
-        return TimelineAnswer(page=page, basis=Basis(interactions=len(page.lines), total=len(entries), run_no=run_no))
+        page = page_of(lines_of(entries, ZoneInfo(self.options.time_zone), masked=masked), paging)
+        return TimelineAnswer(page=page, basis=Basis(interactions=len(page.lines), total=len(page.lines), run_no=run_no))
+
+    @contextmanager
+    def whole_timeline(self, scope: Scope, *, masked: Masked = as_it_is) -> Iterator[tuple[int, Iterator[Line]]]:
+        """How many interactions there are, and the line of each, the latest first: read page after page, as they are taken.
+
+        Raises:
+            UsageError: Nobody is named.
+        """
+        _refuse_nobody(scope)
+        zone = ZoneInfo(self.options.time_zone)
+        with self._opened("timeline", scope) as tx:
+            wanted = self._absorbed(tx, scope)
+
+            def lines() -> Iterator[Line]:
+                before = None
+                while entries := db_talks.entries(tx, wanted, MOST_ROWS, before):
+                    yield from lines_of(entries, zone, masked=masked)
+                    before = (entries[-1].occurred_at, entries[-1].interaction_id)
+
+            yield db_talks.chosen(tx, wanted, 1).total, lines()
 
     def sentiment(self, scope: Scope, *, period: Period = "week") -> SentimentAnswer:
         """How what was said sounds, by period and side, with examples and the trend of the other side."""
@@ -401,6 +421,11 @@ def _filters(scope: Scope) -> Filters:
         entity_ids=scope.entity_ids, sources=scope.sources, interaction_types=types, languages=scope.languages, since=scope.since,
         until=scope.until,
     )  # fmt: skip
+
+
+def _refuse_nobody(scope: Scope) -> None:
+    if not scope.entity_ids:
+        raise UsageError("whose timeline?", "name a person or a company")
 
 
 def _digest(scope: Scope) -> bytes:

@@ -3,9 +3,8 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,17 @@ from uuid import UUID
 
 import typer
 
+from pay_ready.cli.asking_options import (
+    LanguageOption,
+    NamesArgument,
+    SinceOption,
+    SourceOption,
+    TypeOption,
+    UntilOption,
+    WithOption,
+    narrowed_to,
+    opened_tool,
+)
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.errors import NotFoundError, UsageError
@@ -21,30 +31,9 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.agent.answering import Agent, Answer
     from pay_ready.agent.plan import QueryPlan
     from pay_ready.agent.telling import Section
-    from pay_ready.app import App
-    from pay_ready.model.talk import Scope
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(help="People or companies: name, e-mail, domain or id.", metavar="[NAME]...")]
-SinceOption = Annotated[str | None, typer.Option("--since", help='From that day on (the tenant\'s time): 2026-01-31, or words: "March".')]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Before that day.")]
-SourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Of this source; may be repeated.")]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="call, meeting, email, message, note, task, case, deal.")]
-WithOption = Annotated[list[str] | None, typer.Option("--with", help="Who must have taken part, too; may be repeated.")]
-LanguageOption = Annotated[list[str] | None, typer.Option("--language", help="ISO 639-1, for example en.")]
 MostOption = Annotated[int, typer.Option("--most", min=1, max=200, help="Lines at most.")]
 TodayOption = Annotated[str | None, typer.Option("--today", help='The day that "last month" counts from: 2026-01-31.')]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Narrowed:
-    """What a command's options narrow it to."""
-
-    since: str | None = None
-    until: str | None = None
-    source: Sequence[str] = ()
-    kind: Sequence[str] = ()
-    taking_part: Sequence[str] = ()
-    language: Sequence[str] = ()
 
 
 def ask(
@@ -86,8 +75,8 @@ def summary(
 
     Example: pay-ready summary "Acme" --tenant acme --type call --since 2026-07-01
     """
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import summary_sections
 
         told = agent.toolbox.summary(scope)
@@ -107,8 +96,8 @@ def sentiment(
     """
     if by not in ("day", "week", "month"):
         raise UsageError(f"no such period: {by}", "one of day, week, month", option="--by")
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.chart import Chart, Series, write_chart
         from pay_ready.agent.telling import sentiment_sections
 
@@ -134,8 +123,8 @@ def topics(
 
     Example: pay-ready topics --tenant acme --since "this month"
     """
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import topic_sections
 
         told = agent.toolbox.topics(scope, min_frequency=min_frequency)
@@ -156,8 +145,8 @@ def coach(
 
     Without --since the last 30 days. Example: pay-ready coach "Bob Fitzgerald" --tenant acme --to bob.html
     """
-    narrowed = _narrowed(since, until, source, kind, None, None)
-    with _tool(tenant, [rep], narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, None)
+    with opened_tool(tenant, [rep], narrowed) as (agent, scope):
         from pay_ready.agent.coaching.page import as_html
         from pay_ready.agent.coaching.rendering import as_markdown
         from pay_ready.agent.coaching.report_json import as_json as report_json
@@ -190,8 +179,8 @@ def similar(
     until: UntilOption = None, source: SourceOption = None, kind: TypeOption = None, most: MostOption = 10, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Interactions like one, by what was said in it. Example: pay-ready similar 3f2b... --tenant acme --type call"""
-    narrowed = _narrowed(since, until, source, kind, None, None)
-    with _tool(tenant, (), narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, None)
+    with opened_tool(tenant, (), narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
         told = agent.toolbox.similar(interaction, scope, most=most)
@@ -204,8 +193,8 @@ def search(
     language: LanguageOption = None, most: MostOption = 10, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """The passages that answer best, by words and by meaning. Example: pay-ready search "price is too high" "Acme" --tenant acme"""
-    narrowed = _narrowed(since, until, source, kind, None, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
         told = agent.toolbox.search(words, scope, most=most)
@@ -221,8 +210,8 @@ def count(
     groupings = ("day", "week", "month", "quarter", "source", "type")
     if by not in groupings:
         raise UsageError(f"no such grouping: {by}", f"one of {', '.join(groupings)}", option="--by")
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import count_sections
 
         told = agent.toolbox.count(scope, grouping=by)  # type: ignore[arg-type]
@@ -237,8 +226,8 @@ def who(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Who took part in most interactions. Example: pay-ready who "Acme" --tenant acme --since 2026-01-01"""
-    narrowed = _narrowed(since, until, source, kind, taking_part, None)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, None)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import who_sections
 
         told = agent.toolbox.who(
@@ -255,67 +244,6 @@ def print_answer(answer: "Answer") -> None:
         say(answer.missing)
     for reason in answer.reasons:
         say(f"not the whole: {reason}")
-
-
-@contextmanager
-def _tool(tenant: str, names: Sequence[str] | None, narrowed: Narrowed) -> Iterator["tuple[Agent, Scope]"]:
-    with opened_app() as opened:
-        agent = opened.agent(tenant)
-        yield agent, _scope(opened, agent, names or (), narrowed)
-
-
-def _scope(opened: "App", agent: "Agent", names: Sequence[str], narrowed: Narrowed) -> "Scope":
-    from typing import get_args
-
-    from pay_ready.db import sources as db_sources
-    from pay_ready.model.staged import InteractionType
-    from pay_ready.model.talk import Scope
-
-    kinds = get_args(InteractionType)
-    if unknown := [each for each in narrowed.kind if each not in kinds]:
-        raise UsageError(f"no such type of interaction: {unknown[0]}", f"one of {', '.join(kinds)}")
-    with opened.database.tenant_transaction(agent.toolbox.tenant) as tx:
-        there = [each.name for each in db_sources.list_all(tx)]
-    if unknown := [each for each in narrowed.source if each not in there]:
-        raise UsageError(f"no such source: {unknown[0]}", f"one of {', '.join(there)}" if there else "there is none yet")
-    since, until = agent.period(narrowed.since, narrowed.until)
-    return Scope(
-        entity_ids=tuple(_entity(agent, each) for each in names), with_ids=tuple(_entity(agent, each) for each in narrowed.taking_part),
-        since=since, until=until, sources=tuple(narrowed.source), interaction_types=tuple(narrowed.kind),
-        languages=tuple(narrowed.language),
-    )  # fmt: skip
-
-
-def _entity(agent: "Agent", wanted: str) -> UUID:
-    """The one person or company that a name means.
-
-    Raises:
-        NotFoundError: Nobody has that name.
-        UsageError: Several have.
-    """
-    try:
-        return UUID(wanted)
-    except ValueError:
-        found = agent.entities(wanted)
-    if not found:
-        raise NotFoundError("nobody and no company by that name", "try another spelling, an e-mail or a domain")
-    if len(found) > 1:
-        choices = "\n".join(f"  {each.id}  {each.entity_type}: {each.name}" for each in found)
-        raise UsageError("more than one is meant", f"ask by id:\n{choices}", found=len(found))
-    return found[0].id
-
-
-def _narrowed(
-    since: str | None,
-    until: str | None,
-    source: Sequence[str] | None,
-    kind: Sequence[str] | None,
-    taking_part: Sequence[str] | None,
-    language: Sequence[str] | None,
-) -> Narrowed:
-    return Narrowed(
-        since=since, until=until, source=source or (), kind=kind or (), taking_part=taking_part or (), language=language or ()
-    )  # fmt: skip
 
 
 def _print(

@@ -34,6 +34,7 @@ from pay_ready.cli import (
     server,
     sources,
     tenants,
+    timeline,
     undo,
     verify,
 )
@@ -59,7 +60,7 @@ app.command("doctor")(server.doctor)
 app.command("migrate")(server.migrate)
 app.command("people")(entities.people)
 app.command("companies")(entities.companies)
-app.command("timeline")(entities.timeline)
+app.command("timeline")(timeline.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)

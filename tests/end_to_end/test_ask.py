@@ -111,7 +111,7 @@ def test_who_asked_what_about_whom_is_in_the_audit(demo: DemoRuns) -> None:
     assert UUID(row[2])
 
 
-@pytest.mark.parametrize("tool", ["summary", "sentiment", "topics", "count", "who"])
+@pytest.mark.parametrize("tool", ["summary", "sentiment", "timeline", "topics", "count", "who"])
 def test_each_tool_is_a_command_with_the_same_options(demo: DemoRuns, tool: str) -> None:
     """By name, days or words, source, type: narrower is less, JSON is JSON, and a wrong option names the choices."""
     narrow = (tool, "Summit Grocers", "-t", OURS, "--since", "2026-01-01", "--until", "2026-07-01", "--source", "gong", "--type", "call")

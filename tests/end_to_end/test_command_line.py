@@ -119,10 +119,10 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (["quarantine", "show", "-t", "acme", "00000000-0000-0000-0000-000000000000"], 4, ""),
         (["quarantine", "replay", "-t", "acme"], 2, "or say --all"),
         (["people", "nobody at all", "-t", "acme"], 4, "nobody and nothing by that name"),
-        (["timeline", "x", "-t", "acme", "--since", "yesterday"], 2, "write it like 2026-01-31"),
-        (["timeline", "x", "-t", "acme", "--type", "cal"], 2, "choose one of: call, meeting, email"),
+        (["timeline", "x", "-t", "acme", "--since", "the other day or so"], 2, "a day as 2026-01-31"),
+        (["timeline", "x", "-t", "acme", "--type", "cal"], 2, "one of call, meeting, email"),
         (["timeline", "x", "-t", "acme", "--source", "crm"], 2, "no such source"),
-        (["timeline", "x", "-t", "acme", "--since", "2026-02-01", "--until", "2026-02-01"], 2, "--until is not after --since"),
+        (["timeline", "x", "-t", "acme", "--since", "2026-02-01", "--until", "2026-02-01"], 2, "the end is not after the beginning"),
         (["timeline", "x", "-t", "acme", "--csv", "--json"], 2, "say --csv or --json"),
         (["people", "nobody@customer.example", "-t", "acme"], 4, "nobody and nothing by that name"),
         (

@@ -34,8 +34,9 @@ from pay_ready.agent.safe_text import clip, for_csv, for_html, for_markdown, pla
 from pay_ready.agent.sentences import sentences_of
 from pay_ready.agent.summary import summarise
 from pay_ready.agent.telling import hit_sections, summary_sections
-from pay_ready.agent.timeline import Entry, grouped, lines_of
+from pay_ready.agent.timeline import grouped, lines_of
 from pay_ready.api.mcp import mcp_server
+from pay_ready.model.talk import Entry
 from tests.agent_corpus.injections import INJECTIONS, Injection
 from tests.agent_support import INDEX, JANE, TODAY, read
 from tests.coaching_support import DAY, REP, turn
