@@ -132,7 +132,7 @@ with page as materialized (
           and links.occurred_at < %(until)s
           and (links.occurred_at, links.interaction_id) < (%(before_at)s, %(before_id)s)
           -- In a case, and behind an offset, each is looked up as the walk passes, in this order and for no row more: as joins or
-          -- hashed sets they would be read whole, however soon the page is full.
+          -- hashed sets they would be read whole, however soon the page is full. What others took part in is small enough for one.
           and case when
               ((%(source_ids)s::uuid[] is null and %(interaction_types)s::text[] is null) or exists (
                   select from pay_ready.interaction_records as kept
@@ -145,7 +145,7 @@ with page as materialized (
                   select from pay_ready.interaction_entities as others
                   where others.tenant_id = %(tenant_id)s and others.interaction_id = links.interaction_id
                     and others.entity_id = any(%(with_ids)s) and others.closed_run_no is null
-                  offset 0
+                    and others.occurred_at >= %(since)s and others.occurred_at < %(until)s and others.occurred_at <= %(before_at)s
               ))
               and (%(languages)s::text[] is null or exists (
                   select from pay_ready.memories as passages

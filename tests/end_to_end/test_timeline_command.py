@@ -221,3 +221,15 @@ def test_what_is_off_is_said(demo: DemoRuns, words: tuple[str, ...], said: str) 
     done = demo.command(*words, code=2)
     assert said in done.stderr
     assert done.stdout == ""
+
+
+def test_a_question_shows_a_page_and_where_the_rest_is(demo: DemoRuns) -> None:
+    """Asked in plain English: the latest lines under the right headings, and the command for all of them."""
+    told = demo.command("ask", "Timeline of Summit Grocers", "-t", OURS, "--json").stdout
+    answer = json.loads(told)["data"]
+    (section,) = answer["sections"]
+    rows = [dict(zip(section["columns"], row, strict=True)) for row in section["rows"]]
+    assert [row["interaction"] for row in rows] == [each["interaction_id"] for each in reversed(entries_of(demo, *WHO, "--limit", "30"))]
+    assert {row["source"] for row in rows} <= {"gong", "hubspot", "salesforce", "slack"}
+    assert {row["mood"] for row in rows} <= {"+", "·", "-", ""}
+    assert "pay-ready timeline NAME" in " ".join(answer["reasons"])
