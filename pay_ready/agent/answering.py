@@ -11,12 +11,13 @@ from pay_ready.agent.answers import Basis, CoachingAnswer
 from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
+from pay_ready.agent.follow_up import followed
 from pay_ready.agent.masking import Masker
 from pay_ready.agent.name_links import link_names
 from pay_ready.agent.names import Candidate, NameIndex
 from pay_ready.agent.periods import Period
 from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
-from pay_ready.agent.reading import Classify, ReadingOptions, read_question
+from pay_ready.agent.reading import Classify, ReadingOptions, question_read
 from pay_ready.agent.sentences import Citation
 from pay_ready.agent.telling import (
     Section,
@@ -38,6 +39,7 @@ from pay_ready.model.talk import Scope
 
 if TYPE_CHECKING:  # of the extra llm
     from pay_ready.agent.llm.assistant import Assistant
+    from pay_ready.agent.llm.options import Spent
 
 _COACHED_DAYS = 30
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -61,6 +63,15 @@ class Answer:
     def citations(self) -> tuple[Citation, ...]:
         """What the lines rest on, each once."""
         return tuple(dict.fromkeys(each for section in self.sections for line in section.lines for each in line.citations))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """How a question was read; nothing of it is masked, and it is not for showing."""
+
+    plan: QueryPlan
+    reason: str = ""  # why rules alone read it, where a language model should have
+    spent: "Spent | None" = None  # by a language model, for this question
 
 
 class Agent:
@@ -106,30 +117,56 @@ class Agent:
             self._names = self._open_names()
         return self._names
 
-    def plan(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> QueryPlan:
-        """How a question is read; needs the tenant's names and nothing else of it."""
-        day = today or self._reading.calendar.today(self._clock())
-        return read_question(question, self.names, day, self._reading, self._classify, shown)
+    def plan(
+        self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None
+    ) -> QueryPlan:  # fmt: skip
+        """How a question is read; needs the tenant's names and nothing else of it.
 
-    def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> Answer:
+        Args:
+            question: As asked.
+            today: The day that "last month" counts from; None for the tenant's own.
+            shown: The interaction that "this call" means.
+            before: How the question before it was read, which it may take something over from; None where there was none.
+        """
+        day = today or self._reading.calendar.today(self._clock())
+        read = question_read(question, self.names, day, self._reading, self._classify, shown)
+        return followed(before, read, self.names) if before is not None else read.plan
+
+    def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None) -> Answer:
         """A question answered: with a language model where one is configured, and as without one where that fails, which is said.
 
         Raises:
             UsageError: As `answer`.
         """
-        plan = self.plan(question, today=today, shown=shown)
+        return self.told(question, self.understood(question, today=today, shown=shown, before=before))
+
+    def understood(
+        self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None
+    ) -> Understood:  # fmt: skip
+        """The plan of a question, a language model's where one is configured; a model knows nothing of the question before."""
+        plan = self.plan(question, today=today, shown=shown, before=before)
         if self._assistant is None:
-            return self.answer(plan)
+            return Understood(plan=plan)
         from pay_ready.agent.llm.options import Spent
 
         spent, day = Spent(), today or self.calendar.today(self._clock())
+        if plan.taken_over:
+            return Understood(plan=plan, spent=spent)
         assisted = self._assistant.plan(question, plan, today=day, names=self.names, sources=self._reading.sources, spent=spent)
-        answer = self.answer(assisted.plan)
-        reasons = [*answer.reasons, *([assisted.reason] if assisted.reason else [])]
-        if answer.result is None and not answer.sections:
+        return Understood(plan=assisted.plan, reason=assisted.reason, spent=spent)
+
+    def told(self, question: str, understood: Understood) -> Answer:
+        """What the tools say to a question that was understood, in a language model's words where one is configured.
+
+        Raises:
+            UsageError: As `answer`.
+        """
+        answer = self.answer(understood.plan)
+        reasons = [*answer.reasons, *([understood.reason] if understood.reason else [])]
+        if self._assistant is None or (answer.result is None and not answer.sections):
             return replace(answer, reasons=tuple(reasons))
         # What leaves for the model is masked whatever the tenant's own readers may see.
-        worded = self._assistant.word(question, answer.sections, self._mask_out(), spent=spent)
+        worded = self._assistant.word(question, answer.sections, self._mask_out(), spent=understood.spent)
         reasons += [worded.reason] if worded.reason else []
         if not worded.lines:
             return replace(answer, reasons=tuple(reasons))

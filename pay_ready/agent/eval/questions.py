@@ -19,10 +19,25 @@ class DateQuestion:
     is_date: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A question, the one before it, and the plan that is meant as `reading.told_plan` writes it."""
+
+    before: str
+    question: str
+    meant: str
+
+
 @cache
 def date_questions(name: str = "dates") -> tuple[DateQuestion, ...]:
     """`dates` was written with the rules, `dates_unseen` and `dates_third` after them."""
     return tuple(DateQuestion(question, _day(start), _day(end), start != _NO_DATE) for question, start, end in _rows(name))
+
+
+@cache
+def follow_up_questions(name: str = "follow_ups") -> tuple[FollowUp, ...]:
+    """Written before the rules that read them."""
+    return tuple(FollowUp(before, question, meant) for before, question, meant in _rows(name))
 
 
 @cache
