@@ -16,7 +16,8 @@ _WHAT_I_ANSWER = (
 _NO_INTENT = (
     "I did not understand what you want to know. Say it another way, for example: summary, timeline, sentiment, topics, count or who."
 )
-_LISTED, _SHORT = 4, 40  # of those that tie; characters
+LISTED = 4  # of those that tie
+_SHORT = 40  # characters
 _NAMES_NEEDED = ("summary", "timeline", "sentiment", "coaching", "count", "who", "compare", "promises")
 
 
@@ -77,7 +78,7 @@ def which(entity: PlanEntity) -> str:
     """The question which of several is meant; numbered, for two may have one name."""
     kinds = {each.entity_type for each in entity.ties}
     noun = {"person": "people", "company": "companies"}[kinds.pop()] if len(kinds) == 1 else "people and companies"
-    told = [f"({number}) {told_ref(each)}" for number, each in enumerate(entity.ties[:_LISTED], 1)]
+    told = [f"({number}) {told_ref(each)}" for number, each in enumerate(entity.ties[:LISTED], 1)]
     more = f" and {entity.tied - len(told)} more" if entity.tied > len(told) else ""
     how = "Give the e-mail address, the domain or the company"
     return f'"{clip(entity.words, _SHORT)}" fits {entity.tied} {noun}: {", ".join(told)}{more}. Which one? {how}.'

@@ -37,6 +37,7 @@ _ANYHOW = re.compile(
 _SAID = re.compile(r"\b(?:say|said|tell|told|discuss|discussed|talk|talked)\b", _I)
 _NO_WHY = "I cannot tell why, only what was said. Ask for the sentiment, the topics or the timeline, or search for a word."
 _PLACES = {"first": 0, "former": 0, "second": 1, "third": 2, "latter": -1, "last": -1}
+_SAY_ALL: tuple[Intent, ...] = ("summary", "search", "similar")  # there is no more behind them
 _BY_PERIOD: tuple[Intent, ...] = ("sentiment", "count")
 _BY_PARTY: Mapping[Grouping, Intent] = {"person": "who", "company": "who"}
 _VALUES: Mapping[Part, Callable[[QueryPlan], object]] = {
@@ -117,7 +118,7 @@ def _continued(before: QueryPlan, was: Intent, new: QuestionRead, shape: Shape) 
             "languages": own.languages or before.languages,
             "grouping": own.grouping or (before.grouping if is_same or {was, intent} <= set(_BY_PERIOD) else None),
             "limit": _limit(before, own, shape, is_same=is_same), "words": _words(before, new, intent, is_told=is_told),
-            "similar_to": (new.interaction or before.similar_to) if intent == "similar" else None,
+            "similar_to": (new.interaction or own.similar_to or before.similar_to) if intent == "similar" else None,
             "confidence": round(min(before.confidence or _SURE, _SURE), 3),
             "read_by": own.read_by if is_told and own.intent == intent else before.read_by,
         }
@@ -149,7 +150,7 @@ def _intent(before: QueryPlan, was: Intent, new: QuestionRead, shape: Shape) -> 
 
 def _bare_intent(word: str, was: Intent) -> Intent | None:
     if word.startswith(("why", "how come", "how so")):
-        return None if was == "summary" else "summary"
+        return None if was in _SAY_ALL else "summary"
     return "who" if word.startswith("who") else "timeline" if word.startswith(("when", "since")) else "count"
 
 

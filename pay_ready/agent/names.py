@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pay_ready.agent.name_forms import EntityType, Form, GivenNames, NamedEntity, domain_key, name_keys, name_words
+from pay_ready.agent.safe_text import plain
 from pay_ready.agent.typos import TypoIndex
 
+_NAMELESS = "(no name)"  # nothing of it can be seen
 _MOST_CANDIDATES = 10  # of a tie; a plan says how many more there are
 
 
@@ -40,10 +42,10 @@ class NameIndex:
         self._details, self._detail_ends = bytearray(), array("Q", (0,))  # one after the other, as UTF-8
         uses, rows = Counter[str](), list[tuple[int, int, int]]()
         for number, entity in enumerate(entities):
-            self._details += next(iter((*entity.emails, *entity.domains)), "").encode("utf-8", "replace")
+            self._details += plain(next(iter((*entity.emails, *entity.domains)), "")).encode()
             self._detail_ends.append(len(self._details))
             self._ids.frombytes(entity.id.bytes)
-            self._names.append(entity.name)
+            self._names.append(plain(entity.name) or _NAMELESS)
             self._companies.append(entity.entity_type == "company")
             self._homes.append(hash(domain_key(entity.emails[0].rpartition("@")[2])) if entity.emails else 0)
             uses.update({word for name in (entity.name, *entity.aliases) for word in name_words(name)})

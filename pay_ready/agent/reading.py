@@ -47,7 +47,7 @@ class QuestionRead:
     read: Read
     masked: str  # names are anybody's, times are gone
     rest: str  # words that name nobody, no time and no filter
-    interaction: UUID | None  # that it names, or that was shown
+    interaction: UUID | None  # that it names by its id
 
 
 def read_question(
@@ -99,7 +99,7 @@ def question_read(
     return QuestionRead(
         plan=asked(plan.model_copy(update={"not_understood": tuple(each[:500] for each in missed)}), read), read=read,
         masked=masked_question(text, found, [each.place for each in times]), rest=search_words(text, places, all_of_it=True),
-        interaction=similar_to,
+        interaction=UUID(text[slice(*ids[0])]) if ids else None,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -43,7 +43,12 @@ def timeline(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Interactions with a person or company over all sources, oldest first. Example: pay-ready timeline Acme -t demo --since 2026-01-01"""
+    """Interactions with a person or company over all sources, oldest first; personal values are masked by the tenant's policy.
+
+    Example: pay-ready timeline Acme -t demo --since 2026-01-01
+    """
+    from pay_ready.agent.masked import masked
+    from pay_ready.app_agent import open_masker
     from pay_ready.db import entities, sources
     from pay_ready.model.staged import InteractionType
 
@@ -60,17 +65,19 @@ def timeline(
                          since=f"{wanted_part.since:%Y-%m-%d}", until=f"{wanted_part.until:%Y-%m-%d}")  # fmt: skip
     with opened_app() as opened:
         found = opened.tenant(tenant)
+        mask = open_masker(opened, tenant)()
         with opened.database.tenant_transaction(found.tenant_id) as tx:
             _refuse_unknown(source, [each.name for each in sources.list_all(tx)], "source")
-            golden = one_entity(tx, wanted, None, opened.settings_of(found).staging.phone_region)
+            golden = one_entity(tx, wanted, None, opened.settings_of(found).staging.phone_region, mask)
             entries = entities.timeline(tx, golden.entity_id, wanted_part)[::-1]
+    entries, name = masked(entries, mask), masked(golden.name or "", mask)
     if as_json:
-        print_json("timeline", {"entity_id": golden.entity_id, "name": golden.name, "since": wanted_part.since,
+        print_json("timeline", {"entity_id": golden.entity_id, "name": name or None, "since": wanted_part.since,
                                 "until": wanted_part.until, "entries": entries})  # fmt: skip
     elif as_csv:
         write_timeline_csv(entries)
     else:
-        print_timeline(golden.name or str(golden.entity_id), entries)
+        print_timeline(name or str(golden.entity_id), entries)
 
 
 def print_timeline(name: str, entries: Sequence["TimelineEntry"]) -> None:
@@ -125,8 +132,10 @@ def _show(tenant: str, wanted: str, entity_type: "EntityType", as_json: bool) ->
         print_table(("person", "title", "e-mail", "interactions"), rows)
 
 
-def one_entity(tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str) -> "GoldenRecord":
-    """The one entity that a text means.
+def one_entity(
+    tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str, mask: Callable[[str], str] = str
+) -> "GoldenRecord":  # fmt: skip
+    """The one entity that a text means; where several may be meant their names are shown masked.
 
     Raises:
         NotFoundError: None is meant.
@@ -141,13 +150,13 @@ def one_entity(tx: "TenantTransaction", wanted: str, entity_type: "EntityType | 
     tied = [each for each in matches if each.similarity == best.similarity]
     if len(tied) > 1:
         what = "more than one is meant" if best.similarity == _EXACT else f"{_NOT_EXACTLY}; did you mean one of these"
-        raise UsageError(what, f"ask by id:\n{_choices(tied)}", found=len(tied))
+        raise UsageError(what, f"ask by id:\n{_choices(tied, mask)}", found=len(tied))
     golden = entities.golden_record(tx, best.entity_id)
     if golden is None:
         raise NotFoundError("its records are all gone", "look at the quarantine or the source", entity=best.entity_id)
     if best.similarity < _EXACT:
         # Stated, not hidden: whoever asked for another customer must not take this one for it.
-        note(f"{_NOT_EXACTLY}; did you mean {best.name}, as shown? Its likeness is {best.similarity:.0f} of 100")
+        note(f"{_NOT_EXACTLY}; did you mean {mask(best.name or '')}, as shown? Its likeness is {best.similarity:.0f} of 100")
     return golden
 
 
@@ -158,9 +167,10 @@ def _refuse_unknown(given: Sequence[str] | None, choices: Sequence[str], option:
             raise UsageError(f"no such {option}", hint, option=f"--{option}", given=name)
 
 
-def _choices(matches: Sequence["EntityMatch"]) -> str:
+def _choices(matches: Sequence["EntityMatch"], mask: Callable[[str], str]) -> str:
     return "\n".join(
-        f"  {each.entity_id}  {each.entity_type}, {each.record_count} records: {each.name or ''} {each.email or each.domain or ''}"
+        f"  {each.entity_id}  {each.entity_type}, {each.record_count} records: "
+        f"{mask(each.name or '')} {mask(each.email or each.domain or '')}"
         for each in matches
     )
 
