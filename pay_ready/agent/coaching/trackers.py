@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.model.memory import Vectors
 
 Group = Literal["objection", "win", "acknowledgement", "agreement", "topic"]
-MOST_COMPARED = 600  # sentences of a report that are compared with examples, the newest first: a second of MiniLM on one core
+MOST_COMPARED = 400  # sentences of a report that are compared with examples, the newest first: 2 s of MiniLM on one slow core
 LEAST_WORDS = 4  # a shorter sentence is like too much
 
 
