@@ -12,7 +12,8 @@ from pay_ready.agent.date_words import plain
 from pay_ready.agent.dates import ReadRange, mask, read_ranges
 from pay_ready.agent.filters import ReadFilters, read_filters, source_places
 from pay_ready.agent.intent_model import Classified
-from pay_ready.agent.intent_rules import COMPANY, PERSON, ReadIntent, intent_by_rules
+from pay_ready.agent.intent_rules import COMPANY, PERSON, ReadIntent, asks_to_act, intent_by_rules
+from pay_ready.agent.name_forms import name_words
 from pay_ready.agent.name_links import NameLink, Names, link_names
 from pay_ready.agent.names import NameIndex
 from pay_ready.agent.plan import Intent, PlanEntity, QueryPlan, TimeRange
@@ -21,6 +22,7 @@ from pay_ready.agent.search_words import not_placed, search_words
 Place = tuple[int, int]
 Classify = Callable[[str], Classified]  # of a masked question
 LONGEST_QUESTION = 2_000  # characters; the rest is not read
+_BESIDE_A_NAME = 3  # words with which a name still stands alone
 _SURE_ABROAD = 0.55  # the least probability where nothing else shows that it is about customers
 _SURE = 0.7  # from here on a rule needs no second opinion, if the question is about customers
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
@@ -155,8 +157,8 @@ def _plan(
 ) -> QueryPlan:
     intent: Intent | None = read.intent
     words = search_words(text, taken, all_of_it=intent == "search")
-    if intent is None and (found.links or filters.interaction_types) and not words and not found.unknown:
-        intent, read_by = _without_a_verb(found, times, filters), "rules"
+    if intent is None and (found.links or filters.interaction_types) and not words and not found.unknown and not asks_to_act(text):
+        intent, read_by = _without_a_verb(text, found, times, filters), "rules"
     if intent == "search" and not words:
         intent = "summary" if _SAID.search(text) else "timeline"
     entities, participants = _people(text, found.links, intent)
@@ -182,12 +184,13 @@ def _plan(
     )
 
 
-def _without_a_verb(found: Names, times: Sequence[ReadRange], filters: ReadFilters) -> Intent:
-    """ "Calls with Acme" asks for them; a person's name alone, who that is; a company, or a name with a time, what happened."""
+def _without_a_verb(text: str, found: Names, times: Sequence[ReadRange], filters: ReadFilters) -> Intent:
+    """ "Calls with Acme" asks for them; a person's name alone, who that is; a company, or a name in more words, what happened."""
     if filters.interaction_types:
         return "timeline"
     person = all(link.candidates[0].entity_type == "person" for link in found.links)
-    return "who" if person and not times else "summary"
+    alone = len(name_words(mask(text, [(link.begin, link.end) for link in found.links]))) <= _BESIDE_A_NAME
+    return "who" if person and not times and alone else "summary"
 
 
 def _people(text: str, links: Sequence[NameLink], intent: Intent | None) -> tuple[tuple[PlanEntity, ...], tuple[PlanEntity, ...]]:

@@ -1,13 +1,21 @@
 """How well questions are read: times, intents and names on question sets, as figures between 0 and 1."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from uuid import uuid5
 
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.dates import parse_range
-from pay_ready.agent.eval.questions import ASKED_ON, DateQuestion, date_questions, follow_up_questions, intent_questions
+from pay_ready.agent.eval.questions import (
+    ASKED_ON,
+    DATE_SETS,
+    DateQuestion,
+    date_questions,
+    drawn_people,
+    follow_up_questions,
+    intent_questions,
+)
 from pay_ready.agent.follow_up import followed
 from pay_ready.agent.intent_model import NONE
 from pay_ready.agent.name_forms import EntityType, NamedEntity
@@ -79,9 +87,7 @@ def evaluate_dates(
     questions: Sequence[DateQuestion] | None = None, today: date = ASKED_ON, calendar: Calendar | None = None
 ) -> DateFigures:
     """Times, on the given questions or on all of the project's own."""
-    questions = (
-        questions if questions is not None else [each for name in ("dates", "dates_unseen", "dates_third") for each in date_questions(name)]
-    )
+    questions = questions if questions is not None else [each for name in DATE_SETS for each in date_questions(name)]
     read = [(each, parse_range(each.question, today, calendar)) for each in questions]
     right = [
         (each, (found is not None and (found.start, found.end) == (each.start, each.end)) if each.is_date else found is None)
@@ -138,6 +144,15 @@ def evaluate_names(
             found += any(candidate.name == name for link in links for candidate in link.candidates)
     false = sum(bool(link_names(_ASKED[place % len(_ASKED)].format(name), index).links) for place, name in enumerate(absent))
     return NameFigures(asked, found, len(absent), false)
+
+
+def evaluate_drawn_names(seeds: Sequence[int]) -> NameFigures:
+    """Names of twenty countries, 300 known and 100 absent ones for each seed; the known ones with a typing error."""
+    numbered = iter(range(10**6))
+    made = [
+        evaluate_names(known, (), absent, lambda name: typing_error(name, next(numbered))) for known, absent in map(drawn_people, seeds)
+    ]
+    return NameFigures(*(sum(getattr(each, field.name) for each in made) for field in fields(NameFigures)))
 
 
 def typing_error(name: str, number: int) -> str:
