@@ -45,7 +45,8 @@ class NameIndex:
             self._details += plain(next(iter((*entity.emails, *entity.domains)), "")).encode()
             self._detail_ends.append(len(self._details))
             self._ids.frombytes(entity.id.bytes)
-            self._names.append(plain(entity.name) or _NAMELESS)
+            shown = plain(entity.name) or _NAMELESS
+            self._names.append(entity.name if shown == entity.name else shown)  # one text, not two
             self._companies.append(entity.entity_type == "company")
             self._homes.append(hash(domain_key(entity.emails[0].rpartition("@")[2])) if entity.emails else 0)
             uses.update({word for name in (entity.name, *entity.aliases) for word in name_words(name)})

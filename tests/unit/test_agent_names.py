@@ -125,3 +125,12 @@ def test_the_first_letter_is_no_typing_error() -> None:
     assert not link_names("calls with Min Chen", index).links
     for name in ("Mrata Kowalska", "Marta Kowalsak", "arta Kowalska", "Mmarta Kowalska", "Marta Kowolska"):
         assert link_names(f"calls with {name}", index).links
+
+
+def test_where_many_are_known_the_first_letter_may_be_one() -> None:
+    """A word that is none of a thousand is more likely mistyped than one more name."""
+    others = [entity(f"{first} {last}{number}", "person") for number in range(400) for first, last in (("Ann", "Wolf"), ("Ida", "Koch"))]
+    words = [f"X{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "bcdfghklmnpqrstvwxyz"]
+    known = [entity("Marta Kowalska", "person"), *others, *(entity(f"{word} {word}{word[::-1]}", "person") for word in words)]
+    assert link_names("calls with Marta Lowalska", NameIndex(known)).links
+    assert not link_names("calls with Marta Lowalska", NameIndex(known[:1])).links
