@@ -245,7 +245,8 @@ class Toolbox:
             subjects={talk.interaction_id: talk.subject for talk in talks if talk.subject},
         )  # fmt: skip
         request = Request(rep=Rep(ids=ids, name=name), since=since, until=until, zone=ZoneInfo(self.options.time_zone))
-        return CoachingAnswer(report=coaching_report(request, conversations, self._coaching_rules()), basis=basis)
+        report = coaching_report(request, conversations, self._coaching_rules(), self._memory.embedder)
+        return CoachingAnswer(report=report, basis=basis)
 
     def similar(self, interaction_id: UUID, scope: Scope | None = None, *, most: int = 10) -> SearchAnswer:
         """Interactions like one, by what was said in it.

@@ -1,8 +1,6 @@
 """`pay-ready ask` and the tools behind it: summary, sentiment, topics, coach, similar, search, count, who; each with the same options."""
 
 import json
-import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -12,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from pay_ready.cli.answer_show import print_answer, print_plan, print_sections
 from pay_ready.cli.asking_options import (
     LanguageOption,
     NamesArgument,
@@ -24,11 +23,11 @@ from pay_ready.cli.asking_options import (
     opened_tool,
 )
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
-from pay_ready.cli.output import note, print_json, print_table, say
+from pay_ready.cli.output import note, print_json, say
 from pay_ready.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
-    from pay_ready.agent.answering import Agent, Answer
+    from pay_ready.agent.answering import Agent
     from pay_ready.agent.plan import QueryPlan
     from pay_ready.agent.telling import Section
 
@@ -37,7 +36,9 @@ TodayOption = Annotated[str | None, typer.Option("--today", help='The day that "
 
 
 def ask(
-    question: Annotated[str | None, typer.Argument(help="In plain English; without it a conversation begins.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="In plain English; without it a conversation begins, also from standard input.")
+    ] = None,
     tenant: TenantOption = ...,  # type: ignore[assignment]
     today: TodayOption = None,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Say how the question is read, and ask nothing of the data.")] = False,
@@ -45,17 +46,20 @@ def ask(
 ) -> None:
     """Answer a question about customers and what was said with them; every line cites the interaction that it rests on.
 
+    Without a question, one after the other: "and last quarter?", "what about Globex?" and "what did she promise?" take over what the
+    question before said; with --json each answer is one line of JSON.
+
     Example: pay-ready ask "Summarise our calls with Acme last quarter" --tenant acme
     """
     with opened_app() as opened:
         agent = opened.agent(tenant)
         if question is None:
-            if as_json or plan_only:
-                raise UsageError("there is no question", 'pay-ready ask "What did Jane promise us last month?" -t TENANT')
-            _converse(agent, _day(today))
+            from pay_ready.cli.conversation import Conversation
+
+            Conversation(agent, today=_day(today), plan_only=plan_only, as_json=as_json).run()
             return
         if plan_only:
-            _print_plan(agent.plan(question, today=_day(today)), as_json=as_json)
+            print_plan(agent.shown_plan(agent.plan(question, today=_day(today))), as_json=as_json)
             return
         answer = agent.ask(question, today=_day(today))
     if as_json:
@@ -79,7 +83,7 @@ def summary(
     with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import summary_sections
 
-        told = agent.toolbox.summary(scope)
+        told = agent.shown(agent.toolbox.summary(scope))
         _print(agent, "summary", told, summary_sections(told), as_json=as_json)
 
 
@@ -101,7 +105,7 @@ def sentiment(
         from pay_ready.agent.chart import Chart, Series, write_chart
         from pay_ready.agent.telling import sentiment_sections
 
-        told = agent.toolbox.sentiment(scope, period=by)  # type: ignore[arg-type]
+        told = agent.shown(agent.toolbox.sentiment(scope, period=by))  # type: ignore[arg-type]
         _print(agent, "sentiment", told, sentiment_sections(told), as_json=as_json)
         if plot is not None:
             sides = sorted({each.side or "unknown" for each in told.periods})
@@ -127,7 +131,7 @@ def topics(
     with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import topic_sections
 
-        told = agent.toolbox.topics(scope, min_frequency=min_frequency)
+        told = agent.shown(agent.toolbox.topics(scope, min_frequency=min_frequency))
         _print(agent, "topics", told, topic_sections(told, most), as_json=as_json)
 
 
@@ -154,22 +158,19 @@ def coach(
 
         plan = agent.plan(f"coaching report for {rep}")
         begin, end = agent.coached_period(scope.since, scope.until)
-        told = agent.toolbox.coaching(scope.entity_ids, _name_of(plan, rep), begin, end, replace(scope, entity_ids=()))
-        data = agent.masked_data(json.loads(json.dumps(report_json(told.report), default=str)))
+        told = agent.shown(agent.toolbox.coaching(scope.entity_ids, _name_of(plan, rep), begin, end, replace(scope, entity_ids=())))
+        report = told.report
         if to is not None:
             writers: dict[str, Callable[[], str]] = {
-                ".html": lambda: agent.masked_text(as_html(told.report)), ".md": lambda: agent.masked_text(as_markdown(told.report)),
-                ".json": lambda: json.dumps(data, indent=2),
+                ".html": lambda: as_html(report), ".md": lambda: as_markdown(report),
+                ".json": lambda: json.dumps(report_json(report), default=str, indent=2),
             }  # fmt: skip
             if to.suffix not in writers:
                 raise UsageError("a report is written as .html, .md or .json", f"--to {to.with_suffix('.html')}", file=to)
-            document = writers[to.suffix]()
-            if to.suffix == ".html":  # what stands for a value is text, no element
-                document = re.sub(r"<([a-z_]+:[0-9a-f]{8})>", r"&lt;\1&gt;", document)
-            to.write_text(document, encoding="utf-8")
+            to.write_text(writers[to.suffix](), encoding="utf-8")
             note(f"written: {to}")
         if as_json:
-            print_json("coaching", data)
+            print_json("coaching", report_json(report))
         elif to is None:
             _print(agent, "coaching", told, coaching_tables(told), as_json=False)
 
@@ -183,7 +184,7 @@ def similar(
     with opened_tool(tenant, (), narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
-        told = agent.toolbox.similar(interaction, scope, most=most)
+        told = agent.shown(agent.toolbox.similar(interaction, scope, most=most))
         _print(agent, "similar", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
 
 
@@ -197,7 +198,7 @@ def search(
     with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
-        told = agent.toolbox.search(words, scope, most=most)
+        told = agent.shown(agent.toolbox.search(words, scope, most=most))
         _print(agent, "search", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
 
 
@@ -214,7 +215,7 @@ def count(
     with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import count_sections
 
-        told = agent.toolbox.count(scope, grouping=by)  # type: ignore[arg-type]
+        told = agent.shown(agent.toolbox.count(scope, grouping=by))  # type: ignore[arg-type]
         _print(agent, "count", told, count_sections(told), as_json=as_json)
 
 
@@ -230,74 +231,23 @@ def who(
     with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import who_sections
 
-        told = agent.toolbox.who(
-            scope, entity_type="company" if companies else "person", side=None if everybody else "external", most=most
-        )  # fmt: skip
+        told = agent.shown(
+            agent.toolbox.who(scope, entity_type="company" if companies else "person", side=None if everybody else "external", most=most)
+        )
         _print(agent, "who", told, who_sections(told), as_json=as_json)
-
-
-def print_answer(answer: "Answer") -> None:
-    """How the question was read, then what was found."""
-    say(answer.read_as)
-    _print_sections(answer.sections)
-    if answer.missing:
-        say(answer.missing)
-    for reason in answer.reasons:
-        say(f"not the whole: {reason}")
 
 
 def _print(
     agent: "Agent", kind: str, told: object, sections: "Sequence[Section]", *, as_json: bool, reasons: Sequence[str] = ()
 ) -> None:  # fmt: skip
-    sections = agent.masked(sections)
     if as_json:
-        print_json(kind, told if agent.toolbox.options.mask_policy == "none" else sections)
+        print_json(kind, told)
         return
     if not any(each.lines or each.rows for each in sections):
         say("nothing was found")
-    _print_sections(sections)
+    print_sections(sections)
     for reason in (*reasons, *agent.partly(told)):
         say(f"not the whole: {reason}")
-
-
-def _print_sections(sections: "Sequence[Section]") -> None:
-    for each in sections:
-        if not each.lines and not each.rows:
-            if each.title:
-                say(each.title)
-            continue
-        say("")
-        say(each.title)
-        for line in each.lines:
-            say(f"- {line}")
-        if each.rows:
-            print_table(each.columns, each.rows)
-
-
-def _print_plan(plan: "QueryPlan", *, as_json: bool) -> None:
-    from pay_ready.agent.echo import echo
-
-    if as_json:
-        print_json("plan", plan.model_dump(mode="json"))
-    else:
-        say(echo(plan))
-
-
-def _converse(agent: "Agent", today: date | None) -> None:
-    """Questions one after the other, until an empty line; "this call" means the last interaction that was shown."""
-    note("ask away; an empty line ends it")
-    shown: UUID | None = None
-    while True:
-        try:
-            question = input("? ") if sys.stdin.isatty() else sys.stdin.readline()
-        except EOFError:
-            return
-        if not question.strip():
-            return
-        answer = agent.ask(question.strip(), today=today, shown=shown)
-        print_answer(answer)
-        if answer.citations:
-            shown = answer.citations[0].interaction_id
 
 
 def _day(text: str | None) -> date | None:

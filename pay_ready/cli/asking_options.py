@@ -98,6 +98,8 @@ def entity_of(agent: "Agent", wanted: str) -> UUID:
         NotFoundError: Nobody has that name.
         UsageError: Several have.
     """
+    from pay_ready.agent.asking import entity_ref, told_ref
+
     try:
         return UUID(wanted)
     except ValueError:
@@ -105,6 +107,7 @@ def entity_of(agent: "Agent", wanted: str) -> UUID:
     if not found:
         raise NotFoundError("nobody and no company by that name", "try another spelling, an e-mail or a domain")
     if len(found) > 1:
-        choices = "\n".join(f"  {each.id}  {each.entity_type}: {agent.mask(each.name)}" for each in found)
+        # Masked as answers are: an error ends in logs and tickets like any of them, and ids tell them apart.
+        choices = "\n".join(f"  {each.id}  {each.entity_type}: {agent.shown_text(told_ref(entity_ref(each)))}" for each in found)
         raise UsageError("more than one is meant", f"ask by id:\n{choices}", found=len(found))
     return found[0].id

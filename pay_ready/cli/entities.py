@@ -57,9 +57,9 @@ def _show(tenant: str, wanted: str, entity_type: "EntityType", as_json: bool) ->
 
 
 def one_entity(
-    tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str, masked: Callable[[str], str] = str
+    tx: "TenantTransaction", wanted: str, entity_type: "EntityType | None", region: str, mask: Callable[[str], str] = str
 ) -> "GoldenRecord":  # fmt: skip
-    """The one entity that a text means; names that were not said are told `masked`.
+    """The one entity that a text means; where several may be meant their names are shown masked.
 
     Raises:
         NotFoundError: None is meant.
@@ -74,19 +74,19 @@ def one_entity(
     tied = [each for each in matches if each.similarity == best.similarity]
     if len(tied) > 1:
         what = "more than one is meant" if best.similarity == _EXACT else f"{_NOT_EXACTLY}; did you mean one of these"
-        raise UsageError(what, f"ask by id:\n{_choices(tied, masked)}", found=len(tied))
+        raise UsageError(what, f"ask by id:\n{_choices(tied, mask)}", found=len(tied))
     golden = entities.golden_record(tx, best.entity_id)
     if golden is None:
         raise NotFoundError("its records are all gone", "look at the quarantine or the source", entity=best.entity_id)
     if best.similarity < _EXACT:
         # Stated, not hidden: whoever asked for another customer must not take this one for it.
-        note(f"{_NOT_EXACTLY}; did you mean {masked(best.name or '')}, as shown? Its likeness is {best.similarity:.0f} of 100")
+        note(f"{_NOT_EXACTLY}; did you mean {mask(best.name or '')}, as shown? Its likeness is {best.similarity:.0f} of 100")
     return golden
 
 
-def _choices(matches: Sequence["EntityMatch"], masked: Callable[[str], str]) -> str:
+def _choices(matches: Sequence["EntityMatch"], mask: Callable[[str], str]) -> str:
     return "\n".join(
         f"  {each.entity_id}  {each.entity_type}, {each.record_count} records: "
-        + masked(f"{each.name or ''} {each.email or each.domain or ''}")
+        f"{mask(each.name or '')} {mask(each.email or each.domain or '')}"
         for each in matches
     )
