@@ -14,7 +14,8 @@ mkdir -p "$root"
 [ -z "$(ls -A "$root")" ] || fail "$root is not empty"
 root=$(cd "$root" && pwd)
 venv=$root/opt/pay-ready
-python3=$(command -v python3)
+# The interpreter that an environment was made with knows its packages.
+if [ -n "$borrowed" ]; then python3=$("$borrowed/bin/python" -c 'import sys; print(sys._base_executable)'); else python3=$(command -v python3); fi
 mkdir -p "$root/build" "$root/opt" "$root/srv/pay-ready" "$root/var/lib/pay-ready" "$root/tmp"
 
 # Nothing of this shell but how to reach packages (pip's and the certificates' own variables).

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Let a worker's flow runs end before it is stopped, and let its pool go on when it starts again.
 
-A process worker that is told to stop kills the runs it started, and Prefect shows them as running from then on. Nothing is lost by that:
-step_runs and leases say what is done, and the next run goes on from there. But a run that may end in peace is one that need not be repeated.
+A process worker that is told to stop kills the runs it started, and Prefect shows them as running from then on. Nothing is lost by
+that: step_runs and leases say what is done, and the next run goes on from there. But a run that ends in peace need not be repeated.
 
     drain.py stop POOL [--limit SECONDS]    pause the pool, wait until no flow run is left on this machine
     drain.py resume POOL                    let the pool go on, if it was drained; a pool that somebody paused by hand stays paused
@@ -109,7 +109,7 @@ def wait(limit_s: float) -> str:
     until = time.monotonic() + limit_s
     while left := flow_runs():
         if time.monotonic() >= until:
-            return f"{len(left)} flow runs did not end within {limit_s:g} s: they are cut, and the next run goes on from what they committed"
+            return f"{len(left)} flow runs did not end within {limit_s:g} s: they are cut, the next run goes on from what they committed"
         time.sleep(LOOK_S)
     return "no flow run is left"
 

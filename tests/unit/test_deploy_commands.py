@@ -96,7 +96,8 @@ def test_scripts_get_the_words_they_take() -> None:
     lists = [each for path in files(".yml", ".yaml") for document in documents(path) for each in walked(document) if isinstance(each, list)]
     words = [each for each in lists if all(isinstance(word, str) for word in each)]
     calls = [" ".join(each) for each in words if any(word.endswith(("drain.py", "worker.sh")) for word in each)]
-    calls += re.findall(r"^Exec.*(?:drain\.py|worker\.sh).*$", "\n".join(path.read_text("utf-8") for path in files(".service")), re.MULTILINE)
+    units = "\n".join(path.read_text("utf-8") for path in files(".service"))
+    calls += re.findall(r"^Exec.*(?:drain\.py|worker\.sh).*$", units, re.MULTILINE)
     assert len(calls) == 6
     for call in calls:
         found = re.search(r"(?:drain\.py (?:stop|resume)|worker\.sh) (\S+)(?: --limit (?:\d+|\$\{WORKER_LIMIT:-\d+\}))?(?:'|$)", call)
