@@ -30,6 +30,7 @@ from pay_ready.pipeline.erase.run import erase
 from pay_ready.pipeline.erase.work import Eraser
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolve import resolve_tenant
+from pay_ready.pipeline.retention.shelf import Shelf
 from pay_ready.pipeline.rollback import redo, resume
 from pay_ready.pipeline.subject import read_subject
 from pay_ready.pipeline.undo import Asked, UndoReport, undo_change, undo_decision
@@ -190,6 +191,7 @@ class History(RuleBasedStateMachine):
         return Eraser(
             database=self.erasing, tenant=self.tenant, slug="history", actor="tests", digest_key=bytes(32), config=config(),
             context=CONTEXT, mapping_of=lambda source: load_mapping(mapping_path(source.kind, None)), state_folder=self.folder,
+            shelf=Shelf(self.folder / "archives", self.tenant),
         )  # fmt: skip
 
     @invariant()
