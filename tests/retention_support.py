@@ -30,7 +30,9 @@ def aged(admin_url: str, tenant: TenantId, days: float) -> None:
     with psycopg.connect(admin_url) as admin:
         admin.execute("set session_replication_role = replica")
         for table, columns in admin.execute(_TIMES).fetchall():
-            earlier = sql.SQL(", ").join(sql.SQL("{0} = {0} - make_interval(secs => %(s)s)").format(sql.Identifier(name)) for name in columns)
+            earlier = sql.SQL(", ").join(
+                sql.SQL("{0} = {0} - make_interval(secs => %(s)s)").format(sql.Identifier(name)) for name in columns
+            )
             statement = sql.SQL("update {} set {} where tenant_id = %(tenant)s").format(sql.Identifier("pay_ready", table), earlier)
             admin.execute(statement, {"s": days * 86_400, "tenant": tenant})
 
@@ -93,7 +95,5 @@ def archived_tables(admin_url: str, tenant: TenantId) -> dict[str, list[str]]:
 
 def differing(found: Mapping[str, list[str]], expected: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
     """By table: rows that are there and should not be, and rows that are not there and should be; tables that are equal are left out."""
-    told = {
-        name: (len(set(found[name]) - set(expected[name])), len(set(expected[name]) - set(found[name]))) for name in expected
-    }
+    told = {name: (len(set(found[name]) - set(expected[name])), len(set(expected[name]) - set(found[name]))) for name in expected}
     return {name: counts for name, counts in told.items() if counts != (0, 0) or len(found[name]) != len(expected[name])}

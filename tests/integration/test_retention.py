@@ -100,9 +100,7 @@ def grown(server: Server, past: tuple[Scratch, dict[int, list[str]]], tmp_path: 
 def drop_checkpoints(grown: Grown, *, keep: tuple[int, ...] = ()) -> None:
     """Leave the checkpoints of these runs alone."""
     with psycopg.connect(grown.scratch.admin_url) as admin:
-        admin.execute(
-            "delete from pay_ready.checkpoints where tenant_id = %s and run_no <> all(%s)", (grown.tenant, list(keep))
-        )
+        admin.execute("delete from pay_ready.checkpoints where tenant_id = %s and run_no <> all(%s)", (grown.tenant, list(keep)))
 
 
 def test_statements_are_those_of_the_catalogue(scratch: Scratch) -> None:

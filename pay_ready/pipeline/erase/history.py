@@ -87,6 +87,7 @@ def take_history(work: Work, before: Mapping[UUID, Any]) -> History:
                 remaining=sum(each.entity_id == entity and each.closed_run_no is None for each in left),
             )
             for entity, row in before.items()
+            if entity in work.held.entities
         ),
         remaining=tuple(sorted({row.record_id for row in left if row.closed_run_no is None})),
         changes=tuple(_changes(before, now)),

@@ -170,7 +170,9 @@ def _with_history(tx: TenantTransaction, held: Held, values: Values, archived: A
 
 
 def live_versions(work: Work) -> Iterable[Any]:
-    asked = {"entity_ids": list(work.held.entities)}
+    """The published rows of everybody who loses a record: also of a number that was merely called."""
+    ids = {row.entity_id for row in work.tx.rows("erasure.entities_of", work.records)} | set(work.held.entities)
+    asked = {"entity_ids": sorted(ids)}
     return (row for row in work.tx.rows("erasure.versions", asked) if row.closed_run_no is None)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -82,12 +82,13 @@ class TableWriter:
         )  # fmt: skip
 
     def give_up(self) -> None:
-        """Let go of the file under way."""
-        for each in (self._writer, self._handle):
-            if each is not None:
-                with closing(each):
-                    pass
+        """Let go of the file under way; nothing after the end."""
+        writer, handle = self._writer, self._handle
         self._writer = self._handle = None
+        for each in (writer, handle):
+            if each is not None:
+                with suppress(OSError):  # what it could not write is no news any more
+                    each.close()
 
     def _write(self) -> None:
         if not self._waiting:
