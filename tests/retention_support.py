@@ -21,7 +21,8 @@ _TIMES = (
     " where c.relnamespace = 'pay_ready'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"
     " and a.atttypid = 'timestamptz'::regtype and a.attnum > 0 and not a.attisdropped"
     # When an interaction took place is no age of a row, an event of the audit hashes its time, and leases are of this moment.
-    " and a.attname not in ('occurred_at', 'ended_at') and c.relname not in ('audit_events', 'leases', 'schema_migrations') group by c.relname"
+    " and a.attname not in ('occurred_at', 'ended_at') and c.relname not in ('audit_events', 'leases', 'schema_migrations')"
+    " group by c.relname"
 )
 
 

@@ -10,16 +10,9 @@ from pay_ready.db import tenants
 from pay_ready.db.tenancy import Extent, TenantTransaction
 from pay_ready.errors import NotFoundError
 from pay_ready.model.archived import KINDS, WITH_FILES, ArchivedRow, ArchivedTable, ArchiveKind, ArchiveStatus
+from pay_ready.resources import resource_path
 
 _KEEP_RUNS = 100  # of each source: by those the usual volume of a stream is known
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """The database's time, which ages are counted from, and the version of its tables."""
-
-    moment: datetime
-    schema_version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +50,15 @@ class Archive:
     ended_at: datetime | None
 
 
-def moment(tx: TenantTransaction) -> Moment:
-    """Now."""
-    return Moment(**tx.rows("retention.moment")[0]._asdict())
+def moment(tx: TenantTransaction) -> datetime:
+    """The database's time, which ages are counted from."""
+    found: datetime = tx.value("retention.moment")
+    return found
+
+
+def schema_version() -> int:
+    """The number of the last migration that this version knows."""
+    return len(list(resource_path("sql", "migrations").glob("*.sql")))
 
 
 def bounds(tx: TenantTransaction, kind: ArchiveKind, cutoff: datetime, *, keep_runs: int = _KEEP_RUNS) -> Bounds:

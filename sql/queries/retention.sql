@@ -1,8 +1,8 @@
 -- Retention: the ledger of archives, what must stay whatever its age, and what follows when rows leave the database or come back.
 
 -- name: moment
--- What all ages are counted from, and the version of the tables.
-select now() as moment, (select max(version) from pay_ready.schema_migrations) as schema_version
+-- What all ages are counted from.
+select now() as moment
 where %(tenant_id)s is not null;
 
 -- name: through_run

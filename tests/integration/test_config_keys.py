@@ -16,7 +16,6 @@ from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import entities, tenants
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import TransientError
-from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.etl import EtlReport, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.resources import resource_path
@@ -405,36 +404,41 @@ def rows_due(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
         return {each.table: each.rows for each in plan.due if each.rows}, plan.outlived
 
 
-def _grow_old(admin_url: str, tenant: TenantId) -> None:
-    """Rows of every kind that are due after some days; but nothing is older than 400 days."""
+_OLD = "now() - interval '300 days'"
+_OLD_ROWS = f"""
+    delete from pay_ready.checkpoints;
+    insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, report, published_at)
+    select tenant_id, 90, gen_random_uuid(), 'resolve', 'tests', sha256(''), '{{"schema_version": 2}}', {_OLD} from pay_ready.tenants;
+    insert into pay_ready.assignments (tenant_id, entity_type, record_id, opened_run_no, closed_run_no, entity_id, confidence)
+    select tenant_id, 'person', gen_random_uuid(), 1, 90, gen_random_uuid(), 1 from pay_ready.tenants;
+    insert into pay_ready.landed_records (
+        tenant_id, source_id, stream, record_key, content_hash, generation, cursor_order, emitted_at, batch_id, deleted_at
+    )
+    select tenant_id, source_id, stream, 'gone', sha256(''), 0, '', now(), batch_id, {_OLD} from pay_ready.landed_records limit 1;
+    update pay_ready.stream_states set pass_run_id = null;
+    insert into pay_ready.quarantined_records (
+        tenant_id, quarantine_id, source_id, stream, step, reason, contract_version, run_id, raw, status, quarantined_at, closed_at
+    )
+    select tenant_id, gen_random_uuid(), source_id, stream, 'land', 'json.broken', 'v1', gen_random_uuid(), '', 'superseded', {_OLD}, {_OLD}
+    from pay_ready.landed_records limit 1;
+    insert into pay_ready.memories (
+        tenant_id, memory_id, interaction_id, chunk_no, chunk_text, content_hash, occurred_at, touched_at, source_id, interaction_type
+    )
+    select tenant_id, gen_random_uuid(), gen_random_uuid(), 0, 'x', sha256(''), {_OLD}, {_OLD}, source_id, 'note'
+    from pay_ready.landed_records limit 1;
+    insert into pay_ready.sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token, started_at, finished_at)
+    select tenant_id, gen_random_uuid(), source_id, 'replay', 'complete', 1, {_OLD}, {_OLD} from pay_ready.landed_records limit 1;
+    update pay_ready.step_runs set (started_at, finished_at) = (now() - interval '390 days', now() - interval '390 days');
+    insert into pay_ready.retention_archives (tenant_id, archive_id, kind, status, cutoff, made_by, manifest_hash, begun_at, deleted_at)
+    select tenant_id, gen_random_uuid(), 'logs', 'deleted', now(), 'tests', sha256(''), {_OLD}, {_OLD} from pay_ready.tenants;
+"""
+
+
+def _grow_old(admin_url: str) -> None:
+    """Rows of every kind that are due after some days, of the one tenant; nothing is older than 400 days."""
     with psycopg.connect(admin_url) as admin:
         admin.execute("set session_replication_role = replica")
-        admin.execute("delete from pay_ready.checkpoints")
-        for statement in (
-            "insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, report, published_at) select %(t)s,"
-            " 90, gen_random_uuid(), 'resolve', 'tests', sha256(''), '{\"schema_version\": 2}', now() - interval '300 days'",
-            "insert into pay_ready.assignments (tenant_id, entity_type, record_id, opened_run_no, closed_run_no, entity_id, confidence)"
-            " select %(t)s, 'person', gen_random_uuid(), 1, 90, gen_random_uuid(), 1",
-            "insert into pay_ready.landed_records (tenant_id, source_id, stream, record_key, content_hash, generation, cursor_order,"
-            " emitted_at, batch_id, deleted_at) select tenant_id, source_id, stream, 'gone', sha256(''), 0, '', now(), batch_id,"
-            " now() - interval '300 days' from pay_ready.landed_records limit 1",
-            "update pay_ready.stream_states set pass_run_id = null",
-            "insert into pay_ready.quarantined_records (tenant_id, quarantine_id, source_id, stream, step, reason, contract_version, run_id,"
-            " raw, status, quarantined_at, closed_at) select tenant_id, gen_random_uuid(), source_id, stream, 'land', 'json.broken', 'v1',"
-            " gen_random_uuid(), '', 'superseded', now() - interval '300 days', now() - interval '300 days'"
-            " from pay_ready.landed_records limit 1",
-            "insert into pay_ready.memories (tenant_id, memory_id, interaction_id, chunk_no, chunk_text, content_hash, occurred_at,"
-            " touched_at, source_id, interaction_type) select tenant_id, gen_random_uuid(), gen_random_uuid(), 0, 'x', sha256(''),"
-            " now() - interval '300 days', now() - interval '300 days', source_id, 'note' from pay_ready.landed_records limit 1",
-            "insert into pay_ready.sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token, started_at, finished_at)"
-            " select tenant_id, gen_random_uuid(), source_id, 'replay', 'complete', 1, now() - interval '300 days',"
-            " now() - interval '300 days' from pay_ready.landed_records limit 1",
-            "update pay_ready.step_runs set (started_at, finished_at) = (now() - interval '390 days', now() - interval '390 days')",
-            "insert into pay_ready.retention_archives (tenant_id, archive_id, kind, status, cutoff, made_by, manifest_hash, begun_at,"
-            " deleted_at) select %(t)s, gen_random_uuid(), 'logs', 'deleted', now(), 'tests', sha256(''), now() - interval '300 days',"
-            " now() - interval '300 days'",
-        ):
-            admin.execute(statement, {"t": tenant})
+        admin.execute(_OLD_ROWS)  # type: ignore[arg-type]
 
 
 def rows_at_once(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
@@ -629,7 +633,7 @@ def test_each_key_of_retention_changes_behaviour(scratch: Scratch, tmp_path: Pat
     """The same, of one tenant that has old rows of every kind."""
     with app_with(scratch, {}, tmp_path) as app:
         ran(app, tmp_path, {"contacts": [contact(n, email=f"p{n}@b.example") for n in range(3)]})
-        _grow_old(scratch.admin_url, app.tenant_id("acme"))
+    _grow_old(scratch.admin_url)
     for key, (changed, watch) in RETENTION_KEYS.items():
         assert watch(scratch, tmp_path, {}) != watch(scratch, tmp_path, {key: changed}), key
 

@@ -258,7 +258,8 @@ class History(RuleBasedStateMachine):
         try:
             preview: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree, dry_run=True))
         except ConflictError as error:
-            assert error.what == "the history that an undo needs was archived"
+            if "was archived" not in error.what:
+                raise
             return
         assert latest_run(self.database, self.tenant) == before
         try:

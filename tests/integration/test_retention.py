@@ -11,19 +11,18 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
+from pay_ready.db import restore as db_restore
 from pay_ready.db import retention as db_retention
 from pay_ready.db.queries import load_queries
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import CheckFailedError, ConflictError, DeniedError, LeaseHeldError, NotFoundError
 from pay_ready.model.archived import TABLES, ColumnType
 from pay_ready.model.ids import RunId, TenantId, new_id, tenant_id_of
-from pay_ready.pipeline import checkpoint
 from pay_ready.pipeline.retention.apply import alone, run_retention
 from pay_ready.pipeline.retention.plan import plan_retention
 from pay_ready.pipeline.retention.restore import restore_archive
 from pay_ready.pipeline.rollback import redo, resume
 from pay_ready.pipeline.undo import Asked, undo_change
-from pay_ready.db import restore as db_restore
 from tests import archived_tables as generated
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.faults.support import opened

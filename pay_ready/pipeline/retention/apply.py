@@ -160,7 +160,7 @@ class _Step:
         """An archive of what is due of a kind, whole and known to be; None where nothing is."""
         work, archive_id = self.work, new_id()
         with self.writing() as tx:
-            old = bounds_of(tx, kind, db_retention.moment(tx).moment, work.rules)
+            old = bounds_of(tx, kind, db_retention.moment(tx), work.rules)
             db_retention.begin(tx, archive_id, kind, old, made_by=work.actor)
         failpoint("retention.begun")
         try:
@@ -211,7 +211,7 @@ class _Step:
     def drop_outlived(self) -> tuple[UUID, ...]:
         """Let go of archives that were kept long enough: what was in them is gone for good."""
         with self.writing() as tx:
-            old = outlived(tx, db_retention.moment(tx).moment, self.work.rules)
+            old = outlived(tx, db_retention.moment(tx), self.work.rules)
             for each in old:
                 db_retention.end(tx, each.archive_id, "dropped")
                 self._audit(tx, "archive.dropped", each.archive_id, each.manifest_hash)
@@ -222,15 +222,14 @@ class _Step:
         """Write what is due into the archive's folder; the manifest, or None where nothing was."""
         work, folder = self.work, self.work.shelf.begin(archive_id, 1)
         with work.database.tenant_transaction(work.tenant, work="batch", snapshot=True) as tx:
-            version = db_retention.moment(tx).schema_version
             tables = self._read(tx, folder, kind, old)
         failpoint("retention.rows_read")
         if not any(each.rows for each in tables):
             return None
         content = Manifest(
-            schema_version=version, archive_id=archive_id, revision=1, tenant_id=work.tenant, kind=kind, cutoff=old.cutoff,
-            through_run_no=old.through_run_no, made_at=datetime.now(old.cutoff.tzinfo), rows=sum(each.rows for each in tables),
-            erased_rows=0, tables=tables,
+            schema_version=db_retention.schema_version(), archive_id=archive_id, revision=1, tenant_id=work.tenant, kind=kind,
+            cutoff=old.cutoff, through_run_no=old.through_run_no, made_at=datetime.now(old.cutoff.tzinfo),
+            rows=sum(each.rows for each in tables), erased_rows=0, tables=tables,
         ).content()  # fmt: skip
         write_file(folder / MANIFEST, content)
         failpoint("retention.manifest_written")

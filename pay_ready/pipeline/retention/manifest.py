@@ -38,7 +38,7 @@ class TableEntry(_Part):
 
 
 class Manifest(_Part):
-    """The whole archive. `schema_version` is the number of the last migration of the database that it came from."""
+    """The whole archive. `schema_version` is the number of the last migration that whoever made it knew."""
 
     document: Literal["pay_ready_archive"] = "pay_ready_archive"
     format_version: Literal[1] = 1

@@ -20,7 +20,7 @@ def plan_retention(work: RetentionWork, only: Iterable[ArchiveKind] = (), *, pro
         progress: Told of each table.
     """
     with work.database.tenant_transaction(work.tenant, work="batch", snapshot=True) as tx:
-        now = db_retention.moment(tx).moment
+        now = db_retention.moment(tx)
         kinds = [kind for kind in chosen_kinds(tuple(only)) if work.rules.days[kind] > 0]
         due: list[DueTable] = []
         history: Bounds | None = None
