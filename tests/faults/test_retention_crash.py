@@ -19,7 +19,7 @@ import pytest
 
 from pay_ready.db import retention as db_retention
 from pay_ready.db.tenancy import Database, PoolOptions
-from pay_ready.errors import PayReadyError, TransientError
+from pay_ready.errors import CheckFailedError, PayReadyError, TransientError
 from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.pipeline.erase import archives as erase_archives
@@ -132,6 +132,25 @@ def test_failed_while_archiving(old: Old, point: str) -> None:
         retain(work)
     retain(work)
     assert old.files() == {f"{each}.r1" for each in old.archives()}
+    old.all_back()
+
+
+def test_a_damaged_archive_stops_its_own_deletion_alone(old: Old) -> None:
+    """Cut off before its rows were gone, and damaged since: none of them goes, the other kinds do, and the error says so."""
+    work = keeping(old.database, TENANT, old.folder, days=30)
+    with armed("retention.kept", "raise"), pytest.raises(FailpointError):
+        retain(work, "history")
+    (folder,) = (old.folder / str(TENANT)).iterdir()
+    file = next(folder.glob("assignments-*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(CheckFailedError, match="damaged"):
+        retain(work, "logs")
+    gone = differing(archived_tables(old.scratch.admin_url, TENANT), old.before)
+    assert set(gone) == {"step_logs", "step_runs"} - ({"step_runs"} if not old.before["step_runs"] else set())
+    file.write_bytes(whole)
+    report = retain(work, "logs")
+    assert [(each.kind, each.is_resumed) for each in report.archives] == [("history", True)]
     old.all_back()
 
 

@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,12 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pay_ready.db import retention as db_retention
+from pay_ready.db.queries import load_queries
 from pay_ready.errors import CheckFailedError, ConflictError, SecretError
 from pay_ready.failpoints import FailpointError, armed
 from pay_ready.model.archived import KINDS
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline.erase.run import erase
 from pay_ready.pipeline.erase.work import EraseReport
+from pay_ready.pipeline.retention.plan import plan_retention
 from pay_ready.pipeline.retention.restore import restore_archive
 from pay_ready.pipeline.retention.work import RetentionReport, RetentionRules, RetentionWork
 from pay_ready.pipeline.subject import Subject, lift
@@ -173,6 +177,87 @@ def test_a_whole_tenant_goes_and_comes_back(estate: Estate) -> None:
     assert after["archived_interactions"] == []
     assert_verified(estate.app.database, acme)
     assert digest_of_tenant(url, beta) == beside
+
+
+# What keeps the one due row of a table in the database, whatever its age: a change, and how many rows are due then.
+_NEEDED = {
+    "landed_records": (
+        "update pay_ready.stream_states set staged_commit_seq = 0 where tenant_id = %(t)s",
+        "update pay_ready.stream_states set (restaging_version, restaged_commit_seq) = ('v9', 0) where tenant_id = %(t)s",
+        "update pay_ready.stream_states set pass_run_id = run_id where tenant_id = %(t)s",
+        "update pay_ready.landed_records set (deleted_at, data) = (null, '{}') where tenant_id = %(t)s and deleted_at is not null",
+        "update pay_ready.landed_records set deleted_at = now() where tenant_id = %(t)s and deleted_at is not null",
+    ),
+    "quarantined_records": (
+        "update pay_ready.quarantined_records set (status, closed_at) = ('open', null) where tenant_id = %(t)s",
+        "update pay_ready.quarantined_records set status = 'dismissed' where tenant_id = %(t)s and status <> 'open'",
+        (
+            "update pay_ready.quarantined_records as kept set (status, step, record_key, source_id, stream) = ('dismissed', 'stage',"
+            " landed.record_key, landed.source_id, landed.stream) from (select * from pay_ready.landed_records where tenant_id = %(t)s"
+            " and deleted_at is null limit 1) as landed where kept.tenant_id = %(t)s and kept.status <> 'open'"
+        ),
+        "update pay_ready.quarantined_records set closed_at = now() where tenant_id = %(t)s and status <> 'open'",
+    ),
+    "memories": (
+        "update pay_ready.memories set touched_at = now() where tenant_id = %(t)s",
+        "update pay_ready.memories set touched_at = now() where tenant_id = %(t)s and chunk_no = 0",  # one of an interaction keeps all
+        "update pay_ready.memories set occurred_at = now() where tenant_id = %(t)s",
+        (
+            "insert into pay_ready.memory_outbox (tenant_id, outbox_seq, change, object_kind, object_id) select tenant_id,"
+            " 1000 + row_number() over (), 'upsert', 'interaction', interaction_id from pay_ready.memories where tenant_id = %(t)s"
+        ),
+    ),
+    "sync_runs": (
+        "update pay_ready.sync_runs set finished_at = now() where tenant_id = %(t)s",
+        "update pay_ready.sync_runs set (status, finished_at) = ('running', null) where tenant_id = %(t)s",
+        "update pay_ready.stream_states set pass_run_id = '00000000-0000-0000-0000-000000000000' where tenant_id = %(t)s",
+        (
+            "insert into pay_ready.stream_schemas (tenant_id, source_id, stream, version, fields, run_id) select tenant_id, source_id,"
+            " run_id::text, 9, '{\"schema_version\": 1}', run_id from pay_ready.sync_runs where tenant_id = %(t)s"
+        ),
+        (
+            "insert into pay_ready.seen_keys (tenant_id, source_id, stream, run_id, record_key, covered) select tenant_id, source_id, 'x',"
+            " run_id, 'x', true from pay_ready.sync_runs where tenant_id = %(t)s"
+        ),
+        (
+            "insert into pay_ready.backfill_runs (tenant_id, run_id, source_id, plan_id, chunk_start) select tenant_id, run_id, source_id,"
+            " run_id, now() from pay_ready.sync_runs where tenant_id = %(t)s"
+        ),
+        (
+            "insert into pay_ready.landing_batches (tenant_id, batch_id, source_id, stream, run_id, commit_seq) select tenant_id,"
+            " gen_random_uuid(), source_id, 'newest', run_id, 1000 + row_number() over () from pay_ready.sync_runs where tenant_id = %(t)s"
+        ),
+    ),
+    "step_runs": (
+        "update pay_ready.step_runs set finished_at = now() where tenant_id = %(t)s",
+        "update pay_ready.step_runs set (status, finished_at) = ('running', null) where tenant_id = %(t)s",
+    ),
+}
+
+
+@pytest.mark.parametrize("table", _NEEDED)
+def test_what_is_needed_stays(estate: Estate, table: str) -> None:
+    """Each reason by itself keeps rows that would go without it."""
+    acme = estate.tenant()
+    with keeping(estate) as work:
+        due = {each.table: each.rows for each in plan_retention(work).due}
+        assert due[table] > 0
+        for change in _NEEDED[table]:
+            with psycopg.connect(estate.scratch.admin_url) as admin, admin.transaction(force_rollback=True):
+                admin.execute("set local session_replication_role = replica")
+                admin.execute(change, {"t": acme})  # type: ignore[arg-type]
+                assert _due(admin, acme, table) == 0, change
+        with psycopg.connect(estate.scratch.admin_url) as admin:
+            assert _due(admin, acme, table) == due[table]
+        # The newest syncs of each source stay, however many are asked for.
+        many = replace(work, rules=replace(work.rules, keep_runs=100))
+        assert {each.table: each.rows for each in plan_retention(many).due}["sync_runs"] == 0
+
+
+def _due(admin: psycopg.Connection[Any], tenant: UUID, table: str) -> int:
+    """Rows of a table that are due after thirty days."""
+    asked = {"tenant_id": tenant, "cutoff": datetime.now(UTC) - timedelta(days=30), "keep_runs": 0}
+    return len(admin.execute(load_queries()[f"retention_due.{table}"].sql, asked).fetchall())  # type: ignore[arg-type]
 
 
 def test_syncs_come_back_before_what_names_them(estate: Estate) -> None:
