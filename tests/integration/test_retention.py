@@ -207,6 +207,27 @@ def _checkpoint_of(grown: Grown, run_no: int) -> str:
     return str(row[0])
 
 
+def test_a_rollback_in_force_keeps_both_its_ends(grown: Grown) -> None:
+    """Without any checkpoint the state it came from is whole: redo goes back there, and only then both ends are history."""
+    admin_url, tenant = grown.scratch.admin_url, grown.tenant
+    latest = max(grown.states)
+    go_back(grown.database, tenant, _checkpoint_of(grown, 2))
+    drop_checkpoints(grown)
+    aged(admin_url, tenant, 100)
+    report = retain(grown.work(history=30))
+    assert report.deleted > 0
+    assert report.plan.kept_runs == (2, latest, latest + 1)
+    for run_no in (2, latest):
+        assert state_lines(admin_url, tenant, run_no) == grown.states[run_no]
+    redo(grown.database, tenant, actor="tests", run_id=RunId(new_id()))
+    assert state_lines(admin_url, tenant, latest_run(grown.database, tenant)) == grown.states[latest]
+    drop_checkpoints(grown)
+    aged(admin_url, tenant, 100)
+    assert retain(grown.work(history=30)).plan.kept_runs == ()
+    assert state_lines(admin_url, tenant, 2) != grown.states[2]
+    assert_verified(grown.database, tenant)
+
+
 def test_what_can_be_undone_stays(grown: Grown) -> None:
     """Runs that are younger than the days can be undone: their history, and the state before them, is whole."""
     admin_url, tenant = grown.scratch.admin_url, grown.tenant

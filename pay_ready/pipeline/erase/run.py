@@ -108,8 +108,7 @@ def _sources_at_rest(eraser: Eraser, run_id: RunId) -> Iterator[None]:
             name, holder = f"source:{each.source_id}", leases.holder_name(run_id)
             stack.enter_context(held_lease(eraser.database, eraser.tenant, name, holder, wait_s=eraser.lease_wait_s))
         stack.enter_context(held_lease(eraser.database, eraser.tenant, LEASE, leases.holder_name(run_id), wait_s=eraser.lease_wait_s))
-        # Whatever the commit makes of the archives: what is none any more goes, and what an erasure that was cut off left.
-        sweep(eraser.database, eraser.tenant, eraser.shelf)
+        # Whatever becomes of it: what is no archive any more goes, and what an erasure that was cut off left.
         stack.callback(_sweep, eraser)
         # What waits might be the person's, too.
         for each in known:
