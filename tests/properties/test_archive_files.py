@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pay_ready.errors import CheckFailedError
@@ -32,12 +32,15 @@ _VALUES: dict[ColumnType, st.SearchStrategy[Any]] = {
 _ALL = [table for tables in TABLES.values() for table in tables]
 
 
+_OPTIONAL = {kind: st.none() | values for kind, values in _VALUES.items()}
+_ROWS = {table.name: st.lists(st.tuples(*map(_OPTIONAL.__getitem__, table.columns.values())), max_size=8) for table in _ALL}
+
+
 @st.composite
 def tables_with_rows(draw: st.DrawFn) -> tuple[ArchivedTable, list[tuple[Any, ...]]]:
     """A table and some rows of it, those that go together beside each other."""
     table = draw(st.sampled_from(_ALL))
-    row = st.tuples(*(st.none() | _VALUES[kind] for kind in table.columns.values()))
-    rows = draw(st.lists(row, max_size=12))
+    rows = draw(_ROWS[table.name])
     if table.together is not None:
         rows = [tuple(rows[0][n] if name == table.together else v for n, (name, v) in enumerate(zip(table.columns, row, strict=True)))
                 for row in rows]  # fmt: skip
@@ -52,6 +55,7 @@ def written(folder: Path, table: ArchivedTable, rows: Sequence[tuple[Any, ...]],
     return writer.end()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(tables_with_rows(), st.integers(1, 5), st.integers(1, 5))
 def test_files_give_back_what_was_written(drawn: tuple[ArchivedTable, list[tuple[Any, ...]]], page: int, most: int) -> None:
     """All rows, in order, each value equal: an id as its text, a real to its last bit; and the manifest counts them."""
@@ -78,6 +82,7 @@ def test_files_give_back_what_was_written(drawn: tuple[ArchivedTable, list[tuple
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), max_size=30), st.integers(1, 9))
 def test_what_goes_together_is_on_one_page(of: list[int], most: int) -> None:
     """Passages of an interaction are never parted, whatever the size of a page; pages are no larger than they must be."""
@@ -93,6 +98,7 @@ def test_what_goes_together_is_on_one_page(of: list[int], most: int) -> None:
     assert all(len(page) >= most for page in found[:-1])
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1), st.integers(0))
 def test_any_other_byte_is_seen(said: bytes, at: int) -> None:
     """A file in which one byte is another is refused."""
