@@ -77,6 +77,17 @@ class Checkpoints(_Section):
     keep_days: float = Field(gt=0)
 
 
+class Retention(_Section):
+    history_days: float = Field(ge=0, le=36_500)
+    landed_days: float = Field(ge=0, le=36_500)
+    quarantine_days: float = Field(ge=0, le=36_500)
+    memories_days: float = Field(ge=0, le=36_500)
+    runs_days: float = Field(ge=0, le=36_500)
+    logs_days: float = Field(ge=0, le=36_500)
+    archive_days: float = Field(ge=0, le=36_500)
+    batch_rows: int = Field(ge=1, le=100_000)
+
+
 class Review(_Section):
     blind: bool
     double: bool
@@ -220,6 +231,7 @@ class TenantSettings(_Section):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -231,6 +243,7 @@ class Settings(_Section):
     airbyte: Airbyte
     staging: Staging
     checkpoints: Checkpoints
+    retention: Retention
     review: Review
     memory_management: MemoryManagement
     embedding: Embedding
@@ -260,6 +273,7 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PAY_READY_", extra="ignore", frozen=True)
 
     home: Path | None = None
+    archives: Path | None = None
     domain: str = "pay_ready"
     config: Path | None = None
     database_url: SecretStr | None = None
@@ -280,6 +294,11 @@ class Environment(BaseSettings):
         return (Path(base) if base else Path.home() / ".local" / "state") / "pay_ready"
 
     @property
+    def archives_folder(self) -> Path:
+        """Where rows go that retention takes out of the database: a folder that outlives this machine, if there is one."""
+        return self.archives.expanduser().resolve() if self.archives is not None else self.state_folder / "archives"
+
+    @property
     def connectors_folder(self) -> Path:
         """Where connectors are installed, one environment each."""
         return self.state_folder / "connectors"
@@ -295,6 +314,7 @@ class _Overrides(BaseSettings):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)

@@ -27,6 +27,7 @@ from pay_ready.cli import (
     models,
     quarantine,
     resolve,
+    retention,
     review,
     rollback,
     run,
@@ -71,6 +72,7 @@ app.command("redo")(rollback.redo)
 app.command("resume")(rollback.resume)
 app.command("pending")(rollback.pending)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(retention.app, name="retention")
 app.command("verify")(verify.verify)
 app.command("export")(erase.export)
 app.add_typer(run.app, name="run")
