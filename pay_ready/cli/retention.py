@@ -9,9 +9,9 @@ from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
 from pay_ready.errors import UsageError
-from pay_ready.model.archived import KINDS, ArchiveKind
 
 if TYPE_CHECKING:  # heavy; --help must not load them
+    from pay_ready.model.archived import ArchiveKind
     from pay_ready.pipeline.retention.work import RestoreReport, RetentionPlan, RetentionReport
 
 app = typer.Typer(
@@ -23,7 +23,8 @@ app = typer.Typer(
     "Example: pay-ready retention plan -t acme",
     rich_markup_mode=None,
 )
-OnlyOption = Annotated[list[str] | None, typer.Option("--only", metavar="KIND", help=f"Of {', '.join(KINDS)}; repeat for more.")]
+_KINDS = "landed, history, quarantine, runs, logs, memories"
+OnlyOption = Annotated[list[str] | None, typer.Option("--only", metavar="KIND", help=f"Of {_KINDS}; repeat for more.")]
 WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait while another process is at it.")]
 _MIB = 1 << 20
 
@@ -132,12 +133,14 @@ def list_(tenant: TenantOption, as_json: JsonOption = False) -> None:
     say(f"folder: {places[found[0].archive_id].parent}")
 
 
-def _kinds(only: list[str] | None) -> tuple[ArchiveKind, ...]:
+def _kinds(only: list[str] | None) -> "tuple[ArchiveKind, ...]":
     """The kinds of these names.
 
     Raises:
         UsageError: There is none of a name; tells those there are.
     """
+    from pay_ready.model.archived import KINDS
+
     for name in only or ():
         if name not in KINDS:
             raise UsageError("no such kind", f"choose of {', '.join(KINDS)}", kind=name)

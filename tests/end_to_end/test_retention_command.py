@@ -150,3 +150,4 @@ def test_help_has_examples(run: Run) -> None:
     for command in ("plan", "apply", "restore", "list"):
         assert f"Example: pay-ready retention {command}" in run("retention", command, "--help").stdout
     assert "Example: pay-ready retention plan" in run("retention", "--help").stdout
+    assert ", ".join(KINDS) in " ".join(run("retention", "plan", "--help").stdout.split())
