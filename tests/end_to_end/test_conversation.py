@@ -19,6 +19,7 @@ import pytest
 from tests.demo_support import DemoRuns
 
 OURS, TODAY = "acme-robotics", ("--today", "2026-11-20")
+PROMPT = r"(?:\A|[\r\n])\? \Z"
 SUMMIT = "Summit Grocers, Inc. (company)"
 
 
@@ -112,14 +113,20 @@ class Terminal:
         os.write(self.end, text.encode())
 
     def until(self, wanted: str) -> str:
-        """What was printed up to there and since the last time."""
+        """What was printed up to there, a pattern, and since the last time."""
         begun = time.monotonic()
-        while wanted not in self.told:
-            assert time.monotonic() - begun < 60, self.told
+        while not (found := re.search(wanted, self.told)):
+            assert time.monotonic() - begun < 120, f"waited for {wanted!r}, got {self.told!r}"
             if select.select([self.end], [], [], 1.0)[0]:
                 self.told += os.read(self.end, 65_536).decode("utf-8", "replace")
-        before, _, self.told = self.told.partition(wanted)
-        return before + wanted
+        before, self.told = self.told[: found.end()], self.told[found.end() :]
+        return before
+
+    def ask(self, question: str, answered: str) -> None:
+        """A question, once the prompt stands there with nothing behind it."""
+        self.until(PROMPT)
+        self.type(question)
+        self.until(answered)
 
 
 @contextmanager
@@ -143,24 +150,13 @@ def terminal(demo: DemoRuns, home: Path) -> Iterator[Terminal]:
 def test_a_session_in_a_terminal(demo: DemoRuns, tmp_path: Path) -> None:
     """Ctrl-C takes back what is typed and ends a question, not the session; lines can be called back; no file remembers any."""
     with terminal(demo, tmp_path) as session:
-        session.until("? ")
-        session.type("half a quest")
-        session.until("half a quest")
+        session.ask("half a quest", "half a quest")
         session.process.send_signal(signal.SIGINT)
         session.until("an empty line ends it")
-        session.until("? ")
-        session.type("How many interactions with Summit Grocers per month?\n")
-        session.until("I read this as: count")
-        session.until("? ")
-        session.type("\x10\n")  # Ctrl-P: the question before
-        session.until("I read this as: count")
-        session.until("? ")
-        session.type("coaching report for Summit Grocers\n")
-        session.until("error: ")
-        session.until("? ")
-        session.type("and who talks to us most there?\n")
-        session.until("Taken over from the question before")
-        session.until("? ")
-        session.type("\n")
+        session.ask("How many interactions with Summit Grocers per month?\n", "I read this as: count")
+        session.ask("\x10\n", "I read this as: count")  # Ctrl-P: the question before
+        session.ask("coaching report for Summit Grocers\n", "error: ")
+        session.ask("and who talks to us most there?\n", "Taken over from the question before")
+        session.ask("\n", "")
         assert session.process.wait(timeout=60) == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
