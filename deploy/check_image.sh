@@ -92,11 +92,11 @@ assert not left, f"tools of developers: {left}"
 print("check_image: prefect", importlib.metadata.version("prefect"), len(list(importlib.metadata.distributions())), "distributions")
 PY
 ours sh -c 'command -v prefect && command -v python && test -r deploy/worker.sh && test -r deploy/drain.py' > /dev/null || fail "a command of the manifests is missing"
-ours pay-ready models list > /dev/null || fail "no embedder can be listed"
 written=$(find "$root/opt" "$root/srv" -newer "$root/tmp/before" -type f | head -5)
 [ -z "$written" ] || fail "written where the image is read-only: $written"
 if [ -z "$borrowed" ]; then
-    step "a database of its own, migrated by the image's files"
+    step "the embedding model, and a database of its own, migrated by the image's files"
+    ours pay-ready models check
     ours pay-ready tenants create acme > /dev/null
     ours pay-ready doctor
 fi

@@ -25,6 +25,8 @@ from pathlib import Path
 MARK = "pay_ready_drained"
 FLOW_RUNS = ("prefect.engine", "prefect.flow_engine")
 LOOK_S, ANSWER_S = 1.0, 10.0
+TRIES, PAUSE_S = 4, 1.0
+NOT_THERE, THERE_ALREADY = 404, 409
 
 
 class AwayError(Exception):
@@ -32,7 +34,7 @@ class AwayError(Exception):
 
 
 def api(method: str, path: str, body: object = None) -> object:
-    """An answer of Prefect's API; None where there is no such thing."""
+    """An answer of Prefect's API, asked a few times while it is busy; None where there is no such thing."""
     base = os.environ.get("PREFECT_API_URL", "").rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise AwayError("PREFECT_API_URL is not set")
@@ -41,16 +43,22 @@ def api(method: str, path: str, body: object = None) -> object:
         headers["Authorization"] = "Basic " + base64.b64encode(auth.encode()).decode()
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(base + path, data=data, headers=headers, method=method)  # noqa: S310 - http or https, see above
-    try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
-            said = answer.read()
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise AwayError(f"{method} {path}: {error.code}") from error
-    except (OSError, ValueError) as error:
-        raise AwayError(f"{method} {path}: {error}") from error
-    return json.loads(said) if said else {}
+    problem = ""
+    for tried in range(TRIES):
+        if tried:
+            time.sleep(PAUSE_S)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
+                said = answer.read()
+                return json.loads(said) if said else {}
+        except urllib.error.HTTPError as error:
+            # The same word twice, because the first answer was lost, is as once.
+            if error.code in (NOT_THERE, THERE_ALREADY):
+                return None if error.code == NOT_THERE else {}
+            problem = str(error.code)
+        except (OSError, ValueError) as error:
+            problem = str(error)
+    raise AwayError(f"{method} {path}: {problem}")
 
 
 def is_paused(pool: str) -> bool | None:

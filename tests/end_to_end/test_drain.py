@@ -51,7 +51,7 @@ def test_a_pool_is_paused_and_goes_on_unless_somebody_paused_it_by_hand(tmp_path
         (None, None), (None, None),
         (False, None), (True, "pay-ready"), (True, "pay-ready"), (False, None),
         (True, None), (True, None),
-    ]  # fmt: skip
+    ], said  # fmt: skip
     assert "there is no pool pay-ready" in said[0][1]
     assert "no flow run is left" in said[3][1]
     assert "stays so: prefect work-pool resume pay-ready" in said[7][1]
