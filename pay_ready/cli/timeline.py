@@ -181,12 +181,14 @@ def _next_page(asked: _Asked, agent: "Agent", scope: "Scope", token: str | None)
     """The command that shows what was before; days as days, for "last month" is another one tomorrow."""
     if token is None:
         return ""
-    words = ["pay-ready", "timeline", *asked.names, "-t", asked.tenant]
+    # By ids under a policy: what is printed ends in logs and tickets.
+    is_open, narrowed = agent.toolbox.options.mask_policy == "none", asked.narrowed
+    names, others = (asked.names, narrowed.taking_part) if is_open else (map(str, scope.entity_ids), map(str, scope.with_ids))
+    words = ["pay-ready", "timeline", *names, "-t", asked.tenant]
     for option, moment in (("--since", scope.since), ("--until", scope.until)):
         words += [option, agent.calendar.today(moment).isoformat()] if moment else []
-    narrowed = asked.narrowed
     given = (
-        ("--source", narrowed.source), ("--type", narrowed.kind), ("--with", narrowed.taking_part), ("--language", narrowed.language),
+        ("--source", narrowed.source), ("--type", narrowed.kind), ("--with", others), ("--language", narrowed.language),
         ("--group", [asked.group] if asked.group else ()), ("--limit", [str(asked.limit)] if asked.limit else ()), ("--page", [token]),
     )  # fmt: skip
     words += [word for option, values in given for value in values for word in (option, value)]
