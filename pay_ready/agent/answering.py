@@ -20,7 +20,6 @@ from pay_ready.agent.answers import (
 from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
-from pay_ready.agent.follow_up import followed
 from pay_ready.agent.masked import masked, masked_plan
 from pay_ready.agent.masking import Masker
 from pay_ready.agent.name_links import link_names
@@ -148,7 +147,11 @@ class Agent:
         """
         day = today or self._reading.calendar.today(self._clock())
         read = question_read(question, self.names, day, self._reading, self._classify, shown)
-        return followed(before, read, self.names) if before is not None else read.plan
+        if before is None:
+            return read.plan
+        from pay_ready.agent.follow_up import followed  # only a conversation needs it
+
+        return followed(before, read, self.names)
 
     def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None) -> Answer:
         """A question answered: with a language model where one is configured, and as without one where that fails, which is said.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -40,6 +39,7 @@ from pay_ready.agent.summary import SummaryOptions, summarise
 from pay_ready.agent.timeline import Line, Paging, lines_of, page_of
 from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
+from pay_ready.db import embedders as db_embedders
 from pay_ready.db import memories as db_memories
 from pay_ready.db import sentiment as db_sentiment
 from pay_ready.db import talks as db_talks
@@ -125,11 +125,12 @@ class Toolbox:
             sentences = told_sentences(talks)
             passages = passage_vectors(tx, [talk.interaction_id for talk in talks])
             topics = self._topics(tx, scope, talks, passages, known=())
-            known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
+            best = self._best_scorer(tx)
+            known = db_sentiment.known(tx, best.id, [talk.interaction_id for talk in talks])
         own = self._own_vectors(sentences)
         vectors = standing_for(sentences, passages) if own is None else list(own)
         kept, rows = with_vectors(sentences, vectors)
-        reading = read_sentiment(kept, known, self._best_scorer, self._fresh)
+        reading = read_sentiment(kept, known, best, self._fresh)
         options = SummaryOptions(overview=ExtractOptions(words=self.options.summary_words))
         summary = summarise(kept, rows, options=options, reading=reading, topics=topics)
         unindexed = 0 if own is not None else without_vectors(talks, passages)
@@ -344,24 +345,29 @@ class Toolbox:
         talks = db_talks.talks(tx, chosen.interaction_ids)
         return talks, Basis(interactions=len(talks), total=chosen.total, run_no=db_memories.epoch(tx).run_no)
 
-    @cached_property
-    def _best_scorer(self) -> Scorer:
-        return scorer_for(self._memory.embedder)
+    def _best_scorer(self, tx: TenantTransaction) -> Scorer:
+        """By whom interactions were scored that were analysed: it holds for the vectors that serve, and loads no embedder."""
+        serving = db_embedders.serving(tx)
+        return scorer_for(self._memory.embedder) if serving is None else open_scorer(serving.embedder_id)
 
     def _own_vectors(self, sentences: Sequence[Sentence]) -> "Vectors | None":
         """Vectors of the sentences themselves; None where they are too many, or none can be had."""
         if not sentences or len(sentences) > self.options.embedded_sentences:
             return None
-        return sentence_vectors(sentences, self._memory.embedder, self._best_scorer)
+        embedder = self._memory.embedder
+        return sentence_vectors(sentences, embedder, scorer_for(embedder))
 
     def _fresh(self, sentences: Sequence[Sentence]) -> "tuple[Scorer, Vectors | None]":
         """By whom sentences are scored of which nothing is known: by the model where they are few."""
         vectors = self._own_vectors(sentences)
-        return (self._best_scorer, vectors) if vectors is not None else (replace(open_scorer(None), reason=_NOT_ANALYSED), None)
+        if vectors is None:
+            return replace(open_scorer(None), reason=_NOT_ANALYSED), None
+        return scorer_for(self._memory.embedder), vectors
 
     def _sentiment(self, tx: TenantTransaction, talks: Sequence[Talk]) -> SentimentReading:
-        known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
-        return read_sentiment(told_sentences(talks), known, self._best_scorer, self._fresh)
+        best = self._best_scorer(tx)
+        known = db_sentiment.known(tx, best.id, [talk.interaction_id for talk in talks])
+        return read_sentiment(told_sentences(talks), known, best, self._fresh)
 
     def _topics(
         self,
