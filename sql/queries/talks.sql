@@ -252,27 +252,30 @@ from (
 ) as periods;
 
 -- name: who
--- People or companies of interactions, by how many of them they took part in.
+-- People or companies of interactions, by how many of them they took part in: counted first, looked at once each.
 -- params: interaction_ids uuid[], entity_type text, without_ids uuid[], side text or null, most integer
+with counted as materialized (
+    select links.entity_id, count(*) as interactions, min(links.occurred_at) as first_at, max(links.occurred_at) as last_at
+    from pay_ready.interaction_entities as links
+    where links.tenant_id = %(tenant_id)s
+      and links.interaction_id = any(%(interaction_ids)s)
+      and links.closed_run_no is null
+      and links.entity_type = %(entity_type)s
+      and links.entity_id <> all(%(without_ids)s)
+    group by links.entity_id
+)
 select
-    links.entity_id, versions.name, versions.email, versions.title, count(*) as interactions, min(links.occurred_at) as first_at,
-    max(links.occurred_at) as last_at
-from pay_ready.interaction_entities as links
+    counted.entity_id, versions.name, versions.email, versions.title, counted.interactions, counted.first_at, counted.last_at
+from counted
 join pay_ready.entity_versions as versions
-    on versions.tenant_id = links.tenant_id and versions.entity_id = links.entity_id and versions.closed_run_no is null
-where links.tenant_id = %(tenant_id)s
-  and links.interaction_id = any(%(interaction_ids)s)
-  and links.closed_run_no is null
-  and links.entity_type = %(entity_type)s
-  and links.entity_id <> all(%(without_ids)s)
-  and (%(side)s::text is null or exists (
-      select from pay_ready.assignments as assigned
-      join pay_ready.person_records as people on people.tenant_id = assigned.tenant_id and people.record_id = assigned.record_id
-      where assigned.tenant_id = %(tenant_id)s and assigned.entity_id = links.entity_id and assigned.closed_run_no is null
-        and people.side = %(side)s
-  ))
-group by links.entity_id, versions.name, versions.email, versions.title
-order by interactions desc, last_at desc, links.entity_id
+    on versions.tenant_id = %(tenant_id)s and versions.entity_id = counted.entity_id and versions.closed_run_no is null
+where %(side)s::text is null or exists (
+    select from pay_ready.assignments as assigned
+    join pay_ready.person_records as people on people.tenant_id = assigned.tenant_id and people.record_id = assigned.record_id
+    where assigned.tenant_id = %(tenant_id)s and assigned.entity_id = counted.entity_id and assigned.closed_run_no is null
+      and people.side = %(side)s
+)
+order by counted.interactions desc, counted.last_at desc, counted.entity_id
 limit %(most)s;
 
 -- name: names
