@@ -181,12 +181,16 @@ def _next_page(asked: _Asked, agent: "Agent", scope: "Scope", token: str | None)
     """The command that shows what was before; days as days, for "last month" is another one tomorrow."""
     if token is None:
         return ""
-    words = ["pay-ready", "timeline", *asked.names, "-t", asked.tenant]
+    # Under a policy that masks names they are not repeated: ids say the same.
+    says_names = agent.toolbox.options.mask_policy != "all"
+    names = asked.names if says_names else map(str, scope.entity_ids)
+    others = asked.narrowed.taking_part if says_names else list(map(str, scope.with_ids))
+    words = ["pay-ready", "timeline", *names, "-t", asked.tenant]
     for option, moment in (("--since", scope.since), ("--until", scope.until)):
         words += [option, agent.calendar.today(moment).isoformat()] if moment else []
     narrowed = asked.narrowed
     given = (
-        ("--source", narrowed.source), ("--type", narrowed.kind), ("--with", narrowed.taking_part), ("--language", narrowed.language),
+        ("--source", narrowed.source), ("--type", narrowed.kind), ("--with", others), ("--language", narrowed.language),
         ("--group", [asked.group] if asked.group else ()), ("--limit", [str(asked.limit)] if asked.limit else ()), ("--page", [token]),
     )  # fmt: skip
     words += [word for option, values in given for value in values for word in (option, value)]

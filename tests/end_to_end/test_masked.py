@@ -18,7 +18,7 @@ from tests.demo_support import DemoRuns
 from tests.end_to_end.test_ask import QUESTIONS
 
 TENANT, POLICY = "acme-robotics", {"PAY_READY_AGENT__MASK_POLICY": "all"}
-COMPANY, REP, PERSON = "Summit Grocers", "robert.fitzgerald@acme-robotics.example", "abigail.farrell@summitgrocers.example"
+COMPANY, REP = "Summit Grocers", "robert.fitzgerald@acme-robotics.example"
 TODAY = ("--today", "2026-11-20")
 _TOKEN = re.compile(r"<(?:person|company|email|phone):[0-9a-f]{8}>")
 # First and last names of the demo that are words as well, and may stand at the beginning of a sentence.
@@ -34,7 +34,8 @@ COMMANDS = (
     ("summary", COMPANY), ("summary", REP), ("sentiment", COMPANY), ("sentiment", "--by", "month"), ("topics",), ("topics", COMPANY),
     ("coach", REP, "--since", "2026-01-01"), ("search", "the numbers in the export do not match"), ("search", "Abigail Farrell"),
     ("count", COMPANY), ("count", COMPANY, "--by", "source"), ("who",), ("who", COMPANY), ("who", "--companies"),
-    ("timeline", COMPANY), ("timeline", REP),
+    ("timeline", COMPANY), ("timeline", REP), ("timeline", COMPANY, "--group", "thread"),
+    ("timeline", COMPANY, "--with", "Abigail Farrell", "--limit", "3"),
 )  # fmt: skip
 
 
@@ -117,6 +118,16 @@ def test_no_document_says_a_name(demo: DemoRuns, patterns: dict[str, re.Pattern[
     assert not leaks(told, patterns)
     assert ("&lt;person:" if suffix in (".html", ".md") else "<person:") in told
     assert suffix == ".json" or not _TOKEN.search(told)
+
+
+@pytest.mark.parametrize("suffix", [".html", ".csv", ".json"])
+def test_no_file_of_a_timeline_says_a_name(demo: DemoRuns, patterns: dict[str, re.Pattern[str]], suffix: str) -> None:
+    """All of it, with its groups."""
+    path = Path(demo.folder) / f"masked-{uuid4().hex}{suffix}"
+    masked(demo, "timeline", COMPANY, "--group", "thread", "--to", str(path))
+    told = path.read_text(encoding="utf-8")
+    assert not leaks(told, patterns)
+    assert ("&lt;person:" if suffix == ".html" else "<person:") in told
 
 
 def test_no_csv_says_a_name(demo: DemoRuns, patterns: dict[str, re.Pattern[str]]) -> None:
