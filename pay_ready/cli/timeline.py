@@ -181,12 +181,14 @@ def _next_page(asked: _Asked, agent: "Agent", scope: "Scope", token: str | None)
     """The command that shows what was before; days as days, for "last month" is another one tomorrow."""
     if token is None:
         return ""
-    # By ids under a policy: what is printed ends in logs and tickets.
-    is_open, narrowed = agent.toolbox.options.mask_policy == "none", asked.narrowed
-    names, others = (asked.names, narrowed.taking_part) if is_open else (map(str, scope.entity_ids), map(str, scope.with_ids))
+    # Under a policy that masks names they are not repeated: ids say the same.
+    says_names = agent.toolbox.options.mask_policy != "all"
+    names = asked.names if says_names else map(str, scope.entity_ids)
+    others = asked.narrowed.taking_part if says_names else list(map(str, scope.with_ids))
     words = ["pay-ready", "timeline", *names, "-t", asked.tenant]
     for option, moment in (("--since", scope.since), ("--until", scope.until)):
         words += [option, agent.calendar.today(moment).isoformat()] if moment else []
+    narrowed = asked.narrowed
     given = (
         ("--source", narrowed.source), ("--type", narrowed.kind), ("--with", others), ("--language", narrowed.language),
         ("--group", [asked.group] if asked.group else ()), ("--limit", [str(asked.limit)] if asked.limit else ()), ("--page", [token]),
