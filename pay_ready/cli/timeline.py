@@ -181,8 +181,8 @@ def _next_page(asked: _Asked, agent: "Agent", scope: "Scope", token: str | None)
     """The command that shows what was before; days as days, for "last month" is another one tomorrow."""
     if token is None:
         return ""
-    # Under a policy that masks names they are not repeated: ids say the same.
-    says_names = agent.toolbox.options.mask_policy != "all"
+    # Under a policy names are not repeated: ids say the same.
+    says_names = agent.toolbox.options.mask_policy == "none"  # an address is a name here, too
     names = asked.names if says_names else map(str, scope.entity_ids)
     others = asked.narrowed.taking_part if says_names else list(map(str, scope.with_ids))
     words = ["pay-ready", "timeline", *names, "-t", asked.tenant]
