@@ -91,16 +91,17 @@ def test_files_that_are_named_are_there() -> None:
 
 
 def test_scripts_get_the_words_they_take() -> None:
-    """drain.py and worker.sh are called with a pool that prefect.yaml deploys to, and with options that they have."""
+    """drain.py, worker.sh and deployments.sh are called with a pool that prefect.yaml deploys to, and with options that they have."""
     (pool,) = {each["work_pool"]["name"] for each in documents(ROOT / "prefect.yaml")[0]["deployments"]}
     lists = [each for path in files(".yml", ".yaml") for document in documents(path) for each in walked(document) if isinstance(each, list)]
     words = [each for each in lists if all(isinstance(word, str) for word in each)]
-    calls = [" ".join(each) for each in words if any(word.endswith(("drain.py", "worker.sh")) for word in each)]
+    calls = [" ".join(each) for each in words if any(word.endswith(("drain.py", "worker.sh", "deployments.sh")) for word in each)]
     units = "\n".join(path.read_text("utf-8") for path in files(".service"))
     calls += re.findall(r"^Exec.*(?:drain\.py|worker\.sh).*$", units, re.MULTILINE)
-    assert len(calls) == 6
+    assert len(calls) == 8
+    called = r"(?:drain\.py (?:stop|resume)|worker\.sh|deployments\.sh) (\S+)"
     for call in calls:
-        found = re.search(r"(?:drain\.py (?:stop|resume)|worker\.sh) (\S+)(?: --limit (?:\d+|\$\{WORKER_LIMIT:-\d+\}))?(?:'|$)", call)
+        found = re.search(called + r"(?: --limit (?:\d+|\$\{WORKER_LIMIT:-\d+\}))?(?:'|$)", call)
         assert found, call
         assert found[1] == pool, call
     assert (DEPLOY / "worker.sh").read_text("utf-8").count("exec prefect worker start") == 1
