@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.pipeline.feed import Feed
     from pay_ready.pipeline.mapping.rules import SourceMapping
     from pay_ready.pipeline.outer import OuterStore
+    from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
 
 
@@ -183,6 +184,25 @@ class App:
 
         with open_eraser(self, slug, _pool_options(self.settings, None)) as eraser:
             yield eraser
+
+    @contextmanager
+    def retention(self, slug: str, *, may_delete: bool, wait_s: float = 0.0) -> Iterator["RetentionWork"]:
+        """What archives and restores old rows of a tenant.
+
+        Args:
+            slug: The tenant.
+            may_delete: By the login that may delete history; else by the app's, which can plan.
+            wait_s: How long to wait while another process archives, restores or erases.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`; or there is no such login.
+            ConfigError: A setting of the tenant is off.
+        """
+        from pay_ready.app_work import open_retention
+
+        pool = _pool_options(self.settings, None) if may_delete else None
+        with open_retention(self, slug, pool, wait_s=wait_s) as work:
+            yield work
 
     @property
     def admin_url(self) -> str:

@@ -1,5 +1,7 @@
 """The composition root of the agent: a tenant's tools, names and calendar, from its settings. Only commands that ask load it."""
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -8,11 +10,12 @@ from pay_ready.agent.answer_cache import CacheOptions
 from pay_ready.agent.answering import Agent
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.intent_model import Classified, classified, model_from_json
-from pay_ready.agent.masking import KnownName, Masker
+from pay_ready.agent.masking import KnownName, Masker, MaskPolicy
 from pay_ready.agent.name_forms import NamedEntity
 from pay_ready.agent.names import NameIndex
 from pay_ready.agent.reading import ReadingOptions
 from pay_ready.agent.toolbox import Toolbox, ToolOptions
+from pay_ready.db import memories as db_memories
 from pay_ready.db import sources as db_sources
 from pay_ready.db import talks as db_talks
 from pay_ready.db.model_tokens import StoredBudget
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pay_ready.agent.llm.assistant import Assistant
     from pay_ready.app import App
     from pay_ready.db.tenants import Tenant
+
+_OF_THIS_PROCESS = secrets.token_bytes(32)
 
 
 def open_agent(app: "App", slug: str) -> Agent:
@@ -44,13 +49,12 @@ def open_agent(app: "App", slug: str) -> Agent:
     )  # fmt: skip
     with app.database.tenant_transaction(tenant.tenant_id) as tx:
         names_of_sources = tuple(each.name for each in db_sources.list_all(tx))
-    key = _key(app, tenant)
     toolbox = _toolbox(app, tenant, settings, actor=app.actor)
     return Agent(
         toolbox, names=lambda: NameIndex(_entities(app, tenant), _given_names()),
         reading=ReadingOptions(calendar=calendar, sources=names_of_sources), classify=_classifier(app, asked.intent_threshold),
-        masker=lambda: Masker(key, asked.mask_policy, _known_names(app, tenant)), assistant=_assistant(app, tenant, asked),
-        masker_out=lambda: Masker(key, "all", _known_names(app, tenant)),
+        masker=_Maskers(app, tenant, asked.mask_policy), assistant=_assistant(app, tenant, asked),
+        masker_out=_Maskers(app, tenant, "all"),
     )  # fmt: skip
 
 
@@ -77,7 +81,7 @@ def open_toolbox(app: "App", tenant: "Tenant") -> Toolbox:
 def _toolbox(app: "App", tenant: "Tenant", settings: Settings, *, actor: str | None) -> Toolbox:
     asked = settings.agent
     return Toolbox(
-        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(settings, _key(app, tenant)), actor=actor,
+        app.database, tenant.tenant_id, lambda: app.memory, options=_tool_options(settings, _page_key(app, tenant)), actor=actor,
         coaching_rules=lambda: _coaching_rules(asked.competitors),
     )  # fmt: skip
 
@@ -98,18 +102,45 @@ def _coaching_rules(competitors: Sequence[str]) -> "CoachingRules":
     return load_coaching_rules(resource_path("config", "coaching"), competitors)
 
 
-def open_masker(app: "App", slug: str) -> Masker:
-    """What personal values of a tenant become in what goes out."""
+def open_masker(app: "App", slug: str) -> Callable[[], Masker]:
+    """What personal values of a tenant become in what goes out, by its policy; called whenever something does."""
     tenant = app.tenant(slug)
-    return Masker(_key(app, tenant), app.settings_of(tenant).agent.mask_policy, _known_names(app, tenant))
+    return _Maskers(app, tenant, app.settings_of(tenant).agent.mask_policy)
+
+
+class _Maskers:
+    """The masker of a tenant, made again when other names were published; several threads may ask."""
+
+    def __init__(self, app: "App", tenant: "Tenant", policy: MaskPolicy) -> None:
+        self._app, self._tenant, self._policy, self._key = app, tenant, policy, _key(app, tenant)
+        self._made: tuple[int, Masker] | None = None  # of a published version
+
+    def __call__(self) -> Masker:
+        """The one for what is published now."""
+        if self._policy != "all":
+            return Masker(self._key, self._policy)
+        with self._app.database.tenant_transaction(self._tenant.tenant_id) as tx:
+            run_no = db_memories.epoch(tx).run_no
+        if self._made is None or self._made[0] != run_no:
+            names, forms = _known_names(self._app, self._tenant), _given_names()
+            self._made = run_no, Masker(self._key, self._policy, names, forms)
+        return self._made[1]
 
 
 def _key(app: "App", tenant: "Tenant") -> bytes:
-    """Signs places of pages and makes masks; without a key of the installation both hold for this process alone."""
+    """Makes masks; without a key of the installation they hold for this process alone."""
     try:
         return app.keyring.digest_keys(tenant.tenant_id)[0]
     except SecretError:
-        return secrets.token_bytes(32)
+        return hmac.digest(_OF_THIS_PROCESS, tenant.tenant_id.bytes, "sha256")
+
+
+def _page_key(app: "App", tenant: "Tenant") -> bytes:
+    """Signs places of pages. Without a key of the installation it is no secret, but the same in the next process: a place gives nothing."""
+    try:
+        return app.keyring.digest_keys(tenant.tenant_id)[0]
+    except SecretError:
+        return hashlib.sha256(b"pay_ready pages\0" + tenant.tenant_id.bytes).digest()
 
 
 def _entities(app: "App", tenant: "Tenant") -> list[NamedEntity]:
@@ -128,7 +159,7 @@ def _known_names(app: "App", tenant: "Tenant") -> list[KnownName]:
         return [
             KnownName(text=text, kind=each.entity_type, entity_id=each.entity_id)
             for each in db_talks.names(tx)
-            for text in (each.name, *each.aliases, *each.emails)
+            for text in (each.name, *each.aliases, *each.emails, *([each.domain] if each.domain else []))
         ]
 
 

@@ -1,7 +1,7 @@
 """The composition root of the pipeline: a tenant's work, its review desk, its eraser. Only commands that change something load it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.pipeline.source_breaker import BreakerOptions
 from pay_ready.resources import resource_path
 from pay_ready.settings import Environment, Settings
 from pay_ready.sources.installs import find_connector
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.app import App
     from pay_ready.pipeline.airbyte.source import PlatformOptions
     from pay_ready.pipeline.erase.work import Eraser
+    from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
 
 
@@ -63,6 +65,7 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             now=datetime.now(UTC),
         ),
         resolution=resolution,
+        breaker=BreakerOptions(opens_after=settings.etl.breaker_failures, open_s=settings.etl.breaker_open_minutes * 60),
         keep_count=settings.checkpoints.keep_count,
         keep_days=settings.checkpoints.keep_days,
         four_eyes=settings.checkpoints.four_eyes,
@@ -116,19 +119,56 @@ def mapping_of(source: DataSource) -> SourceMapping:
 def open_eraser(app: "App", slug: str, pool: PoolOptions) -> Iterator["Eraser"]:
     """As `App.eraser`."""
     from pay_ready.pipeline.erase.work import Eraser
+    from pay_ready.pipeline.retention.shelf import Shelf
 
-    if app.urls.erasure is None:
-        hint = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"
-        raise DeniedError("erasing needs a login of its own, which may delete history", hint)
-    work = app.work(slug)
-    digest_key = work.keyring().digest_keys(work.tenant)[0]
-    database = Database(app.urls.erasure, pool, app.domain.database_schema)
-    database.open()
-    try:
+    with _deleting(app, "erasing", pool) as database:
+        work = app.work(slug)
+        digest_key = work.keyring().digest_keys(work.tenant)[0]
         yield Eraser(
             database=database, tenant=work.tenant, slug=slug, actor=app.actor, digest_key=digest_key, config=work.resolution,
             context=work.context, mapping_of=app.mapping, state_folder=app.environment.state_folder,
+            shelf=Shelf(app.environment.archives_folder, work.tenant),
         )  # fmt: skip
+
+
+@contextmanager
+def open_retention(app: "App", slug: str, pool: PoolOptions | None, *, wait_s: float) -> Iterator["RetentionWork"]:
+    """As `App.retention`; with a pool by the login that may delete history, else by the app's."""
+    from pay_ready.pipeline.retention.shelf import Shelf
+    from pay_ready.pipeline.retention.work import RetentionRules, RetentionWork
+
+    tenant = app.tenant(slug)
+    settings = app.settings_of(tenant)
+    kept = settings.retention
+    rules = RetentionRules(
+        days={
+            "history": kept.history_days, "landed": kept.landed_days, "quarantine": kept.quarantine_days, "memories": kept.memories_days,
+            "runs": kept.runs_days, "logs": kept.logs_days,
+        },
+        archive_days=kept.archive_days, batch_rows=kept.batch_rows,
+    )  # fmt: skip
+    with nullcontext(app.database) if pool is None else _deleting(app, "archiving", pool) as database:
+        yield RetentionWork(
+            database=database, tenant=tenant.tenant_id, slug=slug, actor=app.actor, rules=rules,
+            shelf=Shelf(app.environment.archives_folder, tenant.tenant_id), region=settings.staging.phone_region,
+            keyring=lambda: app.keyring, lease_wait_s=wait_s,
+        )  # fmt: skip
+
+
+@contextmanager
+def _deleting(app: "App", what: str, pool: PoolOptions) -> Iterator[Database]:
+    """The database by the login that may delete history.
+
+    Raises:
+        DeniedError: There is no such login.
+    """
+    if app.urls.erasure is None:
+        hint = "as an administrator: pay-ready migrate --erasure-login NAME; put its URL into PAY_READY_ERASURE_DATABASE_URL"
+        raise DeniedError(f"{what} needs a login of its own, which may delete history", hint)
+    database = Database(app.urls.erasure, pool, app.domain.database_schema)
+    database.open()
+    try:
+        yield database
     finally:
         database.close()
 

@@ -115,6 +115,10 @@ class TransientError(PayReadyError):
     exit_code = 75
 
 
+class SourceAwayError(TransientError):
+    """The service behind a connector is down, fell silent, or asks to come back later."""
+
+
 class RetryLaterError(TransientError):
     """A lease, limit or breaker asks to come back later."""
 

@@ -41,6 +41,8 @@ class Etl(_Section):
     max_retries: int = Field(ge=0, le=100)
     max_shrink_percent: float = Field(ge=0, le=100)
     max_quarantine_percent: float = Field(ge=0, le=100)
+    breaker_failures: int = Field(ge=1)
+    breaker_open_minutes: float = Field(gt=0)
 
 
 class Airbyte(_Section):
@@ -74,6 +76,17 @@ class Checkpoints(_Section):
     keep_count: int = Field(ge=1)
     keep_days: float = Field(gt=0)
     four_eyes: bool
+
+
+class Retention(_Section):
+    history_days: float = Field(ge=0, le=36_500)
+    landed_days: float = Field(ge=0, le=36_500)
+    quarantine_days: float = Field(ge=0, le=36_500)
+    memories_days: float = Field(ge=0, le=36_500)
+    runs_days: float = Field(ge=0, le=36_500)
+    logs_days: float = Field(ge=0, le=36_500)
+    archive_days: float = Field(ge=0, le=36_500)
+    batch_rows: int = Field(ge=1, le=100_000)
 
 
 class Review(_Section):
@@ -219,6 +232,7 @@ class TenantSettings(_Section):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -230,6 +244,7 @@ class Settings(_Section):
     airbyte: Airbyte
     staging: Staging
     checkpoints: Checkpoints
+    retention: Retention
     review: Review
     memory_management: MemoryManagement
     embedding: Embedding
@@ -259,6 +274,7 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PAY_READY_", extra="ignore", frozen=True)
 
     home: Path | None = None
+    archives: Path | None = None
     domain: str = "pay_ready"
     config: Path | None = None
     database_url: SecretStr | None = None
@@ -279,6 +295,11 @@ class Environment(BaseSettings):
         return (Path(base) if base else Path.home() / ".local" / "state") / "pay_ready"
 
     @property
+    def archives_folder(self) -> Path:
+        """Where rows go that retention takes out of the database: a folder that outlives this machine, if there is one."""
+        return self.archives.expanduser().resolve() if self.archives is not None else self.state_folder / "archives"
+
+    @property
     def connectors_folder(self) -> Path:
         """Where connectors are installed, one environment each."""
         return self.state_folder / "connectors"
@@ -294,6 +315,7 @@ class _Overrides(BaseSettings):
     airbyte: dict[str, Any] = Field(default_factory=dict)
     staging: dict[str, Any] = Field(default_factory=dict)
     checkpoints: dict[str, Any] = Field(default_factory=dict)
+    retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)

@@ -24,6 +24,7 @@ from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
+from pay_ready.pipeline.source_breaker import BreakerOptions
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.catalog import ConfiguredCatalog, FieldPath
@@ -92,7 +93,7 @@ def tenant_work(database: Database, tenant: TenantId, folder: Path, *, replay: b
             "name_threshold": 85, "company_threshold": 80, "email_validation": True,
         }),
         keyring=lambda: keyring, feed=lambda _: Feed(command=command, mapping=mapping, is_replay=replay),
-        platform=PlatformOptions,
+        platform=PlatformOptions, breaker=BreakerOptions(opens_after=2, open_s=600.0),
     )  # fmt: skip
 
 

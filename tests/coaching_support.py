@@ -1,8 +1,11 @@
 """Invented conversations for the tests of coaching and timelines: a test names only what it is about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid5
+
+import numpy as np
 
 from pay_ready.agent.coaching.conversations import Conversation, Rep, Said, conversations_of
 from pay_ready.model.talk import Side, Utterance
@@ -19,6 +22,20 @@ _PEOPLE: dict[str, tuple[UUID | None, Side]] = {
     "Eve": (None, "internal"),  # ours, but nobody knows who
     "?": (None, "unknown"),
 }
+
+
+class Meaning:
+    """An embedder that knows two meanings: what has to do with money, and the rest."""
+
+    id, dim, max_tokens, is_lexical = "two-meanings", 2, 256, False
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Unit rows."""
+        self.embedded += texts
+        return np.array([(1.0, 0.0) if "money" in text or "pay" in text else (0.0, 1.0) for text in texts], np.float32).reshape(-1, 2)
 
 
 def turn(

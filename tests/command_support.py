@@ -14,16 +14,16 @@ from pay_ready.cli.main import main
 EMBEDS: Mapping[str, str] = {"PAY_READY_EMBEDDING__PROVIDER": "hash"}
 
 
-def called(words: Sequence[str], environment: Mapping[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    """What a command printed, and its exit code; variables and folder are put back, whatever it did to them."""
-    kept, argv = dict(os.environ), sys.argv
+def called(words: Sequence[str], environment: Mapping[str, str], folder: Path, typed: str = "") -> "subprocess.CompletedProcess[str]":
+    """What a command printed, and its exit code, with `typed` on its standard input; variables and folder are put back."""
+    kept, argv, stdin = dict(os.environ), sys.argv, sys.stdin
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code: object = 0
     try:
         for name in [each for each in os.environ if each.startswith("PAY_READY_")]:
             del os.environ[name]
         os.environ.update({**EMBEDS, **environment})
-        sys.argv = ["pay-ready", *words]
+        sys.argv, sys.stdin = ["pay-ready", *words], io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")
         with chdir(folder), redirect_stdout(out), redirect_stderr(err):
             main()
     except SystemExit as ended:
@@ -31,6 +31,6 @@ def called(words: Sequence[str], environment: Mapping[str, str], folder: Path) -
     finally:
         os.environ.clear()
         os.environ.update(kept)
-        sys.argv = argv
+        sys.argv, sys.stdin = argv, stdin
     told = [each.buffer.getvalue().decode() for each in (out, err)]  # type: ignore[attr-defined]
     return subprocess.CompletedProcess(words, code if isinstance(code, int) else 0, *told)

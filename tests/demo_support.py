@@ -33,9 +33,9 @@ class DemoRuns:
         """Of a process that works on it."""
         return {"PATH": os.environ["PATH"], **EMBEDS, **_places(self.scratch, self.folder)}
 
-    def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    def command(self, *words: str, code: int = 0, typed: str = "") -> "subprocess.CompletedProcess[str]":
         """A command about what the demo left."""
-        done = called(words, {**_places(self.scratch, self.folder), **self.more}, self.folder)
+        done = called(words, {**_places(self.scratch, self.folder), **self.more}, self.folder, typed)
         assert done.returncode == code, done.stderr
         return done
 

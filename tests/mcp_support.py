@@ -13,12 +13,13 @@ from pay_ready.agent.coaching.conversations import Rep, conversations_of
 from pay_ready.agent.coaching.report import CoachingRules, Request, coaching_report
 from pay_ready.agent.masking import KnownName, Masker
 from pay_ready.agent.plan import QueryPlan
-from pay_ready.agent.timeline import Entry, Page, lines_of
+from pay_ready.agent.timeline import Page, lines_of
+from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.api.mcp_parts import EntityStory, FoundEntity, McpParts, StoryRecord
 from pay_ready.db.memories import ShownPassage
 from pay_ready.errors import NotFoundError
 from pay_ready.memory.search import Hit, SearchAnswer
-from pay_ready.model.talk import Scope
+from pay_ready.model.talk import Entry, Scope
 from tests.agent_support import read
 from tests.coaching_support import BOB, DAY, turn
 from tests.llm_support import Part, line
@@ -91,14 +92,16 @@ class Tenant:
         hit = Hit(passage=passage, score=1.0, text_rank=1.0, similarity=None, tiers=("warm",))
         return SearchAnswer(hits=(hit,), tiers=("warm",), degraded=False, reasons=(), embedder_id=None, run_no=1, waiting=0)
 
-    def timeline(self, scope: Scope, *, token: str | None = None, size: int | None = None) -> TimelineAnswer:
+    def timeline(
+        self, scope: Scope, *, token: str | None = None, size: int | None = None, masked: Masked = as_it_is
+    ) -> TimelineAnswer:  # fmt: skip
         """One mail."""
         self.asked.append((scope, token, size))
         entry = Entry(
             interaction_id=UUID(int=8), occurred_at=AT, source="hubspot", interaction_type="email", subject=self.text,
             participants=("Jane Doe", self.text),
         )  # fmt: skip
-        page = Page(lines=tuple(lines_of([entry], UTC)), next_token="a-token")
+        page = Page(lines=tuple(lines_of([entry], UTC, masked=masked)), next_token="a-token")
         return TimelineAnswer(page=page, basis=Basis(interactions=1, total=1))
 
     def coaching(self, rep_ids: Sequence[UUID], name: str, since: datetime, until: datetime, scope: Scope | None = None) -> CoachingAnswer:

@@ -4,19 +4,29 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from uuid import UUID
 
-from pay_ready.agent.answers import Basis, CoachingAnswer
+from pay_ready.agent.answers import (
+    Basis,
+    CoachingAnswer,
+    CountAnswer,
+    SentimentAnswer,
+    SummaryAnswer,
+    TimelineAnswer,
+    TopicsAnswer,
+    WhoAnswer,
+)
 from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.dates import parse_range
 from pay_ready.agent.echo import echo
+from pay_ready.agent.masked import masked, masked_plan
 from pay_ready.agent.masking import Masker
 from pay_ready.agent.name_links import link_names
 from pay_ready.agent.names import Candidate, NameIndex
 from pay_ready.agent.periods import Period
 from pay_ready.agent.plan import PlanEntity, QueryPlan, TimeRange
-from pay_ready.agent.reading import Classify, ReadingOptions, read_question
+from pay_ready.agent.reading import Classify, ReadingOptions, question_read
 from pay_ready.agent.sentences import Citation
 from pay_ready.agent.telling import (
     Section,
@@ -30,6 +40,7 @@ from pay_ready.agent.telling import (
     topic_sections,
     who_sections,
 )
+from pay_ready.agent.titles import Masked
 from pay_ready.agent.toolbox import Toolbox
 from pay_ready.db.talks import Grouping
 from pay_ready.errors import UsageError
@@ -38,11 +49,19 @@ from pay_ready.model.talk import Scope
 
 if TYPE_CHECKING:  # of the extra llm
     from pay_ready.agent.llm.assistant import Assistant
+    from pay_ready.agent.llm.options import Spent
 
 _COACHED_DAYS = 30
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN_LINES = 30  # of a timeline within an answer
+_EARLIER = "the latest {:,} interactions are shown; for those before them: pay-ready timeline NAME -t TENANT"
+_SHOWN = 10  # of what a tool gives
 Mode = Literal["offline", "model"]
+Told = (
+    SummaryAnswer | TimelineAnswer | SentimentAnswer | TopicsAnswer | CoachingAnswer | CountAnswer | WhoAnswer | SearchAnswer
+    | list[tuple[str, SummaryAnswer]]
+)  # fmt: skip
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +71,7 @@ class Answer:
     plan: QueryPlan
     read_as: str
     sections: tuple[Section, ...] = ()
-    result: object = None  # what the tool gave, typed; None while there is a question back
+    result: object = None  # what the tool gave, typed and masked like all the rest; None while there is a question back
     missing: str = ""  # what is not there, where nothing or little was found
     reasons: tuple[str, ...] = ()  # why the answer may not be whole: a tier away, words alone
     mode: Mode = "offline"
@@ -63,6 +82,15 @@ class Answer:
         return tuple(dict.fromkeys(each for section in self.sections for line in section.lines for each in line.citations))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """How a question was read; nothing of it is masked, and it is not for showing."""
+
+    plan: QueryPlan
+    reason: str = ""  # why rules alone read it, where a language model should have
+    spent: "Spent | None" = None  # by a language model, for this question
+
+
 class Agent:
     """Questions of one tenant.
 
@@ -71,7 +99,7 @@ class Agent:
         names: The tenant's people and companies; asked for once.
         reading: Calendar and sources.
         classify: Reads what no rule reads; None to do without.
-        masker: What personal values become in answers.
+        masker: What personal values become in answers; asked for with each, for names may have come.
         masker_out: What they become in what a language model is shown.
         assistant: A language model that plans and words; None to do without.
         clock: Now, aware.
@@ -106,30 +134,60 @@ class Agent:
             self._names = self._open_names()
         return self._names
 
-    def plan(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> QueryPlan:
-        """How a question is read; needs the tenant's names and nothing else of it."""
-        day = today or self._reading.calendar.today(self._clock())
-        return read_question(question, self.names, day, self._reading, self._classify, shown)
+    def plan(
+        self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None
+    ) -> QueryPlan:  # fmt: skip
+        """How a question is read; needs the tenant's names and nothing else of it.
 
-    def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None) -> Answer:
+        Args:
+            question: As asked.
+            today: The day that "last month" counts from; None for the tenant's own.
+            shown: The interaction that "this call" means.
+            before: How the question before it was read, which it may take something over from; None where there was none.
+        """
+        day = today or self._reading.calendar.today(self._clock())
+        read = question_read(question, self.names, day, self._reading, self._classify, shown)
+        if before is None:
+            return read.plan
+        from pay_ready.agent.follow_up import followed  # only a conversation needs it
+
+        return followed(before, read, self.names)
+
+    def ask(self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None) -> Answer:
         """A question answered: with a language model where one is configured, and as without one where that fails, which is said.
 
         Raises:
             UsageError: As `answer`.
         """
-        plan = self.plan(question, today=today, shown=shown)
+        return self.told(question, self.understood(question, today=today, shown=shown, before=before))
+
+    def understood(
+        self, question: str, *, today: date | None = None, shown: UUID | None = None, before: QueryPlan | None = None
+    ) -> Understood:  # fmt: skip
+        """The plan of a question, a language model's where one is configured; a model knows nothing of the question before."""
+        plan = self.plan(question, today=today, shown=shown, before=before)
         if self._assistant is None:
-            return self.answer(plan)
+            return Understood(plan=plan)
         from pay_ready.agent.llm.options import Spent
 
         spent, day = Spent(), today or self.calendar.today(self._clock())
+        if plan.taken_over:
+            return Understood(plan=plan, spent=spent)
         assisted = self._assistant.plan(question, plan, today=day, names=self.names, sources=self._reading.sources, spent=spent)
-        answer = self.answer(assisted.plan)
-        reasons = [*answer.reasons, *([assisted.reason] if assisted.reason else [])]
-        if answer.result is None and not answer.sections:
+        return Understood(plan=assisted.plan, reason=assisted.reason, spent=spent)
+
+    def told(self, question: str, understood: Understood) -> Answer:
+        """What the tools say to a question that was understood, in a language model's words where one is configured.
+
+        Raises:
+            UsageError: As `answer`.
+        """
+        answer = self.answer(understood.plan)
+        reasons = [*answer.reasons, *([understood.reason] if understood.reason else [])]
+        if self._assistant is None or (answer.result is None and not answer.sections):
             return replace(answer, reasons=tuple(reasons))
         # What leaves for the model is masked whatever the tenant's own readers may see.
-        worded = self._assistant.word(question, answer.sections, self._mask_out(), spent=spent)
+        worded = self._assistant.word(question, answer.sections, self._mask_out(), spent=understood.spent)
         reasons += [worded.reason] if worded.reason else []
         if not worded.lines:
             return replace(answer, reasons=tuple(reasons))
@@ -164,33 +222,27 @@ class Agent:
         end = until or self._clock()
         return since or end - timedelta(days=_COACHED_DAYS), end
 
-    def masked(self, sections: Sequence[Section]) -> tuple[Section, ...]:
-        """Sections with personal values masked by the tenant's policy."""
-        if self._open_masker is None or self.toolbox.options.mask_policy == "none":
-            return tuple(sections)
-        masked = self._open_masker()
-        return tuple(
-            replace(
-                each, lines=tuple(replace(line, text=masked(line.text)) for line in each.lines),
-                rows=tuple(tuple(masked(cell) for cell in row) for row in each.rows), title=masked(each.title),
-            )
-            for each in sections
-        )  # fmt: skip
+    @property
+    def mask(self) -> Masked:
+        """What personal values become by the tenant's policy; not to be asked for inside a transaction: it may read names."""
+        return self._masker()
 
-    def masked_text(self, text: str) -> str:
-        """A whole document with personal values masked by the tenant's policy."""
-        return text if self._open_masker is None or self.toolbox.options.mask_policy == "none" else self._open_masker()(text)
+    def shown(self, result: T) -> T:
+        """What a tool gave, with personal values masked by the tenant's policy: to be rendered from here on."""
+        return masked(result, self._masker())
 
-    def masked_data(self, value: object) -> object:
-        """JSON's values with every text masked; keys, numbers and ids stay."""
-        if isinstance(value, dict):
-            return {key: self.masked_data(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [self.masked_data(each) for each in value]
-        return self.masked_text(value) if isinstance(value, str) else value
+    def shown_plan(self, plan: QueryPlan) -> QueryPlan:
+        """How a question was read, the same way."""
+        return masked_plan(plan, self._masker())
+
+    def shown_text(self, text: str) -> str:
+        """A text, the same way."""
+        return self._masker()(text)
 
     def partly(self, result: object) -> list[str]:
         """Why a tool's answer is not the whole."""
+        if isinstance(result, TimelineAnswer):
+            return [_EARLIER.format(len(result.page.lines))] if result.page.next_token else []
         basis = getattr(result, "basis", None)
         return _partly(basis) if isinstance(basis, Basis) else []
 
@@ -213,58 +265,44 @@ class Agent:
         Raises:
             UsageError: The plan lacks what its tool needs.
         """
+        shown = self.shown_plan(plan)
         if plan.state != "ready":
-            return Answer(plan=plan, read_as=echo(plan))
-        scope = self._scope(plan)
-        result: object
-        sections: Sequence[Section]
-        if plan.intent == "compare":
-            parts = [(name, self.toolbox.summary(part)) for name, part in self._compared(plan, scope)]
-            result, basis = parts, parts[0][1].basis
-            sections = [each for name, part in parts for each in compared_sections(name, part)]
-        else:
-            result, sections, basis = self._asked(plan, scope)
-        reasons = result.reasons if isinstance(result, SearchAnswer) else _partly(basis)
-        answer = Answer(
-            plan=plan, read_as=echo(plan), sections=tuple(sections), result=result, reasons=tuple(reasons),
-            missing="" if any(each.lines or each.rows for each in sections) else _missing(plan, basis),
+            return Answer(plan=shown, read_as=echo(shown))
+        result = self.shown(self._asked(plan, self._scope(plan)))
+        sections = sections_of(shown, result)
+        basis = _basis(result)
+        reasons = result.reasons if isinstance(result, SearchAnswer) else self.partly(result) or _partly(basis)
+        return Answer(
+            plan=shown, read_as=echo(shown), sections=tuple(sections), reasons=tuple(reasons),
+            result=_as_data(result),
+            missing="" if any(each.lines or each.rows for each in sections) else _missing(shown, basis),
         )  # fmt: skip
-        return self._masked(answer)
 
-    def _asked(self, plan: QueryPlan, scope: Scope) -> tuple[object, list[Section], Basis]:
-        tools, most = self.toolbox, plan.limit or 10
+    def _asked(self, plan: QueryPlan, scope: Scope) -> Told:
+        tools, most = self.toolbox, plan.limit or _SHOWN
         match plan.intent:
             case "summary" | "promises":
-                summary = tools.summary(scope)
-                return summary, summary_sections(summary, only_owed=plan.intent == "promises"), summary.basis
+                return tools.summary(scope)
             case "timeline":
-                timeline = tools.timeline(scope, size=plan.limit or _SHOWN_LINES)
-                return timeline, timeline_sections(timeline), timeline.basis
+                return tools.timeline(scope, size=plan.limit or _SHOWN_LINES, masked=self.mask)
             case "sentiment":
-                sentiment = tools.sentiment(scope, period=_period(plan))
-                return sentiment, sentiment_sections(sentiment), sentiment.basis
+                return tools.sentiment(scope, period=_period(plan))
             case "topics":
-                topics = tools.topics(scope)
-                return topics, topic_sections(topics, most), topics.basis
+                return tools.topics(scope)
             case "coaching":
-                from pay_ready.agent.coaching.report_json import as_json as report_json  # heavy, and few ask for it
-
-                coaching = self._coached(plan, scope)
-                return report_json(coaching.report), coaching_tables(coaching), coaching.basis
+                return self._coached(plan, scope)
             case "count":
-                count = tools.count(scope, grouping=_grouping(plan))
-                return count, count_sections(count), count.basis
+                return tools.count(scope, grouping=_grouping(plan))
             case "who":
-                who = tools.who(scope, entity_type="company" if plan.grouping == "company" else "person", most=most)
-                return who, who_sections(who), who.basis
+                return tools.who(scope, entity_type="company" if plan.grouping == "company" else "person", most=most)
+            case "compare":
+                return [(name, tools.summary(part)) for name, part in self._compared(plan, scope)]
             case "similar":
                 if plan.similar_to is None:
                     raise UsageError("like which interaction?", "give its id")
-                similar = tools.similar(plan.similar_to, scope, most=most)
-                return similar, hit_sections(similar), Basis(interactions=len(similar.hits), total=len(similar.hits))
+                return tools.similar(plan.similar_to, scope, most=most)
             case _:
-                found = tools.search(plan.words or " ".join(each.name for each in plan.entities), scope, most=most)
-                return found, hit_sections(found), Basis(interactions=len(found.hits), total=len(found.hits))
+                return tools.search(plan.words or " ".join(each.name for each in plan.entities), scope, most=most)
 
     def _scope(self, plan: QueryPlan) -> Scope:
         since, until = self._moments(plan.time_range)
@@ -293,13 +331,49 @@ class Agent:
         others = tuple(each for entity in plan.entities if entity is not people[0] for each in entity.ids)
         return self.toolbox.coaching(people[0].ids, people[0].name, since, until, replace(scope, with_ids=(*scope.with_ids, *others)))
 
-    def _masked(self, answer: Answer) -> Answer:
+    def _masker(self) -> Masker:
         if self._open_masker is None or self.toolbox.options.mask_policy == "none":
-            return answer
-        masked = self._open_masker()
-        return replace(
-            answer, sections=self.masked(answer.sections), read_as=masked(answer.read_as), missing=masked(answer.missing), result=None
-        )  # fmt: skip
+            return Masker(b"", "none")
+        return self._open_masker()
+
+
+def sections_of(plan: QueryPlan, told: Told) -> list[Section]:
+    """What a tool gave, told in sections."""
+    most = plan.limit or _SHOWN
+    match told:
+        case SummaryAnswer():
+            return summary_sections(told, only_owed=plan.intent == "promises")
+        case TimelineAnswer():
+            return timeline_sections(told)
+        case SentimentAnswer():
+            return sentiment_sections(told)
+        case TopicsAnswer():
+            return topic_sections(told, most)
+        case CoachingAnswer():
+            return coaching_tables(told)
+        case CountAnswer():
+            return count_sections(told)
+        case WhoAnswer():
+            return who_sections(told)
+        case SearchAnswer():
+            return hit_sections(told)
+        case _:
+            return [each for name, part in told for each in compared_sections(name, part)]
+
+
+def _as_data(told: Told) -> object:
+    """As programs read it: a coaching report has keys of its own that stay."""
+    if not isinstance(told, CoachingAnswer):
+        return told
+    from pay_ready.agent.coaching.report_json import as_json  # heavy, and few ask for it
+
+    return as_json(told.report)
+
+
+def _basis(told: Told) -> Basis:
+    if isinstance(told, SearchAnswer):
+        return Basis(interactions=len(told.hits), total=len(told.hits))
+    return told[0][1].basis if isinstance(told, list) else told.basis
 
 
 def _ids(entities: Sequence[PlanEntity]) -> tuple[UUID, ...]:

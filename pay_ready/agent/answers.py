@@ -74,7 +74,7 @@ class TopicsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineAnswer:
-    """A page of a timeline, the latest first."""
+    """A page of a timeline, the latest first; its basis counts the page, for nobody counts what lies before it."""
 
     page: Page
     basis: Basis

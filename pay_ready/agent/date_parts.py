@@ -12,7 +12,7 @@ from pay_ready.agent.date_words import number_of, ordinal_of, pattern
 
 Closed = tuple[date, date]
 Take = Callable[[Closed], Days | None]
-_UNITS: dict[str, Unit] = {"day": "day", "week": "week", "month": "month", "quarter": "quarter"}
+_UNITS: dict[str, Unit] = {"day": "day", "week": "week", "month": "month", "quarter": "quarter", "year": "year"}
 _SPANS: dict[str, Unit] = {"week": "week", "month": "month", "quarter": "quarter", "year": "year"}
 _FIRST_THIRD, _SECOND_THIRD = 10, 20  # days of a month
 _GAP = re.compile(r"[ -]*(?:of )?(?:the )?$", re.IGNORECASE)
@@ -27,8 +27,10 @@ _PART = pattern(
     r"|(?:the )?(?P<nth>{ordinal}) (?P<unit>day|week|month|quarter) (?:of|in)"
     r"|(?:the )?(?P<around>week|month|quarter) (?:of|commencing|beginning|starting|from)|w/?c"
     r"|(?:the )?(?P<ending>week) ending(?: on)?"
-    r"|(?:(?:the )?(?P<count>{number}) (?P<beside>day|week|month)s?|(?:the )?(?P<one>day|week|month"
-    r"|quarter)) (?P<side>before|after|prior to|following|leading up to|up to)"
+    r"|(?:(?:the )?(?P<count>{number}) (?P<beside>day|week|fortnight|month|quarter|year)s?|(?:the )?(?P<one>day|week|fortnight|month"
+    r"|quarter|year)) (?P<side>before|after|prior to|following|preceding|leading up to|up to)"
+    r"|the (?:(?P<long>{number}) )?(?P<measure>day|week|fortnight|month|quarter|year)s? (?P<limit>ending|to|until|till|beginning|starting"
+    r"|commencing)(?: on| in| at| with)?"
 )
 _SAME = re.compile(r"(?:the )?(?:whole |entire |full )?(?:month|year|quarter|day|season|period) of (?:the )?$", re.IGNORECASE)
 
@@ -91,6 +93,8 @@ def _taker(match: re.Match[str], calendar: Calendar) -> tuple[Take, Take | None]
         return lambda host: Days(later(host[1], -7), host[1]), None
     if match["side"]:
         return _beside(match), None
+    if match["limit"]:
+        return _measured(match), None
     around = (match["around"] or "week").lower()
     return lambda host: host_unit(host, around, calendar), None
 
@@ -149,10 +153,21 @@ def _nth(host: Closed, unit: str, nth: int) -> Days | None:
 
 
 def _beside(match: re.Match[str]) -> Take:
-    said = (match["count"] or "one").lower()
-    number = 1 if said.endswith(("half", "half a")) else number_of(said)
-    unit = (match["beside"] or match["one"]).lower()
-    size = _UNITS[unit]
+    number, size = _length(match["count"], match["beside"] or match["one"])
     if match["side"].lower() in ("after", "following"):
         return lambda host: Days(host[1], units_later(host[1], number, size))
     return lambda host: Days(units_later(host[0], -number, size), host[0])
+
+
+def _measured(match: re.Match[str]) -> Take:
+    """ "The six months to the end of August", "the fortnight beginning 7 September": the time at which they end, or begin, is in them."""
+    number, size = _length(match["long"], match["measure"])
+    if match["limit"].lower() in ("beginning", "starting", "commencing"):
+        return lambda host: Days(host[0], units_later(host[0], number, size))
+    return lambda host: Days(units_later(host[1], -number, size), host[1])
+
+
+def _length(count: str | None, unit: str) -> tuple[int, Unit]:
+    said = (count or "one").lower()
+    number = 1 if said.endswith(("half", "half a")) else number_of(said)
+    return (2 * number, "week") if unit.lower() == "fortnight" else (number, _UNITS[unit.lower()])

@@ -39,7 +39,7 @@ _MODIFIERS = (
         "since",
         re.compile(
             r"\b(?:ever since|since|starting(?: from| on| in| with| at)?|beginning(?: on| in| with| at)|as of"
-            r"|no earlier than|not before)(?: the)? $",
+            r"|no earlier than|not before|(?:on|in) (?:or|and) after)(?: the)? $",
             _I,
         ),
     ),
@@ -48,7 +48,9 @@ _MODIFIERS = (
     (
         "until",
         re.compile(
-            r"\b(?:up until|until|up till|till|til|up to|through|thru|by|no later than|not later than|ending(?: on| in)?)(?: the)? $", _I
+            r"\b(?:up until|until|up till|till|til|up to|through|thru|by|no later than|not later than|ending(?: on| in)?"
+            r"|(?:on|in) (?:or|and) before)(?: and including)?(?: the)? $",
+            _I,
         ),
     ),
 )

@@ -10,7 +10,8 @@ WEEKDAY = r"mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday|s)?|thu(?:r(?:s(?:day)?)?
 DAY_NO = r"(?:0?[1-9]|[12]\d|3[01])"
 YEAR = r"(?:19|20)\d\d"
 NUMBER = (
-    r"\d{1,5}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty-five|sixty|ninety|dozen"
+    r"\d{1,5}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen"
+    r"|nineteen|twenty|twenty-four|thirty|thirty-six|forty|forty-five|fifty|sixty|ninety|(?:a |one )?hundred|dozen"
     r"|(?:a |an )?(?:couple(?: of)?|few|half|half a)|several"
 )
 UNIT = r"(?:calendar |full |whole |complete |completed )?(?:day|night|week|weekend|month|quarter|year|fortnight|hour|minute|half|half-year)"
@@ -39,7 +40,12 @@ _NUMBERS = {
     "eleven": 11,
     "twelve": 12,
     "dozen": 12,
-    "fifteen": 15,
+    **{word: number for number, word in enumerate(("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"), 13)},
+    **dict.fromkeys(("hundred", "a hundred", "one hundred"), 100),
+    "twenty-four": 24,
+    "thirty-six": 36,
+    "forty": 40,
+    "fifty": 50,
     "twenty": 20,
     "thirty": 30,
     "forty-five": 45,

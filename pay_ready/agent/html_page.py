@@ -19,13 +19,19 @@ th { white-space: nowrap; }
 }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'none'; form-action 'none'; base-uri 'none'"
+TAIL = "\n</body></html>\n"
 
 
 def document(title: str, body: str) -> str:
     """A page around a body; both are HTML already."""
+    return f"{head(title)}{body}{TAIL}"
+
+
+def head(title: str) -> str:
+    """A page up to its body; TAIL ends it."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n"
     )

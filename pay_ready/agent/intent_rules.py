@@ -23,6 +23,8 @@ _FIRST: tuple[tuple[Intent, str], ...] = (
             rf"|similar (?:{_THING}|to (?:this|that|it))|(?:resembl\w+|related to|same kind as|comparable to"
             rf"|close to) (?:this|that|it|these)\b|more like this"
             r"|like (?:call|meeting|interaction|ticket|case)? ?[0-9a-f]{8}-"
+            r"|\b(?:in the (?:same )?vein (?:of|as)|along the (?:same )?lines (?:of|as)|reminiscent of|akin to|such as)"
+            r" (?:this|that|these|those)\b"
         ),
     ),
     ("search", r"\bdid (?:anyone|anybody|someone|somebody|they) (?:ever )?promise"),
@@ -30,11 +32,16 @@ _FIRST: tuple[tuple[Intent, str], ...] = (
         "coaching",
         (
             r"\bcoach\w*|score ?cards?\b|talk(?:ing)?[- ](?:to[- ]listen|ratio|time|share)|monologu\w+"
-            r"|\binteractivity\b|\bpatience\b|question rate"
+            r"|\binteractivity\b|(?<!lose )(?<!lost )(?<!losing )(?<!out of )\bpatience\b|question rate"
             r"|\bask(?:s|ing)? (?:enough|too few|many|good|open|better)(?: \w+)? questions|talk(?:s|ing)? too much"
             r"|how many questions does\b|interrupt(?:s|ing)?\b"
             r"|feedback (?:to|for|on) (?:the |my |our |a )?(?:rep|reps|seller|jane|bob)\b|\bhow (?:is|are|was"
             r"|did) (?:\w+ ){1,3}(?:doing|perform\w*|do) on (?:his|her|their|the)? ?(?:\w+ )?calls"
+            r"|\b(?:lets?|letting) (?:customers?|clients?|people|them|others|buyers?|the other side) (?:finish|talk|speak)"
+            r"|\b(?:cut|cuts|cutting) .{1,20} off\b|\btalk(?:s|ing)? over\b|(?:talk|speak)(?:s|ing) (?:him|her|them)sel(?:f|ves)\b"
+            r"|\b(?:do|be|get|become) better (?:on|in|at|with) (?:the phone|(?:his|her|their) )"
+            r"|\b(?:strengths?|weakness(?:es)?|blind spots?) (?:of|on|in)\b|'s (?:strengths?|weakness(?:es)?|blind spots?)\b"
+            r"|\bopen(?:-ended)? questions\b"
             r"|objection handling|call technique|how (?:can|should|could) (?:\w+ ){1,2}improve\b|(?:rep|reps|seller"
             r"|sellers)(?:'s?)? performance"
         ),
@@ -44,15 +51,17 @@ _FIRST: tuple[tuple[Intent, str], ...] = (
         (
             r"\bpromis(?:e|es|ed|ing)\b|\bcommit(?:s|ted|ments?)?\b|action items?|next[- ]steps?|\bto-?dos?\b"
             r"|\bdeliverables\b|agree[ds]? to (?:do|send|deliver|provide|give|share)"
-            r"|follow[- ]?ups? (?:do|that|we|are|owed)|\bow(?:e|es|ed)\b|(?:said|says) (?:he|she|they|it|we) (?:would"
-            r"|will|'d)\b|still waiting (?:for|on)\b"
+            r"|follow[- ]?ups? (?:do|that|we|are|owed)|\bow(?:e|es|ed)\b|\bsa(?:id|ys|y) (?:that )?(?:he|she|they|it|we"
+            r"|i)(?: (?:would|will)"
+            r"|'d|'ll)\b|\bagree[ds]? to\W*$|still waiting (?:for|on)\b"
         ),
     ),
     (
         "compare",
         (
             r"^(?:please |can you |could you )?(?:compare|contrast)\b|\bcomparison\b|differences? between"
-            r"|different between|side[- ]by[- ]side|stack up against"
+            r"|^differences? (?:at|in|with|for|from)\b|\bhow (?:does|do|did) .{1,60} differ\b"
+            r"|\b(?:next to|beside|against) (?:each other|one another)\b|different between|side[- ]by[- ]side|stack up against"
             r"|\bhow (?:does|do|did) .{1,60} compare (?:to|with)\b"
         ),
     ),
@@ -66,6 +75,8 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
             r"|\bwhat happened\b(?! first)|catch (?:me|us) up|(?:me|us) up to speed"
             r"|\bgist\b|\bhighlights?\b|key (?:points|takeaways)|\btakeaways\b|what(?:'s| is| has been| was) (?:new"
             r"|going on|happening|the latest|the story|up)\b|\bupdate (?:me )?on\b"
+            r"|\bcondense\b|fill (?:me|us) in\b|\bin a nutshell\b|\bmain points\b|\b(?:prepare|prep) (?:me|us)\b|(?:me|us) ready for\b"
+            r"|^what (?:should|do|must|ought) (?:i|we) (?:need to |to )?know\b|\bwhat came out of\b"
             r"|\bstatus of\b|\bsum up\b|\bdigest\b|run ?down of|\bwhere do we stand\b|\bhow did (?:the|our|my"
             r"|that) \w+ .{0,30}go\b|short version"
         ),
@@ -75,7 +86,12 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
         (
             r"\btime ?lines?\b|\bchronolog\w+|\bhistory\b|\bsequence of\b|\bin (?:\w+ )?order\b|\btouch ?points?\b"
             r"|\b(?:activity|event) (?:log|feed)\b|^when (?:did|was|were|have|has)\b"
-            r"|what happened first|\boldest to newest\b|\bnewest to oldest\b|\bcourse of events\b|\bone after (?:the )?(?:other|another)\b"
+            r"|\bwalk (?:me|us) through\b|^(?:contact |call |activity )?logs? (?:of|for|with)\b|\b(?:old|new|late"
+            r"|earli)est first\b|\bin which order\b"
+            rf"|^(?:which|what) (?:{_THING}|exchanges?) (?:did|do|have|had) (?:we|they)\b"
+            r"(?!.*\b(?:about|mention\w*|regarding|discuss\w*)\b)"
+            r"|^what have we exchanged\b|\blast in touch\b|what happened first|\boldest to newest\b|\bnewest to oldest\b"
+            r"|\bcourse of events\b|\bone after (?:the )?(?:other|another)\b"
         ),
     ),
     (
@@ -84,7 +100,10 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
             r"\bsentiments?\b|\bmood\b|\btone\b|\bfeel(?:s|ing|ings)?\b|\b(?:un)?happ(?:y|ier|iest)\b|\bfrustrat\w+"
             r"|\bangry\b|\bangrier\b|\bupset\b|\b(?:dis)?satisf\w+"
             r"|\b(?:more |less |most |least )?(?:positive|negative)\b|\bpleased\b|\bannoyed\b|\bmorale\b|\battitude\b"
-            r"|\bemotion\w*|\bfed up\b|\bgoodwill\b"
+            r"|\bemotion\w*|\bfed up\b|\bgoodwill\b|\bvibe\b|\bwarm(?:s|ed|ing|er)? (?:up )?to\b|\bcool(?:s|ed|ing)? (?:off|towards?)\b"
+            r"|\bsour(?:s|ed|ing)\b|\blo(?:se|ses|st|sing) (?:patience|trust|faith|confidence)\b|\b(?:trusts?|likes?|loves?|hates?) us\b"
+            r"|\benjoy(?:s|ed|ing)? (?:working|talking|us|our)\b|\bthink(?:s|ing)? (?:highly )?of\b(?! (?:a|any|another)\b)"
+            r"|^how (?:did|does|do|has|have) .{1,40} (?:take|taken|react|reacted|respond|responded)\b|\breact(?:ions?|ed) to\b"
         ),
     ),
     (
@@ -96,7 +115,11 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
             r"|questions?|problems?|requests?|concerns?|mentioned)|\bcom(?:e|es|ing|ings) up\b|\bcame up\b"
             r"|\b(?:top|main|biggest|recurring|common|hot|trending)(?: (?:\d+|five|three|ten))? (?:issues?|objections?"
             r"|complaints?|concerns?|questions?|problems?|requests?|pain points?)\b"
-            r"|\bwhich (?:\w+ ){1,3}(?:are|is|get|gets|were|was) (?:\w+ )?(?:mentioned|brought up|discussed|raised)"
+            r"|^(?:which|what) (?:issues?|problems?|questions?|concerns?|requests?|complaints?|worries|things"
+            r"|points) (?:does|do|did|are|is|keep|keeps)\b"
+            r"|\b(?:again and again|over and over|time and again)\b|\bkeeps? .{1,30} (?:busy|awake)\b"
+            r"|^what (?:do|does|are|is) .{1,40} (?:complain|grumbl|worr|car|moan)\w* about\b|\bwhich (?:\w+ ){1,3}(?:are"
+            r"|is|get|gets|were|was) (?:\w+ )?(?:mentioned|brought up|discussed|raised)"
             r"|what are (?:customers|clients|people|they|prospects) (?:talking|asking)"
         ),
     ),
@@ -112,28 +135,42 @@ _EARLIEST: tuple[tuple[Intent, str], ...] = (
     (
         "who",
         (
-            r"^(?:and )?who(?:m)?\b(?! (?:mentioned|said|asked|talked about|talks about|brought|raised|complained"
+            r"^(?:and )?who(?:m)?\b(?!(?: (?:at|from|in|of) .{1,40})? (?:mentioned|said|asked|talked about|talks about"
+            r"|brought|raised|complained"
             r"|is (?:un)?happ|is angry|is upset|discussed))|\bcontact (?:details|info\w*|data)\b"
             r"|\b(?:e-?mail|e-?mail address|phone|phone number|title|job title|role|position) of\b|^which (?:company"
             r"|account|people|contacts|colleagues)\b(?!.{0,40}\b(?:mention|discuss))"
-            r"|\b(?:contacts|people|colleagues) (?:do we (?:have|know) )?(?:at|from|in)\b|^where does \w+ work"
+            r"|^(?:with )?whom\b|\b(?:main|key|primary) contacts?\b|\bmost (?:involved|active)\b"
+            r"|(?:^|\b(?:list|which|what|show|the|all|our|many) )(?:contacts|people|colleagues) (?:do we (?:have"
+            r"|know) )?(?:at|from|in)\b|^where does \w+ work"
             r"|decision[- ]makers?|point of contact|^what(?:'s| is) \w+(?:'s)? (?:role|title|job|e-?mail|phone)"
         ),
     ),
     (
         "search",
         (
-            r"\b(?:find|search|look (?:for|up)|looking for|pull up)\b|\bmention(?:s|ed|ing)?\b|^which (?:calls?"
+            r"\b(?:find|search|look (?:for|up)|looking for|pull up)\b|\bmention(?:s|ed|ing)?\b|^(?:in )?which (?:calls?"
             r"|e?-?mails?|meetings?|messages?|tickets?|conversations?)\b|^where (?:did|was|were|do|has|have)\b"
             r"|\b(?:did|has|have|do|does) (?:\w+ ){1,3}(?:ever )?(?:say|said|ask|asked|raise|raised|bring|brought"
             r"|discuss|discussed|tell|told|talk|talked)\b|\bwhat (?:did|does|has|have) (?:\w+ ){1,3}(?:say|said|tell"
             r"|told)\b"
-            r"|\bwhat was said\b|^who (?:mentioned|said|asked|raised|brought|discussed|complained)\b|\bquotes?\b"
+            r"|\bwhat was said\b|^who (?:(?:at|from|in|of) .{1,40} )?(?:mentioned|said|asked|raised|brought|discussed"
+            r"|complained)\b|\bquotes?\b"
         ),
     ),
 )
 # Whatever it is that shall be searched, here is where it is searched.
-_SEARCHES_HERE = re.compile(r"^(?:please )?search\b|\bmentions? of\b", re.IGNORECASE)
+_SEARCHES_HERE = re.compile(
+    r"^(?:please )?search\b|\bmentions? of\b|^where (?:was|were|did|is|has) .*\b(?:mention\w*|discuss\w*|brought up|talk\w*|rais\w+)\b",
+    re.IGNORECASE,
+)
+# Asks to do something, where all that is done here is to answer.
+_ACTS = re.compile(
+    r"^(?:(?:please|can you|could you|would you|kindly) )*(?:write|draft|compose|translate|convert|delete|remove|erase|book|remind|reply"
+    r"|respond|forward|schedule|create|make|build|change|edit|rename|order|buy|pay|install|sing|tell .{0,20}joke|send"
+    r"|sign|cancel|call (?:me|her|him))\b",
+    re.IGNORECASE,
+)
 # Less telling: only where nothing else speaks.
 _LAST: tuple[tuple[Intent, str], ...] = (
     ("compare", r"\bvs\.?(?!\w)|\bversus\b"),
@@ -145,7 +182,7 @@ _AT_HOME = re.compile(
     rf"\b(?:{COMPANY}|{PERSON}|we|us|our|ours|accounts?|customers?|clients?|prospects?|reps?|sellers?|sales"
     rf"|{_THING}|pipeline|renewals?|contract|support|onboarding"
     r"|sentiment|coaching|timeline|topics|themes|talk ratio|monologues?|objections?|touch ?points?|slack|gong"
-    r"|hubspot|salesforce|zendesk|crm|transcripts?|quotes?|pricing|competitors?|buyers?|vendors?)\b",
+    r"|hubspot|salesforce|zendesk|crm|transcripts?|passages?|quotes?|pricing|competitors?|buyers?|vendors?)\b",
     _I,
 )
 
@@ -157,6 +194,11 @@ class ReadIntent:
     intent: Intent | None
     confidence: float  # in [0, 1]
     at_home: bool
+
+
+def asks_to_act(masked: str) -> bool:
+    """Whether something shall be done, and nothing answered: "write an apology to Acme". Where no rule speaks, it is declined."""
+    return _ACTS.match(masked.strip()) is not None
 
 
 def _compiled(rules: tuple[tuple[Intent, str], ...]) -> list[tuple[Intent, re.Pattern[str]]]:

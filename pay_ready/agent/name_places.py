@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pay_ready.agent.date_words import MONTH, WEEKDAY
 from pay_ready.agent.question_words import INTERACTION_NOUNS, PREPOSITIONS, QUESTION_WORDS, SMALL, VERBS, words_in
 from pay_ready.resolve.company_words import FORMS_OF_ONE_WORD, TRADE_WORDS
-from pay_ready.resolve.name_words import TITLES
+from pay_ready.resolve.name_words import PARTICLES_OF_FAMILY_NAMES, TITLES
 from pay_ready.resolve.normalize import fold
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
@@ -27,6 +27,7 @@ _BESIDE_A_NAME = PREPOSITIONS | SMALL | INTERACTION_NOUNS | _SOURCES | TITLES
 _FIRM_WORDS = words_in("group holdings partners communications associates bank")
 _JOINING = (PREPOSITIONS | SMALL | VERBS) - _FIRM_WORDS
 _TRADES = frozenset(word.removesuffix("s") for word in TRADE_WORDS) - {word.removesuffix("s") for word in QUESTION_WORDS}
+_DAYS_AND_NAMES = words_in("sun")  # "Bo Sun"; people call the day Sunday
 _MAY_BE_TIME = words_in("with by did does is has ask tell met and rep")
 
 
@@ -113,6 +114,8 @@ def is_cut_out(words: Sequence[Word], first: int, last: int, others: set[int], *
         and (_extends(after[0], weak=weak, timid=timid, company=company) or _names_a_firm(after, weak=weak))
     ):
         return True
+    if weak and _has_particle(words, first, last, others):
+        return True
     before = words[first - 1] if first and words[first].follows and not words[first - 1].possessive else None
     if before is None or first - 1 in others:
         return False
@@ -120,6 +123,19 @@ def is_cut_out(words: Sequence[Word], first: int, last: int, others: set[int], *
     alone = company and first == last and not words[first].large
     named = weak and before.large and not before.opens and _bare(before) not in _SOURCES | TITLES  # "Will Carr", "Jan Ramirez"
     return words[first].hyphen or named or _extends(before, weak=weak, timid=timid or alone, company=False)
+
+
+def _has_particle(words: Sequence[Word], first: int, last: int, others: set[int]) -> bool:
+    """ "Sem" of "Sem de Jong", "Jong" of "Fleur de Jong"; "de Jong" alone is a last name."""
+
+    def joins(particle: int, other: int) -> bool:
+        inside = 0 <= particle < len(words) and 0 <= other < len(words) and not {particle, other} & others
+        return inside and _bare(words[particle]) in PARTICLES_OF_FAMILY_NAMES - SMALL and words[other].large and not words[other].opens
+
+    follows = not words[last].possessive and all(word.follows for word in words[last + 1 : last + 3])
+    return (follows and joins(last + 1, last + 2)) or (
+        all(word.follows for word in words[first - 1 : first + 1]) and joins(first - 1, first - 2)
+    )
 
 
 def name_end(words: Sequence[Word], last: int) -> int:
@@ -152,6 +168,8 @@ def _is_trade(word: Word) -> bool:
 def _extends(word: Word, *, weak: bool, timid: bool, company: bool) -> bool:
     small = _bare(word)
     if word.hyphen or word.initial or (len(small) == 1 and small.isalpha() and small not in ("a", "i")):
+        return True
+    if weak and word.large and small in _DAYS_AND_NAMES:
         return True
     if (company and small in FORMS_OF_ONE_WORD) or small.isdigit() or _TIME.fullmatch(small):
         return False

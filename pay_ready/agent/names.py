@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pay_ready.agent.name_forms import EntityType, Form, GivenNames, NamedEntity, domain_key, name_keys, name_words
+from pay_ready.agent.safe_text import plain
 from pay_ready.agent.typos import TypoIndex
 
+_NAMELESS = "(no name)"  # nothing of it can be seen
 _MOST_CANDIDATES = 10  # of a tie; a plan says how many more there are
 
 
@@ -20,6 +22,7 @@ class Candidate:
     id: UUID
     name: str
     entity_type: EntityType
+    detail: str = ""  # tells it from others of its name: an e-mail address, or a domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,14 @@ class NameIndex:
     def __init__(self, entities: Iterable[NamedEntity], given_names: GivenNames | None = None) -> None:
         self._ids, self._names, self._companies = array("B"), list[str](), bytearray()
         self._homes = array("q")  # of a person the key of the domain of the first e-mail address, hashed
+        self._details, self._detail_ends = bytearray(), array("Q", (0,))  # one after the other, as UTF-8
         uses, rows = Counter[str](), list[tuple[int, int, int]]()
         for number, entity in enumerate(entities):
+            self._details += plain(next(iter((*entity.emails, *entity.domains)), "")).encode()
+            self._detail_ends.append(len(self._details))
             self._ids.frombytes(entity.id.bytes)
-            self._names.append(entity.name)
+            shown = plain(entity.name) or _NAMELESS
+            self._names.append(entity.name if shown == entity.name else shown)  # one text, not two
             self._companies.append(entity.entity_type == "company")
             self._homes.append(hash(domain_key(entity.emails[0].rpartition("@")[2])) if entity.emails else 0)
             uses.update({word for name in (entity.name, *entity.aliases) for word in name_words(name)})
@@ -79,8 +86,7 @@ class NameIndex:
 
     def candidates(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
         """The first few, by name and id."""
-        found = [Candidate(self._id(number), self._names[number], "company" if self._companies[number] else "person") for number in numbers]
-        return tuple(sorted(found, key=lambda each: (each.name.lower(), each.id))[:_MOST_CANDIDATES])
+        return tuple(sorted(map(self._candidate, numbers), key=lambda each: (each.name.lower(), each.id))[:_MOST_CANDIDATES])
 
     def is_company(self, number: int) -> bool:
         """Whether it is a company and no person."""
@@ -94,6 +100,11 @@ class NameIndex:
             for person in people
             if self._homes[person] and any(self._numbers[place] in wanted for place in self._run(self._homes[person]))
         )
+
+    def _candidate(self, number: int) -> Candidate:
+        kind: EntityType = "company" if self._companies[number] else "person"
+        detail = self._details[self._detail_ends[number] : self._detail_ends[number + 1]].decode()
+        return Candidate(self._id(number), self._names[number], kind, detail)
 
     def _id(self, number: int) -> UUID:
         return UUID(bytes=self._ids[16 * number : 16 * number + 16].tobytes())

@@ -15,12 +15,14 @@ Intent = Literal["summary", "timeline", "sentiment", "topics", "coaching", "simi
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 Grouping = Literal["day", "week", "month", "quarter", "person", "company", "source", "type"]
 State = Literal["ready", "asks", "abstains"]  # go on; ask back first; out of what can be answered
+# What a question that follows another one may leave unsaid.
+Part = Literal["intent", "entities", "participants", "time", "sources", "types", "languages", "grouping", "limit", "words", "interaction"]
 MOST_ROWS = 200
 _MOST_ITEMS = 20
-_LONGEST_TEXT = 500
+LONGEST_TEXT = 500  # characters
 
-Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
-Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[int, Field(ge=1, le=MOST_ROWS)]
 
@@ -59,6 +61,7 @@ class EntityRef(_Strict):
     id: UUID
     name: Name
     entity_type: Literal["person", "company"]
+    detail: Text = ""  # tells it from others of its name: an e-mail address, or a domain
 
 
 class PlanEntity(_Strict):
@@ -69,6 +72,7 @@ class PlanEntity(_Strict):
     entity_type: Literal["person", "company"]
     score: Share
     words: Text = ""  # that named it
+    detail: Text = ""  # tells it from those that it tied with
     ties: tuple[EntityRef, ...] = ()
     tied: Annotated[int, Field(ge=1)] = 1  # how many tie; `ties` may list fewer
 
@@ -113,6 +117,8 @@ class QueryPlan(_Strict):
     not_understood: tuple[Text, ...] = ()
     state: State = "ready"
     question_back: Text = ""
+    suggested: EntityRef | None = None  # whom the question back offers
+    taken_over: tuple[Part, ...] = ()  # from the question before, which said it
 
     @model_validator(mode="after")
     def _says_why(self) -> Self:

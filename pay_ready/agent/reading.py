@@ -6,21 +6,23 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from pay_ready.agent.asking import Read, asked
+from pay_ready.agent.asking import Read, asked, entity_ref
 from pay_ready.agent.calendars import Calendar, Days
 from pay_ready.agent.date_words import plain
 from pay_ready.agent.dates import ReadRange, mask, read_ranges
 from pay_ready.agent.filters import ReadFilters, read_filters, source_places
 from pay_ready.agent.intent_model import Classified
-from pay_ready.agent.intent_rules import COMPANY, PERSON, ReadIntent, intent_by_rules
+from pay_ready.agent.intent_rules import COMPANY, PERSON, ReadIntent, asks_to_act, intent_by_rules
+from pay_ready.agent.name_forms import name_words
 from pay_ready.agent.name_links import NameLink, Names, link_names
 from pay_ready.agent.names import NameIndex
-from pay_ready.agent.plan import EntityRef, Intent, PlanEntity, QueryPlan, TimeRange
+from pay_ready.agent.plan import Intent, PlanEntity, QueryPlan, TimeRange
 from pay_ready.agent.search_words import not_placed, search_words
 
 Place = tuple[int, int]
 Classify = Callable[[str], Classified]  # of a masked question
 LONGEST_QUESTION = 2_000  # characters; the rest is not read
+_BESIDE_A_NAME = 3  # words with which a name still stands alone
 _SURE_ABROAD = 0.55  # the least probability where nothing else shows that it is about customers
 _SURE = 0.7  # from here on a rule needs no second opinion, if the question is about customers
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
@@ -39,6 +41,17 @@ class ReadingOptions:
     sources: tuple[str, ...] = ()  # the tenant's own, by name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionRead:
+    """A question read by itself, and what a question before it may need to know of it."""
+
+    plan: QueryPlan
+    read: Read
+    masked: str  # names are anybody's, times are gone
+    rest: str  # words that name nobody, no time and no filter
+    interaction: UUID | None  # that it names by its id
+
+
 def read_question(
     question: str,
     names: NameIndex,
@@ -47,7 +60,19 @@ def read_question(
     classify: Classify | None = None,
     shown: UUID | None = None,
 ) -> QueryPlan:
-    """The plan of a question; never raises, whatever the text.
+    """The plan of a question that stands alone; see `question_read`."""
+    return question_read(question, names, today, options, classify, shown).plan
+
+
+def question_read(
+    question: str,
+    names: NameIndex,
+    today: date,
+    options: ReadingOptions | None = None,
+    classify: Classify | None = None,
+    shown: UUID | None = None,
+) -> QuestionRead:
+    """A question read by itself; never raises, whatever the text.
 
     Args:
         question: As asked; read up to `LONGEST_QUESTION` characters.
@@ -69,9 +94,15 @@ def read_question(
     filters = read_filters(mask(text, [*taken, *(place for place, _ in unplaced)]), sources)
     intent, read_by = _intent(text, found, times, classify)
     similar_to = UUID(text[slice(*ids[0])]) if ids else shown
-    plan = _plan(text, found, times, filters, intent, read_by, similar_to, [*taken, *filters.places, *(place for place, _ in unplaced)])
+    places = [*taken, *filters.places, *(place for place, _ in unplaced)]
+    plan = _plan(text, found, times, filters, intent, read_by, similar_to, places)
     missed = _missed(times, filters, plan) + [words for _, words in unplaced]
-    return asked(plan.model_copy(update={"not_understood": tuple(each[:500] for each in missed)}), Read(text, found, intent.at_home))
+    read = Read(text, found, intent.at_home)
+    return QuestionRead(
+        plan=asked(plan.model_copy(update={"not_understood": tuple(each[:500] for each in missed)}), read), read=read,
+        masked=masked_question(text, found, [each.place for each in times]), rest=search_words(text, places, all_of_it=True),
+        interaction=UUID(text[slice(*ids[0])]) if ids else None,
+    )  # fmt: skip
 
 
 def _is_company(text: str, place: Place, names: NameIndex) -> bool:
@@ -126,8 +157,8 @@ def _plan(
 ) -> QueryPlan:
     intent: Intent | None = read.intent
     words = search_words(text, taken, all_of_it=intent == "search")
-    if intent is None and (found.links or filters.interaction_types) and not words and not found.unknown:
-        intent, read_by = _without_a_verb(found, times, filters), "rules"
+    if intent is None and (found.links or filters.interaction_types) and not words and not found.unknown and not asks_to_act(text):
+        intent, read_by = _without_a_verb(text, found, times, filters), "rules"
     if intent == "search" and not words:
         intent = "summary" if _SAID.search(text) else "timeline"
     entities, participants = _people(text, found.links, intent)
@@ -153,12 +184,13 @@ def _plan(
     )
 
 
-def _without_a_verb(found: Names, times: Sequence[ReadRange], filters: ReadFilters) -> Intent:
-    """ "Calls with Acme" asks for them; a person's name alone, who that is; a company, or a name with a time, what happened."""
+def _without_a_verb(text: str, found: Names, times: Sequence[ReadRange], filters: ReadFilters) -> Intent:
+    """ "Calls with Acme" asks for them; a person's name alone, who that is; a company, or a name in more words, what happened."""
     if filters.interaction_types:
         return "timeline"
     person = all(link.candidates[0].entity_type == "person" for link in found.links)
-    return "who" if person and not times else "summary"
+    alone = len(name_words(mask(text, [(link.begin, link.end) for link in found.links]))) <= _BESIDE_A_NAME
+    return "who" if person and not times and alone else "summary"
 
 
 def _people(text: str, links: Sequence[NameLink], intent: Intent | None) -> tuple[tuple[PlanEntity, ...], tuple[PlanEntity, ...]]:
@@ -195,7 +227,7 @@ def entities_of(links: Sequence[NameLink]) -> tuple[PlanEntity, ...]:
 
 def _entity(link: NameLink) -> PlanEntity:
     first = link.candidates[0]
-    ties = tuple(EntityRef(id=each.id, name=each.name, entity_type=each.entity_type) for each in link.candidates) if link.tied > 1 else ()
+    ties = tuple(map(entity_ref, link.candidates)) if link.tied > 1 else ()
     return PlanEntity(
         id=None if ties else first.id,
         name=link.words if ties else first.name,

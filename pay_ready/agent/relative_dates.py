@@ -184,6 +184,17 @@ def _ago(match: re.Match[str], now: Now) -> Found | None:
     return Found(unit_of(units_later(now.today, -number, size), size, now.calendar), size)
 
 
+@RULES.rule(
+    r"({number}) (day|week|fortnight|month|quarter|year)s? ago (?:today|to the (?:very )?day)|today,? ({number}) (week|month|year)s? ago"
+)
+def _ago_to_the_day(match: re.Match[str], now: Now) -> Found | None:
+    said, unit = match[1] or match[3], (match[2] or match[4]).lower()
+    if said.lower().endswith(("half", "half a")):
+        return None
+    number = number_of(said) * (2 if unit == "fortnight" else 1)
+    return Found(a_day(units_later(now.today, -number, _as_unit("week" if unit == "fortnight" else unit))), "day")
+
+
 @RULES.rule(r"({number}) (day|week|month|year)s? (?:from (?:now|today)|ahead)")
 def _from_now(match: re.Match[str], now: Now) -> Found | None:
     if match[1].lower().endswith(("half", "half a")):

@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 
 from pay_ready.agent.answers import CoachingAnswer, CountAnswer, SentimentAnswer, SummaryAnswer, TimelineAnswer, TopicsAnswer, WhoAnswer
 from pay_ready.agent.chart import sparkline
+from pay_ready.agent.export import ROW_COLUMNS
 from pay_ready.agent.export import rows as timeline_rows
 from pay_ready.agent.extract import Line
-from pay_ready.agent.safe_text import plain
+from pay_ready.agent.safe_text import clip, plain
 from pay_ready.agent.sentences import Citation
 from pay_ready.memory.search import SearchAnswer
+
+_PASSAGE = 240  # characters that are shown of one
+_NAMELESS = "(no name)"  # whose name no source knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,7 @@ def summary_sections(answer: SummaryAnswer, *, only_owed: bool = False) -> list[
 
 def timeline_sections(answer: TimelineAnswer) -> list[Section]:
     """One table, the latest first."""
-    columns = ("when", "source", "type", "what", "who", "mood", "interaction")
-    return [Section(title="Timeline", columns=columns, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
+    return [Section(title="Timeline", columns=ROW_COLUMNS, rows=tuple(timeline_rows(answer.page.lines)))] if answer.page.lines else []
 
 
 def sentiment_sections(answer: SentimentAnswer) -> list[Section]:
@@ -109,7 +112,13 @@ def count_sections(answer: CountAnswer) -> list[Section]:
 def who_sections(answer: WhoAnswer) -> list[Section]:
     """A row a person or company."""
     rows = tuple(
-        (plain(each.name or ""), plain(each.title or ""), f"{each.interactions:,}", f"{each.last_at:%Y-%m-%d}", str(each.entity_id))
+        (
+            plain(each.name or each.email or _NAMELESS),
+            plain(each.title or ""),
+            f"{each.interactions:,}",
+            f"{each.last_at:%Y-%m-%d}",
+            str(each.entity_id),
+        )
         for each in answer.people
     )
     return [Section(title="Who", columns=("name", "title", "interactions", "last", "id"), rows=rows)] if rows else []
@@ -119,7 +128,7 @@ def hit_sections(answer: SearchAnswer) -> list[Section]:
     """A line a passage."""
     lines = [
         Line(
-            text=f"{hit.passage.interaction_type}: {' '.join(hit.passage.chunk_text.split())[:240]}",
+            text=f"{hit.passage.interaction_type}: {clip(hit.passage.chunk_text, _PASSAGE)}",
             citations=(
                 Citation(
                     interaction_id=hit.passage.interaction_id, occurred_at=hit.passage.occurred_at, source=hit.passage.source,

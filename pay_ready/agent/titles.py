@@ -6,16 +6,19 @@ caller's, best when it is indexed, and a page of chat messages does without.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pay_ready.agent.safe_text import clip, plain
 from pay_ready.agent.sentences import split_sentences
 from pay_ready.model.memory import Embedder
 
+Masked = Callable[[str], str]  # a plain line with personal values masked
+
 TITLE_CHARACTERS = 80
 NO_TITLE = "(no text)"
 _READ = 4_000  # characters of a text
+_GLANCE = 400  # of them, in which its first sentence ends but for few
 _MOST_PHRASES = 200
 _SIZES = (2, 3, 4)  # words of a keyphrase
 _LEAST_WORDS = 12  # a shorter text is its own title
@@ -44,18 +47,24 @@ class Titled:
     text: str
 
 
-def title_of(subject: str, text: str) -> str:
+def as_it_is(text: str) -> str:
+    """Masks nothing."""
+    return text
+
+
+def title_of(subject: str, text: str, masked: Masked = as_it_is) -> str:
     """The subject without its "Re:", else the first sentence after the greeting; one line of at most TITLE_CHARACTERS, never empty."""
-    return clip(_named(subject) or plain(_first_sentence(text)) or _named(text[:_READ]) or NO_TITLE, TITLE_CHARACTERS)
+    line = _named(subject) or plain(_first_sentence(text)) or _named(text[:_READ]) or NO_TITLE
+    return clip(masked(line), TITLE_CHARACTERS)
 
 
-def titles_of(titled: Sequence[Titled], embedder: Embedder | None = None) -> list[str]:
+def titles_of(titled: Sequence[Titled], embedder: Embedder | None = None, masked: Masked = as_it_is) -> list[str]:
     """The titles, in order; those without subject by keyphrase where the embedder knows meaning.
 
     Raises:
         EmbeddingError, TransientError: From the embedder.
     """
-    titles = [title_of(each.subject, each.text) for each in titled]
+    titles = [title_of(each.subject, each.text, masked) for each in titled]
     if embedder is None or embedder.is_lexical:
         return titles
     bodies = {number: plain(each.text[:_READ]) for number, each in enumerate(titled) if not _named(each.subject)}
@@ -68,7 +77,7 @@ def titles_of(titled: Sequence[Titled], embedder: Embedder | None = None) -> lis
     for row, (number, found) in enumerate(phrases.items()):
         near = vectors[begin : begin + len(found)] @ vectors[row]
         begin += len(found)
-        titles[number] = clip(_capital(found[int(near.argmax())]), TITLE_CHARACTERS)
+        titles[number] = clip(masked(_capital(found[int(near.argmax())])), TITLE_CHARACTERS)
     return titles
 
 
@@ -95,7 +104,9 @@ def _named(subject: str) -> str:
 
 def _first_sentence(text: str) -> str:
     body = _GREETING.sub("", text[:_READ].strip())
-    return next(iter(split_sentences(body)), "")
+    # Few first sentences are long: 2 ms a text would be 100 ms a page.
+    near = split_sentences(body[:_GLANCE])
+    return next(iter(near if len(near) > 1 else split_sentences(body)), "")
 
 
 def _is_long(body: str) -> bool:

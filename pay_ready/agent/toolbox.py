@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -37,8 +36,10 @@ from pay_ready.agent.sentiment import GroupingOptions, SentimentReading, interac
 from pay_ready.agent.sentiment_model import Scorer, open_scorer
 from pay_ready.agent.stored_vectors import passage_vectors, standing_for, with_vectors, without_vectors
 from pay_ready.agent.summary import SummaryOptions, summarise
-from pay_ready.agent.timeline import Entry, Paging, lines_of, page_of
+from pay_ready.agent.timeline import Line, Paging, lines_of, page_of
+from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.agent.topics import KnownTopic, Passage, Topic, TopicOptions, topics_of
+from pay_ready.db import embedders as db_embedders
 from pay_ready.db import memories as db_memories
 from pay_ready.db import sentiment as db_sentiment
 from pay_ready.db import talks as db_talks
@@ -124,43 +125,63 @@ class Toolbox:
             sentences = told_sentences(talks)
             passages = passage_vectors(tx, [talk.interaction_id for talk in talks])
             topics = self._topics(tx, scope, talks, passages, known=())
-            known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
+            best = self._best_scorer(tx)
+            known = db_sentiment.known(tx, best.id, [talk.interaction_id for talk in talks])
         own = self._own_vectors(sentences)
         vectors = standing_for(sentences, passages) if own is None else list(own)
         kept, rows = with_vectors(sentences, vectors)
-        reading = read_sentiment(kept, known, self._best_scorer, self._fresh)
+        reading = read_sentiment(kept, known, best, self._fresh)
         options = SummaryOptions(overview=ExtractOptions(words=self.options.summary_words))
         summary = summarise(kept, rows, options=options, reading=reading, topics=topics)
         unindexed = 0 if own is not None else without_vectors(talks, passages)
         return SummaryAnswer(summary=summary, basis=replace(basis, unindexed=unindexed), scorer_id=reading.scorer_id)
 
-    def timeline(self, scope: Scope, *, token: str | None = None, size: int | None = None) -> TimelineAnswer:
+    def timeline(
+        self, scope: Scope, *, token: str | None = None, size: int | None = None, masked: Masked = as_it_is
+    ) -> TimelineAnswer:  # fmt: skip
         """What happened with somebody, the latest first, by pages.
+
+        Args:
+            scope: With whom, and what of it.
+            token: Where the page before ended; None for the first.
+            size: Lines at most.
+            masked: What personal values become before a title is cut.
 
         Raises:
             UsageError: Nobody is named.
             CursorError: The token is of another question, or none of ours.
         """
-        if not scope.entity_ids:
-            raise UsageError("whose timeline?", "name a person or a company")
+        _refuse_nobody(scope)
         paging = Paging(size=min(size or self.options.page_size, MOST_ROWS), key=self.options.page_key, scope=_digest(scope))
         before = None
         if token is not None:
             position = position_of(token, paging.key, paging.scope)
             before = (position.occurred_at, position.interaction_id)
         with self._opened("timeline", scope) as tx:
-            rows = db_talks.entries(tx, self._absorbed(tx, scope), paging.size + 1, before)
+            entries = db_talks.entries(tx, self._absorbed(tx, scope), paging.size + 1, before)
             run_no = db_memories.epoch(tx).run_no
-        entries = [
-            Entry(
-                interaction_id=row.interaction_id, occurred_at=row.occurred_at, source=row.source, interaction_type=row.interaction_type,
-                subject=row.subject or "", text=row.said or "", participants=row.participants, sentiment=row.sentiment,
-                thread_id=row.thread_id,
-            )
-            for row in rows
-        ]  # fmt: skip
-        page = page_of(lines_of(entries, ZoneInfo(self.options.time_zone)), paging)
-        return TimelineAnswer(page=page, basis=Basis(interactions=len(page.lines), total=len(entries), run_no=run_no))
+        page = page_of(lines_of(entries, ZoneInfo(self.options.time_zone), masked=masked), paging)
+        return TimelineAnswer(page=page, basis=Basis(interactions=len(page.lines), total=len(page.lines), run_no=run_no))
+
+    @contextmanager
+    def whole_timeline(self, scope: Scope, *, masked: Masked = as_it_is) -> Iterator[tuple[int, Iterator[Line]]]:
+        """How many interactions there are, and the line of each, the latest first: read page after page, as they are taken.
+
+        Raises:
+            UsageError: Nobody is named.
+        """
+        _refuse_nobody(scope)
+        zone = ZoneInfo(self.options.time_zone)
+        with self._opened("timeline", scope) as tx:
+            wanted = self._absorbed(tx, scope)
+
+            def lines() -> Iterator[Line]:
+                before = None
+                while entries := db_talks.entries(tx, wanted, MOST_ROWS, before):
+                    yield from lines_of(entries, zone, masked=masked)
+                    before = (entries[-1].occurred_at, entries[-1].interaction_id)
+
+            yield db_talks.chosen(tx, wanted, 1).total, lines()
 
     def sentiment(self, scope: Scope, *, period: Period = "week") -> SentimentAnswer:
         """How what was said sounds, by period and side, with examples and the trend of the other side."""
@@ -225,7 +246,8 @@ class Toolbox:
             subjects={talk.interaction_id: talk.subject for talk in talks if talk.subject},
         )  # fmt: skip
         request = Request(rep=Rep(ids=ids, name=name), since=since, until=until, zone=ZoneInfo(self.options.time_zone))
-        return CoachingAnswer(report=coaching_report(request, conversations, self._coaching_rules()), basis=basis)
+        report = coaching_report(request, conversations, self._coaching_rules(), self._memory.embedder)
+        return CoachingAnswer(report=report, basis=basis)
 
     def similar(self, interaction_id: UUID, scope: Scope | None = None, *, most: int = 10) -> SearchAnswer:
         """Interactions like one, by what was said in it.
@@ -323,24 +345,29 @@ class Toolbox:
         talks = db_talks.talks(tx, chosen.interaction_ids)
         return talks, Basis(interactions=len(talks), total=chosen.total, run_no=db_memories.epoch(tx).run_no)
 
-    @cached_property
-    def _best_scorer(self) -> Scorer:
-        return scorer_for(self._memory.embedder)
+    def _best_scorer(self, tx: TenantTransaction) -> Scorer:
+        """By whom interactions were scored that were analysed: it holds for the vectors that serve, and loads no embedder."""
+        serving = db_embedders.serving(tx)
+        return scorer_for(self._memory.embedder) if serving is None else open_scorer(serving.embedder_id)
 
     def _own_vectors(self, sentences: Sequence[Sentence]) -> "Vectors | None":
         """Vectors of the sentences themselves; None where they are too many, or none can be had."""
         if not sentences or len(sentences) > self.options.embedded_sentences:
             return None
-        return sentence_vectors(sentences, self._memory.embedder, self._best_scorer)
+        embedder = self._memory.embedder
+        return sentence_vectors(sentences, embedder, scorer_for(embedder))
 
     def _fresh(self, sentences: Sequence[Sentence]) -> "tuple[Scorer, Vectors | None]":
         """By whom sentences are scored of which nothing is known: by the model where they are few."""
         vectors = self._own_vectors(sentences)
-        return (self._best_scorer, vectors) if vectors is not None else (replace(open_scorer(None), reason=_NOT_ANALYSED), None)
+        if vectors is None:
+            return replace(open_scorer(None), reason=_NOT_ANALYSED), None
+        return scorer_for(self._memory.embedder), vectors
 
     def _sentiment(self, tx: TenantTransaction, talks: Sequence[Talk]) -> SentimentReading:
-        known = db_sentiment.known(tx, self._best_scorer.id, [talk.interaction_id for talk in talks])
-        return read_sentiment(told_sentences(talks), known, self._best_scorer, self._fresh)
+        best = self._best_scorer(tx)
+        known = db_sentiment.known(tx, best.id, [talk.interaction_id for talk in talks])
+        return read_sentiment(told_sentences(talks), known, best, self._fresh)
 
     def _topics(
         self,
@@ -401,6 +428,11 @@ def _filters(scope: Scope) -> Filters:
         entity_ids=scope.entity_ids, sources=scope.sources, interaction_types=types, languages=scope.languages, since=scope.since,
         until=scope.until,
     )  # fmt: skip
+
+
+def _refuse_nobody(scope: Scope) -> None:
+    if not scope.entity_ids:
+        raise UsageError("whose timeline?", "name a person or a company")
 
 
 def _digest(scope: Scope) -> bytes:

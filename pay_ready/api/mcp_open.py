@@ -1,8 +1,11 @@
 """An MCP server's parts for one tenant, from an app."""
 
+import time
+from collections.abc import Callable
 from uuid import UUID
 
 from pay_ready.agent.answering import Agent
+from pay_ready.agent.masking import Masker
 from pay_ready.agent.name_forms import EntityType
 from pay_ready.api.mcp_parts import EntityStory, FoundEntity, McpParts, StoryRecord
 from pay_ready.app import App
@@ -11,6 +14,8 @@ from pay_ready.db import entities as db_entities
 from pay_ready.db.tenants import Tenant
 from pay_ready.pipeline.explain import entity_id_of, explain_entity
 
+_LOOKED_UP_S = 1.0
+
 
 def mcp_parts(app: App, slug: str) -> McpParts:
     """What an MCP server of one tenant answers from.
@@ -18,10 +23,24 @@ def mcp_parts(app: App, slug: str) -> McpParts:
     Raises:
         NotFoundError, DeniedError, ConfigError: As `open_agent`.
     """
-    tenant, agent, masker = app.tenant(slug), open_agent(app, slug), open_masker(app, slug)
+    tenant, agent = app.tenant(slug), open_agent(app, slug)
     return McpParts(
-        agent=agent, interactions=agent.toolbox, entities=_Entities(app, tenant, agent), mask=masker, calendar=agent.calendar
+        agent=agent, interactions=agent.toolbox, entities=_Entities(app, tenant, agent), mask=_Mask(open_masker(app, slug)),
+        calendar=agent.calendar,
     )  # fmt: skip
+
+
+class _Mask:
+    """Masks texts; whether other names were published is looked up once a second, not with each text."""
+
+    def __init__(self, masker: Callable[[], Masker]) -> None:
+        self._open, self._masker, self._until = masker, masker(), time.monotonic() + _LOOKED_UP_S
+
+    def __call__(self, text: str) -> str:
+        """By the tenant's policy."""
+        if time.monotonic() >= self._until:
+            self._masker, self._until = self._open(), time.monotonic() + _LOOKED_UP_S
+        return self._masker(text)
 
 
 class _Entities:

@@ -10,6 +10,7 @@ from pay_ready.agent.answers import CoachingAnswer, TimelineAnswer
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.llm.evidence import AnswerSection
 from pay_ready.agent.plan import QueryPlan
+from pay_ready.agent.titles import Masked, as_it_is
 from pay_ready.memory.search import SearchAnswer
 from pay_ready.model.talk import Scope
 
@@ -69,8 +70,10 @@ class ReadsInteractions(Protocol):
         """The passages that answer best."""
         ...
 
-    def timeline(self, scope: Scope, *, token: str | None = None, size: int | None = None) -> TimelineAnswer:
-        """A page of what happened, the latest first."""
+    def timeline(
+        self, scope: Scope, *, token: str | None = None, size: int | None = None, masked: Masked = as_it_is
+    ) -> TimelineAnswer:  # fmt: skip
+        """A page of what happened, the latest first; texts are masked before they are cut."""
         ...
 
     def coaching(self, rep_ids: Sequence[UUID], name: str, since: datetime, until: datetime, scope: Scope | None = None) -> CoachingAnswer:

@@ -77,6 +77,7 @@ class TimelineEntry(BaseModel):
     title: str
     interaction_type: str
     participants: tuple[str, ...]
+    more_participants: int
     sentiment: float | None
     citation: Cited
 
@@ -89,8 +90,12 @@ class TimelineResult(Result):
 
     def lines(self) -> list[str]:
         """A line an interaction."""
-        found = [f"{each.interaction_type}: {each.title} ({', '.join(each.participants)}) {each.citation}" for each in self.entries]
+        found = [f"{each.interaction_type}: {each.title} ({', '.join(self._who(each))}) {each.citation}" for each in self.entries]
         return [*(found or ["Nothing was found."]), *([f"next_page: {self.next_page}"] if self.next_page else [])]
+
+    @staticmethod
+    def _who(entry: TimelineEntry) -> list[str]:
+        return [*entry.participants, *([f"+{entry.more_participants:,}"] if entry.more_participants else [])]
 
 
 class AnswerLine(BaseModel):
@@ -210,7 +215,7 @@ class Shown:
         entries = tuple(
             TimelineEntry(
                 title=self.text(each.title), interaction_type=each.interaction_type, participants=self._all(each.participants),
-                sentiment=each.sentiment,
+                more_participants=each.more_participants, sentiment=each.sentiment,
                 citation=Cited(interaction_id=each.interaction_id, occurred_at=each.occurred_at, source=self.text(each.source)),
             )
             for each in answer.page.lines

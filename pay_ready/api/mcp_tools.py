@@ -52,7 +52,7 @@ class TenantTools:
     def timeline(self, given: TimelineArguments) -> Result:
         """A page."""
         scope = self._scope(given, (self._meant(given.customer, None).entity_id,))
-        return self._shown.timeline(self._parts.interactions.timeline(scope, token=given.page, size=given.limit))
+        return self._shown.timeline(self._parts.interactions.timeline(scope, token=given.page, size=given.limit, masked=self._shown.text))
 
     def question(self, given: QuestionArguments) -> Result:
         """An answer, or a question back."""

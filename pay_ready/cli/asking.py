@@ -1,11 +1,8 @@
 """`pay-ready ask` and the tools behind it: summary, sentiment, topics, coach, similar, search, count, who; each with the same options."""
 
 import json
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,42 +10,35 @@ from uuid import UUID
 
 import typer
 
+from pay_ready.cli.answer_show import print_answer, print_plan, print_sections
+from pay_ready.cli.asking_options import (
+    LanguageOption,
+    NamesArgument,
+    SinceOption,
+    SourceOption,
+    TypeOption,
+    UntilOption,
+    WithOption,
+    narrowed_to,
+    opened_tool,
+)
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
-from pay_ready.cli.output import note, print_json, print_table, say
+from pay_ready.cli.output import note, print_json, say
 from pay_ready.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
-    from pay_ready.agent.answering import Agent, Answer
+    from pay_ready.agent.answering import Agent
     from pay_ready.agent.plan import QueryPlan
     from pay_ready.agent.telling import Section
-    from pay_ready.app import App
-    from pay_ready.model.talk import Scope
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(help="People or companies: name, e-mail, domain or id.", metavar="[NAME]...")]
-SinceOption = Annotated[str | None, typer.Option("--since", help='From that day on (the tenant\'s time): 2026-01-31, or words: "March".')]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Before that day.")]
-SourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Of this source; may be repeated.")]
-TypeOption = Annotated[list[str] | None, typer.Option("--type", help="call, meeting, email, message, note, task, case, deal.")]
-WithOption = Annotated[list[str] | None, typer.Option("--with", help="Who must have taken part, too; may be repeated.")]
-LanguageOption = Annotated[list[str] | None, typer.Option("--language", help="ISO 639-1, for example en.")]
 MostOption = Annotated[int, typer.Option("--most", min=1, max=200, help="Lines at most.")]
 TodayOption = Annotated[str | None, typer.Option("--today", help='The day that "last month" counts from: 2026-01-31.')]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Narrowed:
-    """What a command's options narrow it to."""
-
-    since: str | None = None
-    until: str | None = None
-    source: Sequence[str] = ()
-    kind: Sequence[str] = ()
-    taking_part: Sequence[str] = ()
-    language: Sequence[str] = ()
-
-
 def ask(
-    question: Annotated[str | None, typer.Argument(help="In plain English; without it a conversation begins.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="In plain English; without it a conversation begins, also from standard input.")
+    ] = None,
     tenant: TenantOption = ...,  # type: ignore[assignment]
     today: TodayOption = None,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Say how the question is read, and ask nothing of the data.")] = False,
@@ -56,17 +46,20 @@ def ask(
 ) -> None:
     """Answer a question about customers and what was said with them; every line cites the interaction that it rests on.
 
+    Without a question, one after the other: "and last quarter?", "what about Globex?" and "what did she promise?" take over what the
+    question before said; with --json each answer is one line of JSON.
+
     Example: pay-ready ask "Summarise our calls with Acme last quarter" --tenant acme
     """
     with opened_app() as opened:
         agent = opened.agent(tenant)
         if question is None:
-            if as_json or plan_only:
-                raise UsageError("there is no question", 'pay-ready ask "What did Jane promise us last month?" -t TENANT')
-            _converse(agent, _day(today))
+            from pay_ready.cli.conversation import Conversation
+
+            Conversation(agent, today=_day(today), plan_only=plan_only, as_json=as_json).run()
             return
         if plan_only:
-            _print_plan(agent.plan(question, today=_day(today)), as_json=as_json)
+            print_plan(agent.shown_plan(agent.plan(question, today=_day(today))), as_json=as_json)
             return
         answer = agent.ask(question, today=_day(today))
     if as_json:
@@ -86,11 +79,11 @@ def summary(
 
     Example: pay-ready summary "Acme" --tenant acme --type call --since 2026-07-01
     """
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import summary_sections
 
-        told = agent.toolbox.summary(scope)
+        told = agent.shown(agent.toolbox.summary(scope))
         _print(agent, "summary", told, summary_sections(told), as_json=as_json)
 
 
@@ -107,12 +100,12 @@ def sentiment(
     """
     if by not in ("day", "week", "month"):
         raise UsageError(f"no such period: {by}", "one of day, week, month", option="--by")
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.chart import Chart, Series, write_chart
         from pay_ready.agent.telling import sentiment_sections
 
-        told = agent.toolbox.sentiment(scope, period=by)  # type: ignore[arg-type]
+        told = agent.shown(agent.toolbox.sentiment(scope, period=by))  # type: ignore[arg-type]
         _print(agent, "sentiment", told, sentiment_sections(told), as_json=as_json)
         if plot is not None:
             sides = sorted({each.side or "unknown" for each in told.periods})
@@ -134,11 +127,11 @@ def topics(
 
     Example: pay-ready topics --tenant acme --since "this month"
     """
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import topic_sections
 
-        told = agent.toolbox.topics(scope, min_frequency=min_frequency)
+        told = agent.shown(agent.toolbox.topics(scope, min_frequency=min_frequency))
         _print(agent, "topics", told, topic_sections(told, most), as_json=as_json)
 
 
@@ -156,8 +149,8 @@ def coach(
 
     Without --since the last 30 days. Example: pay-ready coach "Bob Fitzgerald" --tenant acme --to bob.html
     """
-    narrowed = _narrowed(since, until, source, kind, None, None)
-    with _tool(tenant, [rep], narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, None)
+    with opened_tool(tenant, [rep], narrowed) as (agent, scope):
         from pay_ready.agent.coaching.page import as_html
         from pay_ready.agent.coaching.rendering import as_markdown
         from pay_ready.agent.coaching.report_json import as_json as report_json
@@ -165,22 +158,19 @@ def coach(
 
         plan = agent.plan(f"coaching report for {rep}")
         begin, end = agent.coached_period(scope.since, scope.until)
-        told = agent.toolbox.coaching(scope.entity_ids, _name_of(plan, rep), begin, end, replace(scope, entity_ids=()))
-        data = agent.masked_data(json.loads(json.dumps(report_json(told.report), default=str)))
+        told = agent.shown(agent.toolbox.coaching(scope.entity_ids, _name_of(plan, rep), begin, end, replace(scope, entity_ids=())))
+        report = told.report
         if to is not None:
             writers: dict[str, Callable[[], str]] = {
-                ".html": lambda: agent.masked_text(as_html(told.report)), ".md": lambda: agent.masked_text(as_markdown(told.report)),
-                ".json": lambda: json.dumps(data, indent=2),
+                ".html": lambda: as_html(report), ".md": lambda: as_markdown(report),
+                ".json": lambda: json.dumps(report_json(report), default=str, indent=2),
             }  # fmt: skip
             if to.suffix not in writers:
                 raise UsageError("a report is written as .html, .md or .json", f"--to {to.with_suffix('.html')}", file=to)
-            document = writers[to.suffix]()
-            if to.suffix == ".html":  # what stands for a value is text, no element
-                document = re.sub(r"<([a-z_]+:[0-9a-f]{8})>", r"&lt;\1&gt;", document)
-            to.write_text(document, encoding="utf-8")
+            to.write_text(writers[to.suffix](), encoding="utf-8")
             note(f"written: {to}")
         if as_json:
-            print_json("coaching", data)
+            print_json("coaching", report_json(report))
         elif to is None:
             _print(agent, "coaching", told, coaching_tables(told), as_json=False)
 
@@ -190,11 +180,11 @@ def similar(
     until: UntilOption = None, source: SourceOption = None, kind: TypeOption = None, most: MostOption = 10, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Interactions like one, by what was said in it. Example: pay-ready similar 3f2b... --tenant acme --type call"""
-    narrowed = _narrowed(since, until, source, kind, None, None)
-    with _tool(tenant, (), narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, None)
+    with opened_tool(tenant, (), narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
-        told = agent.toolbox.similar(interaction, scope, most=most)
+        told = agent.shown(agent.toolbox.similar(interaction, scope, most=most))
         _print(agent, "similar", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
 
 
@@ -204,11 +194,11 @@ def search(
     language: LanguageOption = None, most: MostOption = 10, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """The passages that answer best, by words and by meaning. Example: pay-ready search "price is too high" "Acme" --tenant acme"""
-    narrowed = _narrowed(since, until, source, kind, None, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, None, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import hit_sections
 
-        told = agent.toolbox.search(words, scope, most=most)
+        told = agent.shown(agent.toolbox.search(words, scope, most=most))
         _print(agent, "search", told, hit_sections(told), as_json=as_json, reasons=told.reasons)
 
 
@@ -221,11 +211,11 @@ def count(
     groupings = ("day", "week", "month", "quarter", "source", "type")
     if by not in groupings:
         raise UsageError(f"no such grouping: {by}", f"one of {', '.join(groupings)}", option="--by")
-    narrowed = _narrowed(since, until, source, kind, taking_part, language)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, language)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import count_sections
 
-        told = agent.toolbox.count(scope, grouping=by)  # type: ignore[arg-type]
+        told = agent.shown(agent.toolbox.count(scope, grouping=by))  # type: ignore[arg-type]
         _print(agent, "count", told, count_sections(told), as_json=as_json)
 
 
@@ -237,139 +227,27 @@ def who(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Who took part in most interactions. Example: pay-ready who "Acme" --tenant acme --since 2026-01-01"""
-    narrowed = _narrowed(since, until, source, kind, taking_part, None)
-    with _tool(tenant, names, narrowed) as (agent, scope):
+    narrowed = narrowed_to(since, until, source, kind, taking_part, None)
+    with opened_tool(tenant, names, narrowed) as (agent, scope):
         from pay_ready.agent.telling import who_sections
 
-        told = agent.toolbox.who(
-            scope, entity_type="company" if companies else "person", side=None if everybody else "external", most=most
-        )  # fmt: skip
+        told = agent.shown(
+            agent.toolbox.who(scope, entity_type="company" if companies else "person", side=None if everybody else "external", most=most)
+        )
         _print(agent, "who", told, who_sections(told), as_json=as_json)
-
-
-def print_answer(answer: "Answer") -> None:
-    """How the question was read, then what was found."""
-    say(answer.read_as)
-    _print_sections(answer.sections)
-    if answer.missing:
-        say(answer.missing)
-    for reason in answer.reasons:
-        say(f"not the whole: {reason}")
-
-
-@contextmanager
-def _tool(tenant: str, names: Sequence[str] | None, narrowed: Narrowed) -> Iterator["tuple[Agent, Scope]"]:
-    with opened_app() as opened:
-        agent = opened.agent(tenant)
-        yield agent, _scope(opened, agent, names or (), narrowed)
-
-
-def _scope(opened: "App", agent: "Agent", names: Sequence[str], narrowed: Narrowed) -> "Scope":
-    from typing import get_args
-
-    from pay_ready.db import sources as db_sources
-    from pay_ready.model.staged import InteractionType
-    from pay_ready.model.talk import Scope
-
-    kinds = get_args(InteractionType)
-    if unknown := [each for each in narrowed.kind if each not in kinds]:
-        raise UsageError(f"no such type of interaction: {unknown[0]}", f"one of {', '.join(kinds)}")
-    with opened.database.tenant_transaction(agent.toolbox.tenant) as tx:
-        there = [each.name for each in db_sources.list_all(tx)]
-    if unknown := [each for each in narrowed.source if each not in there]:
-        raise UsageError(f"no such source: {unknown[0]}", f"one of {', '.join(there)}" if there else "there is none yet")
-    since, until = agent.period(narrowed.since, narrowed.until)
-    return Scope(
-        entity_ids=tuple(_entity(agent, each) for each in names), with_ids=tuple(_entity(agent, each) for each in narrowed.taking_part),
-        since=since, until=until, sources=tuple(narrowed.source), interaction_types=tuple(narrowed.kind),
-        languages=tuple(narrowed.language),
-    )  # fmt: skip
-
-
-def _entity(agent: "Agent", wanted: str) -> UUID:
-    """The one person or company that a name means.
-
-    Raises:
-        NotFoundError: Nobody has that name.
-        UsageError: Several have.
-    """
-    try:
-        return UUID(wanted)
-    except ValueError:
-        found = agent.entities(wanted)
-    if not found:
-        raise NotFoundError("nobody and no company by that name", "try another spelling, an e-mail or a domain")
-    if len(found) > 1:
-        choices = "\n".join(f"  {each.id}  {each.entity_type}: {each.name}" for each in found)
-        raise UsageError("more than one is meant", f"ask by id:\n{choices}", found=len(found))
-    return found[0].id
-
-
-def _narrowed(
-    since: str | None,
-    until: str | None,
-    source: Sequence[str] | None,
-    kind: Sequence[str] | None,
-    taking_part: Sequence[str] | None,
-    language: Sequence[str] | None,
-) -> Narrowed:
-    return Narrowed(
-        since=since, until=until, source=source or (), kind=kind or (), taking_part=taking_part or (), language=language or ()
-    )  # fmt: skip
 
 
 def _print(
     agent: "Agent", kind: str, told: object, sections: "Sequence[Section]", *, as_json: bool, reasons: Sequence[str] = ()
 ) -> None:  # fmt: skip
-    sections = agent.masked(sections)
     if as_json:
-        print_json(kind, told if agent.toolbox.options.mask_policy == "none" else sections)
+        print_json(kind, told)
         return
     if not any(each.lines or each.rows for each in sections):
         say("nothing was found")
-    _print_sections(sections)
+    print_sections(sections)
     for reason in (*reasons, *agent.partly(told)):
         say(f"not the whole: {reason}")
-
-
-def _print_sections(sections: "Sequence[Section]") -> None:
-    for each in sections:
-        if not each.lines and not each.rows:
-            if each.title:
-                say(each.title)
-            continue
-        say("")
-        say(each.title)
-        for line in each.lines:
-            say(f"- {line}")
-        if each.rows:
-            print_table(each.columns, each.rows)
-
-
-def _print_plan(plan: "QueryPlan", *, as_json: bool) -> None:
-    from pay_ready.agent.echo import echo
-
-    if as_json:
-        print_json("plan", plan.model_dump(mode="json"))
-    else:
-        say(echo(plan))
-
-
-def _converse(agent: "Agent", today: date | None) -> None:
-    """Questions one after the other, until an empty line; "this call" means the last interaction that was shown."""
-    note("ask away; an empty line ends it")
-    shown: UUID | None = None
-    while True:
-        try:
-            question = input("? ") if sys.stdin.isatty() else sys.stdin.readline()
-        except EOFError:
-            return
-        if not question.strip():
-            return
-        answer = agent.ask(question.strip(), today=today, shown=shown)
-        print_answer(answer)
-        if answer.citations:
-            shown = answer.citations[0].interaction_id
 
 
 def _day(text: str | None) -> date | None:

@@ -15,9 +15,11 @@ from pay_ready.cli.options import opened_app
 from pay_ready.cli.output import note, print_table, say
 from pay_ready.cli.progress import shown_progress
 from pay_ready.cli.run import print_etl
+from pay_ready.cli.timeline import print_lines
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
+    from pay_ready.db.entities import GoldenRecord
     from pay_ready.demo import DemoTenant
     from pay_ready.pipeline.etl import EtlReport
 
@@ -99,15 +101,23 @@ def _show(opened: "App", tenant: "DemoTenant", reports: list["EtlReport"]) -> li
             say("one person, record by record:")
             show.print_entity(golden, entities.records_of(tx, golden))
             tries.insert(0, f'people "{golden.email or golden.name}" -t {tenant.slug}')
-        if company and (account := entities.golden_record(tx, company)):
-            latest = entities.TimelineFilter(since=datetime(1990, 1, 1, tzinfo=UTC), until=datetime.now(UTC), most=_SHOWN)
-            show.print_timeline(f"{account.name}, the latest", entities.timeline(tx, account.entity_id, latest)[::-1])
-            tries.insert(0, f'timeline "{account.name}" -t {tenant.slug} --source gong --limit 5')
+        account = entities.golden_record(tx, company) if company else None
+    if account:
+        _show_timeline(opened, tenant, account)
+        tries.insert(0, f'timeline "{account.name}" -t {tenant.slug} --source gong --limit 5')
     answer = opened.memory.search(opened.tenant_id(tenant.slug), _ASKED, most=3)
     say(f'found by "{_ASKED}":')
     print_answer(answer, tenant.slug)
     tries[:0] = [f'memory search "who is unhappy" -t {tenant.slug} --type call', f"index -t {DEMO_TENANTS[1].slug}"]
     return tries
+
+
+def _show_timeline(opened: "App", tenant: "DemoTenant", account: "GoldenRecord") -> None:
+    from pay_ready.model.talk import Scope
+
+    tools = opened.agent(tenant.slug).toolbox
+    shown = tools.timeline(Scope(entity_ids=(account.entity_id,), until=datetime.now(UTC)), size=_SHOWN).page
+    print_lines(f"{account.name}, the latest", reversed(shown.lines), tools.options.time_zone)
 
 
 def nothing_was_new(reports: Sequence["EtlReport"]) -> bool:

@@ -38,12 +38,16 @@ def erase(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the tenant's name.")] = False,
+    void_archives: Annotated[
+        bool, typer.Option("--void-archives", help="Give up for good archives that are away: nobody can look for the person in them.")
+    ] = False,
     reason: ReasonText = None,
     as_json: JsonOption = False,
 ) -> None:
     """Erase a person: out of every table and every version ever published, for good; a re-import brings nothing back.
 
-    Shows first what goes. Rows of others in which the person occurs are masked. Rollbacks do not bring the person back. Twice is as once.
+    Shows first what goes. Rows of others in which the person occurs are masked. Rollbacks do not bring the person back, nor do archives:
+    their files are written anew without the person, and copies of the former ones are refused. Twice is as once.
 
     Example: pay-ready export -t acme --subject email:ann@customer.example
     Example: pay-ready erase -t acme --subject email:ann@customer.example --dry-run
@@ -58,15 +62,17 @@ def erase(
     with opened_app() as opened, opened.eraser(tenant) as eraser:
         meant = _read(opened, tenant, subject)
         if dry_run or not yes:
-            preview = steps.erase(eraser, meant, records_only=records_only, dry_run=True, reason=reason)
+            preview = steps.erase(
+                eraser, meant, records_only=records_only, dry_run=True, reason=reason, void_archives=void_archives
+            )  # fmt: skip
             if dry_run or not preview.is_held:
                 _print(preview, as_json=as_json)
                 return
             _confirm(preview, tenant, as_json=as_json)
-        report = steps.erase(eraser, meant, records_only=records_only, reason=reason)
+        report = steps.erase(eraser, meant, records_only=records_only, reason=reason, void_archives=void_archives)
     _print(report, as_json=as_json)
     if report.is_held and not as_json:
-        note("the person is still where the records came from: erase them there, too, and in backups")
+        note("the person is still where the records came from: erase them there, too, and in backups and copies of archives")
         note(f"next: pay-ready run resolve --tenant {tenant}")
 
 

@@ -28,6 +28,7 @@ from pay_ready.cli import (
     models,
     quarantine,
     resolve,
+    retention,
     review,
     rollback,
     run,
@@ -35,6 +36,7 @@ from pay_ready.cli import (
     server,
     sources,
     tenants,
+    timeline,
     undo,
     verify,
 )
@@ -60,7 +62,7 @@ app.command("doctor")(server.doctor)
 app.command("migrate")(server.migrate)
 app.command("people")(entities.people)
 app.command("companies")(entities.companies)
-app.command("timeline")(entities.timeline)
+app.command("timeline")(timeline.timeline)
 app.command("explain")(explain.explain)
 app.command("resolve")(resolve.resolve)
 app.command("decide")(decide.decide)
@@ -71,6 +73,7 @@ app.command("redo")(rollback.redo)
 app.command("resume")(rollback.resume)
 app.command("pending")(rollback.pending)
 app.add_typer(checkpoint.app, name="checkpoint")
+app.add_typer(retention.app, name="retention")
 app.command("verify")(verify.verify)
 app.command("export")(erase.export)
 app.add_typer(run.app, name="run")

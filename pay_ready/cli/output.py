@@ -22,12 +22,12 @@ _GAP = 3  # columns between two columns of a table
 _EDGES = 2  # columns before the first and after the last
 
 
-def print_json(kind: str, data: object) -> None:
-    """One JSON document: {"schema_version", "kind", "data"}."""
+def print_json(kind: str, data: object, *, one_line: bool = False) -> None:
+    """One JSON document: {"schema_version", "kind", "data"}; on one line where a program reads several of them (JSON Lines)."""
     document = {"schema_version": JSON_VERSION, "kind": kind, "data": as_plain(data)}
     # Where the locale has no Unicode letters are written as JSON escapes them; write() would leave no JSON.
     speaks_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    write(json.dumps(document, ensure_ascii=not speaks_unicode, indent=2) + "\n")
+    write(json.dumps(document, ensure_ascii=not speaks_unicode, indent=None if one_line else 2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:

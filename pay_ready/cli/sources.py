@@ -69,10 +69,14 @@ def add(
 
 @app.command()
 def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False) -> None:
-    """Check that a source can be read with its stored configuration. Exit 7 when it cannot."""
+    """Check that a source can be read with its stored configuration. Exit 7 when it cannot; when it can, the next sync need not wait.
+
+    Example: pay-ready sources check crm --tenant acme
+    """
     from pay_ready.db import sources
     from pay_ready.pipeline.airbyte.source import PlatformSource, check_platform
     from pay_ready.pipeline.feed import check_feed, keeps_config
+    from pay_ready.pipeline.source_breaker import forget
 
     with opened_app() as opened:
         work = opened.work(tenant)
@@ -87,6 +91,9 @@ def check(tenant: TenantOption, name: NameArgument, as_json: JsonOption = False)
             outcome = check_platform(platform)
         else:
             outcome = check_feed(opened.feed(source), source, config, keeps_config(opened.database, work.tenant, source, keyring))
+        if outcome.succeeded:
+            with opened.database.tenant_transaction(work.tenant) as tx:
+                forget(tx, source)
     if as_json:
         print_json("check", outcome)
     elif outcome.succeeded:

@@ -1,4 +1,4 @@
-"""Reading what is published: golden records, their records side by side, timelines."""
+"""Reading what is published: golden records, their records side by side."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -83,35 +83,6 @@ class SourceRecord:
     record_id: RecordId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEntry:
-    """One interaction of an entity's timeline."""
-
-    occurred_at: datetime
-    interaction_id: UUID
-    interaction_type: str
-    source: str
-    subject: str | None
-    body: str | None
-    direction: str | None
-    external_id: str
-    url: str | None
-    ended_at: datetime | None
-    participants: str | None
-    first_turn: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineFilter:
-    """Which interactions: [since, until), and None for all sources or types."""
-
-    since: datetime
-    until: datetime
-    sources: Sequence[str] | None = None
-    types: Sequence[str] | None = None
-    most: int = 50
-
-
 def counts(tx: TenantTransaction) -> Counts:
     """How much the tenant has."""
     (row,) = tx.rows("entities.counts")
@@ -165,19 +136,6 @@ def records_of(tx: TenantTransaction, golden: GoldenRecord) -> list[SourceRecord
         )
         for row in tx.rows(f"entities.{golden.entity_type}_records_of", {"entity_id": golden.entity_id})
     ]
-
-
-def timeline(tx: TenantTransaction, entity_id: EntityId, wanted: TimelineFilter) -> list[TimelineEntry]:
-    """Interactions of an entity, newest first."""
-    params = {
-        "entity_id": entity_id,
-        "since": wanted.since,
-        "until": wanted.until,
-        "sources": list(wanted.sources) if wanted.sources else None,
-        "types": list(wanted.types) if wanted.types else None,
-        "most": wanted.most,
-    }
-    return [TimelineEntry(**row._asdict()) for row in tx.rows("entities.timeline", params)]
 
 
 def people_of(tx: TenantTransaction, company: EntityId, most: int = 20) -> list[Any]:

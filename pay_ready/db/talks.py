@@ -3,14 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.model.talk import Scope, Talk, Utterance
+from pay_ready.model.talk import MOST_NAMES, Entry, Scope, Talk, Utterance
 
 EntityType = Literal["person", "company"]
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_LAST_ID = UUID(int=2**128 - 1)
 Grouping = Literal["day", "week", "month", "quarter", "source", "type"]
 
 
@@ -20,21 +22,6 @@ class Chosen:
 
     interaction_ids: tuple[UUID, ...]  # the latest first
     total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRow:
-    """One interaction in a line of a timeline."""
-
-    interaction_id: UUID
-    occurred_at: datetime
-    source: str
-    interaction_type: str
-    subject: str | None
-    thread_id: str | None
-    said: str | None
-    participants: tuple[str, ...]
-    sentiment: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +86,21 @@ def talks(tx: TenantTransaction, interaction_ids: Sequence[UUID]) -> list[Talk]:
     return [_talk(row, spoken.get(row.interaction_id, ())) for row in tx.rows("talks.talks", asked)]
 
 
-def entries(tx: TenantTransaction, scope: Scope, most: int, before: tuple[datetime, UUID] | None = None) -> list[EntryRow]:
+def entries(tx: TenantTransaction, scope: Scope, most: int, before: tuple[datetime, UUID] | None = None) -> list[Entry]:
     """A page of a timeline, the latest first, behind a place."""
-    before_at, before_id = before or (None, None)
-    asked = _asked(tx, scope) | {"entity_ids": list(scope.entity_ids), "most": most, "before_at": before_at, "before_id": before_id}
+    before_at, before_id = before or (_LATEST, _LAST_ID)
+    asked = _asked(tx, scope) | {
+        "entity_ids": list(scope.entity_ids), "most": most, "since": scope.since or _EARLIEST, "until": scope.until or _LATEST,
+        "before_at": before_at, "before_id": before_id, "most_names": MOST_NAMES,
+    }  # fmt: skip
     return [
-        EntryRow(**row._asdict() | {"participants": tuple(each for each in row.participants if each)})
+        Entry(
+            interaction_id=row.interaction_id, occurred_at=row.occurred_at, source=row.source, interaction_type=row.interaction_type,
+            subject=row.subject or "", text=row.said or "", participants=tuple(row.participants), more_participants=row.more_participants,
+            sentiment=row.sentiment, thread_id=row.thread_id, url=row.url,
+        )
         for row in tx.rows("talks.entries_with", asked)
-    ]
+    ]  # fmt: skip
 
 
 def counts(tx: TenantTransaction, interaction_ids: Sequence[UUID], grouping: Grouping, time_zone: str) -> list[Bucket]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -69,6 +70,15 @@ class PoolOptions:
     batch: Timeouts = Timeouts(statement_ms=1_800_000, lock_ms=60_000, idle_in_transaction_ms=600_000)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How many rows a statement gives, and the earliest and the latest of their `aged_at`."""
+
+    rows: int
+    first_at: datetime | None
+    last_at: datetime | None
+
+
 class TenantTransaction:
     """An open transaction of one tenant. Statements are named (`sql/queries`) and get `tenant_id` bound by themselves.
 
@@ -110,6 +120,15 @@ class TenantTransaction:
         if found is None:
             raise NotFoundError("no such row", query=name)
         return found[0]
+
+    def extent(self, name: str, params: Params | None = None) -> Extent:
+        """How many rows a statement with a column `aged_at` would give; they are counted where they are."""
+        counted = sql.SQL("select count(*) as rows, min(aged_at) as first_at, max(aged_at) as last_at from ({}) as counted").format(
+            sql.SQL(self._query(name).sql)
+        )
+        with translating():
+            row = self._connection.cursor(row_factory=namedtuple_row).execute(counted, self._bound(params)).fetchone()
+        return Extent(rows=0, first_at=None, last_at=None) if row is None else Extent(**row._asdict())
 
     def stream(self, name: str, params: Params | None = None, *, page: int = 5_000) -> Iterator[list[Any]]:
         """Pages of rows through a server-side cursor: memory stays at one page."""

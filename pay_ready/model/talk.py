@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+MOST_NAMES = 12  # of those who took part in one interaction
 Side = Literal["internal", "external", "unknown"]  # of the tenant's own people, of the others
 
 
@@ -37,6 +38,23 @@ class Talk:
     subject: str
     thread_id: str | None
     utterances: tuple[Utterance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One interaction, as a timeline reads it."""
+
+    interaction_id: UUID
+    occurred_at: datetime
+    source: str
+    interaction_type: str
+    subject: str = ""
+    text: str = ""  # its first text
+    participants: tuple[str, ...] = ()  # the first MOST_NAMES where there are many
+    more_participants: int = 0  # those that are not named
+    sentiment: float | None = None  # in [-1, 1]; None where nobody scored it
+    thread_id: str | None = None
+    url: str | None = None  # where its source shows it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
@@ -17,9 +15,9 @@ from pay_ready.db.verify import Counted
 from pay_ready.errors import ConfigError, ConflictError, ContractError
 from pay_ready.model.audit import COLUMNS, AuditEvent, ChainFault, ChainReading, as_texts, from_csv_cell, from_texts, read_chain, rows_of
 from pay_ready.model.ids import TenantId
+from pay_ready.whole_file import whole_file
 
 Format = Literal["jsonl", "csv"]
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ def export_audit(
     if path.exists() and not overwrite:
         raise ConflictError("the file is there already", "name another one, or say --force", file=path)
     passed = _Passed()
-    with _whole_file(path) as handle, database.tenant_transaction(tenant, work="batch", snapshot=True) as tx:
+    with whole_file(path) as handle, database.tenant_transaction(tenant, work="batch", snapshot=True) as tx:
         events = passed.through(db_audit.stream(tx, first_seq=first_seq))
         if form == "csv":
             writer = csv.writer(handle)
@@ -77,20 +75,6 @@ class _Passed:
             self.first = self.first or event.seq
             self.last = event
             yield event
-
-
-@contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """A draft beside the file, which takes its place once it is whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "w", encoding="utf-8", newline="") as handle:
-            yield handle
-        draft.replace(path)
-    except OSError as error:
-        raise ConfigError("cannot write the file", error.strerror or type(error).__name__, file=path) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def verify_database(database: Database, tenant: TenantId, *, most: int) -> Counted:

@@ -43,6 +43,7 @@ from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_source
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.run_column import amend_report, with_step
+from pay_ready.pipeline.source_breaker import BreakerOptions, admitted
 from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
 from pay_ready.pipeline.subject import suppressor
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
@@ -88,6 +89,7 @@ class TenantWork:
     options: SyncOptions
     context: MappingContext
     resolution: ResolutionConfig
+    breaker: BreakerOptions
     keep_count: int  # automatic checkpoints
     keep_days: float  # any checkpoint
     four_eyes: bool = False  # a rollback takes two
@@ -405,13 +407,22 @@ def _equations(work: TenantWork, source: str, run: RunId, staged_s: float) -> tu
 
 
 def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
-    """Bring the records of one source in."""
-    with recorded(work, run_id, "sync", name) as done:
+    """Bring the records of one source in.
+
+    Raises:
+        BreakerOpenError: Its service failed too often and is left alone for a while.
+        PayReadyError: As `open_source`.
+    """
+    with (
+        recorded(work, run_id, "sync", name) as done,
+        admitted(work.database, work.tenant, insist(_source)(work, name), work.breaker) as ended,
+    ):
         opened = open_source(work, name, run_job=True, progress=progress)
         report = sync_source(
             work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
             progress=progress, is_whole=not opened.source.config.streams, findings=opened.findings, suppress=work.suppress,
         )  # fmt: skip
+        ended(report.error)
         done(report.emitted, report.status)
         return report
 

@@ -16,6 +16,7 @@ from pay_ready.db import decisions as db_decisions
 from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import restore as db_restore
+from pay_ready.db import retention as db_retention
 from pay_ready.db import tenants
 from pay_ready.db.publish import DecisionChanges, RunHeader
 from pay_ready.db.restore import Differences, FeedLine, Part
@@ -92,7 +93,7 @@ def undo_change(
     Raises:
         NotFoundError: There is no such change.
         UsageError: It is none that can be undone.
-        ConflictError: Later changes followed on it; names them. A preview does not raise.
+        ConflictError: The history that it needs was archived. Or later changes followed on it; names them. A preview does not raise.
     """
     with database.tenant_transaction(tenant, work="batch") as tx:
         step = _locked(tx, asked, progress)
@@ -102,6 +103,7 @@ def undo_change(
         if line.change not in _UNDOABLE:
             hint = f"undo a merge or a split; for all that a run did: pay-ready rollback -t TENANT --to before-run-{line.run_no}"
             raise UsageError(f"a change of kind {line.change} is not undone by itself", hint, change=change_seq)
+        step.refuse_archived(line.run_no)
         report = step.take_back([line])
         if report.blocked and step.is_undone(line, report.blocked[0].blockers):
             return replace(report, blocked=(), is_undone=True)
@@ -118,6 +120,7 @@ def undo_where(
 
     Raises:
         NotFoundError: The run did none that fit.
+        ConflictError: The history that it needs was archived.
     """
     with database.tenant_transaction(tenant, work="batch") as tx:
         step = _locked(tx, asked, progress)
@@ -127,6 +130,7 @@ def undo_where(
         if not lines:
             hint = f"see what it did: pay-ready changes --run {where.run_no} -t TENANT"
             raise NotFoundError("the run made no such merge or split", hint, run_no=where.run_no)
+        step.refuse_archived(where.run_no)
         report = step.take_back(lines)
         failpoint("undo.before_commit")
     failpoint("undo.after_commit")
@@ -140,7 +144,8 @@ def undo_decision(
 
     Raises:
         NotFoundError: There is no such decision.
-        ConflictError: Another one took over from it; or later changes followed on what it did, which are named.
+        ConflictError: Another one took over from it; the history that it needs was archived; or later changes followed on what it did,
+            which are named.
     """
     with database.tenant_transaction(tenant, work="batch") as tx:
         step = _locked(tx, asked, progress)
@@ -207,6 +212,7 @@ class _Step:
         run_no = db_restore.honoured_since(tx, decision.decision_id)
         part, changes = Part(records=(), entities=()), list[FeedLine]()
         if run_no is not None:
+            self.refuse_archived(run_no, "only the decision is withdrawn by: pay-ready review undo")
             held = db_restore.entities_held(tx, run_no, (decision.left_id, decision.right_id))
             part = db_restore.closure(tx, run_no - 1, held)
             changes = db_restore.changes_of(tx, part, since=run_no)
@@ -219,6 +225,19 @@ class _Step:
         if later and not self.asked.tree:
             return self._told(blocked=tuple(Blocked(line=line, blockers=later) for line in undone))
         return self._restore(part, links, self._told(undone=undone, followed=later))
+
+    def refuse_archived(self, run_no: int, otherwise: str = "a checkpoint is whole all the same: pay-ready checkpoint list") -> None:
+        """Refuse to undo what a run did when the state before it is in archives: what is left of it would come back for the whole.
+
+        Raises:
+            ConflictError: It is; names the archives to be restored first.
+        """
+        if run_no > db_retention.whole_since(self.tx):
+            return
+        archives = db_retention.archives(self.tx, kinds=("history",), statuses=("archived", "deleted"))
+        named = ", ".join(str(each.archive_id) for each in archives if each.through_run_no >= run_no)
+        hint = f"bring it back: pay-ready retention restore, of each of {named}" if named else "and is gone for good"
+        raise ConflictError("the history that an undo needs was archived", f"{hint}; {otherwise}", run_no=run_no)
 
     def is_undone(self, line: FeedLine, blockers: Sequence[FeedLine]) -> bool:
         """Whether the change was undone already, and nothing else happened to those concerned."""

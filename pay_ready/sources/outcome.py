@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pay_ready.errors import ConfigError, PartialError, PayReadyError, TransientError
+from pay_ready.errors import ConfigError, PartialError, PayReadyError, SourceAwayError, TransientError
 from pay_ready.sources.protocol import StreamDescriptor, TraceError
 
 _SHOWN_CHARACTERS = 500
@@ -49,7 +49,7 @@ class RunOutcome:
         if self.errors:
             return self._named_by_connector()
         if self.timed_out:
-            return TransientError("the connector fell silent and was ended", _AGAIN, connector=self.connector)
+            return SourceAwayError("the connector fell silent and was ended", _AGAIN, connector=self.connector)
         if self.exit_code < 0:
             return TransientError("the connector was killed", _AGAIN, connector=self.connector, signal=-self.exit_code)
         if self.exit_code == 0:
@@ -80,7 +80,7 @@ class RunOutcome:
                 hint = "correct the source's configuration, then pay-ready sources check"
                 return ConfigError(message, hint, connector=self.connector, stream=stream)
             case "transient_error":
-                return TransientError(message, _AGAIN, connector=self.connector, stream=stream)
+                return SourceAwayError(message, _AGAIN, connector=self.connector, stream=stream)
             case _:
                 return PayReadyError(message, connector=self.connector, stream=stream)
 

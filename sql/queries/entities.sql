@@ -154,41 +154,6 @@ where assigned.tenant_id = %(tenant_id)s
   and assigned.closed_run_no is null
 order by sources.name, records.stream nulls last, records.record_reference;
 
--- name: timeline
--- Interactions with an entity in [since, until), newest first.
--- params: entity_id uuid, since timestamptz, until timestamptz, sources text[] or null, types text[] or null, most integer
-select
-    links.occurred_at, records.interaction_id, records.interaction_type, sources.name as source, records.subject, records.body,
-    records.direction, records.external_id, records.url, records.ended_at,
-    (
-        select string_agg(distinct coalesce(participants.full_name, people.full_name), ', ')
-        from pay_ready.interaction_participants as participants
-        join pay_ready.person_records as people
-            on people.tenant_id = participants.tenant_id and people.source_id = participants.source_id
-            and people.record_id = participants.person_record_id
-        where participants.tenant_id = records.tenant_id and participants.record_id = records.record_id
-    ) as participants,
-    (
-        select turns.spoken_text
-        from pay_ready.interaction_turns as turns
-        where turns.tenant_id = records.tenant_id and turns.interaction_id = records.interaction_id
-        order by turns.turn_no
-        limit 1
-    ) as first_turn
-from pay_ready.interaction_entities as links
-join pay_ready.interaction_records as records
-    on records.tenant_id = links.tenant_id and records.interaction_id = links.interaction_id and records.is_primary
-join pay_ready.data_sources as sources on sources.tenant_id = records.tenant_id and sources.source_id = records.source_id
-where links.tenant_id = %(tenant_id)s
-  and links.entity_id = %(entity_id)s
-  and links.closed_run_no is null
-  and links.occurred_at >= %(since)s
-  and links.occurred_at < %(until)s
-  and (%(sources)s::text[] is null or sources.name = any(%(sources)s::text[]))
-  and (%(types)s::text[] is null or records.interaction_type = any(%(types)s::text[]))
-order by links.occurred_at desc, records.interaction_id
-limit %(most)s;
-
 -- name: widest_person
 -- The person known to most sources (then records, then interactions): a good first look.
 select assigned.entity_id

@@ -493,6 +493,13 @@ delete from pay_ready.interaction_sentiment
 where tenant_id = %(tenant_id)s
   and interaction_id = any(%(interaction_ids)s::uuid[]);
 
+-- name: drop_archived_interactions
+-- Memory makes what is left of them anew, wherever their passages went.
+-- params: interaction_ids uuid[]
+delete from pay_ready.archived_interactions
+where tenant_id = %(tenant_id)s
+  and interaction_id = any(%(interaction_ids)s);
+
 -- name: drop_contexts
 -- Nobody knows which of the cached contexts speak of the person: all of them are made anew.
 delete from pay_ready.context_cache

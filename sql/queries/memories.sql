@@ -56,6 +56,7 @@ from (
 ) as concerned;
 
 -- name: interactions
+-- Those whose passages are in an archive are left out as long as they say the same.
 -- params: interaction_ids uuid[]
 select
     records.interaction_id, records.record_id, records.source_id, sources.kind as source_kind, records.interaction_type, records.thread_id,
@@ -65,6 +66,16 @@ join pay_ready.data_sources as sources on sources.tenant_id = records.tenant_id 
 where records.tenant_id = %(tenant_id)s
   and records.interaction_id = any(%(interaction_ids)s)
   and records.is_primary
+  and not exists (
+      select from pay_ready.archived_interactions as left_out
+      where left_out.tenant_id = %(tenant_id)s
+        and left_out.interaction_id = records.interaction_id
+        and left_out.content_hash = (
+            select sha256(convert_to(string_agg(encode(said.content_hash, 'hex'), '' order by said.record_id), 'UTF8'))
+            from pay_ready.interaction_records as said
+            where said.tenant_id = %(tenant_id)s and said.interaction_id = records.interaction_id
+        )
+  )
 order by records.interaction_id;
 
 -- name: turns

@@ -1,5 +1,26 @@
 -- References that lead nowhere, a statement a table; written from the catalogue by `python -m tests.references`, never by hand.
 
+-- name: archived_interactions
+with wrong as materialized (
+    select 'archived_interactions.archive_id ' || child.archive_id::text as offender
+    from (
+        select distinct archive_id
+        from pay_ready.archived_interactions
+        where tenant_id = %(tenant_id)s
+          and archive_id is not null
+    ) as child
+    where not exists (
+        select from pay_ready.retention_archives as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.archive_id = child.archive_id
+    )
+)
+select
+    (select count(*) from pay_ready.archived_interactions where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select offender from wrong order by offender limit %(most)s) as offenders,
+    0::bigint as pending;
+
 -- name: assignments
 with wrong as materialized (
     select 'assignments.entity_id ' || child.entity_id::text as offender

@@ -39,9 +39,10 @@ from pay_ready.agent.eval.coaching import (
 from pay_ready.agent.eval.titles import read_mails, title_scores
 from pay_ready.agent.export import as_csv
 from pay_ready.agent.export import as_html as timeline_html
-from pay_ready.agent.timeline import Entry, Paging, grouped, lines_of, page_of
+from pay_ready.agent.timeline import Paging, grouped, lines_of, page_of
 from pay_ready.memory.embed.choose import open_embedder
 from pay_ready.memory.embed.options import EmbedderOptions
+from pay_ready.model.talk import Entry
 from pay_ready.pipeline.coaching_config import load_coaching_rules
 from pay_ready.resources import resource_path
 from tests.coaching_support import DAY, REP, call_of, turn

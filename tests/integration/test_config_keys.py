@@ -296,6 +296,12 @@ def indexed_by_a_run(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
         return ran(app, folder, {"contacts": [contact(1, email="a@b.example")]}, index=True).index is not None
 
 
+def breaker_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """When a source is left alone; what that does is tested with its part."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.work(_tenant_of(app)).breaker
+
+
 def insight_steps(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What a run does after its index; what each does is tested with its part."""
     with app_with(scratch, {"embedding.provider": "hash", **overrides}, folder) as app:
@@ -404,6 +410,68 @@ def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
             return len(db_checkpoints.checkpoints(tx))
 
 
+def rows_due(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How many rows of each table are due, and which archives."""
+    from pay_ready.pipeline.retention.plan import plan_retention
+
+    with app_with(scratch, overrides, folder) as app, app.retention("acme", may_delete=False) as work:
+        plan = plan_retention(replace(work, rules=replace(work.rules, keep_runs=0)))
+        return {each.table: each.rows for each in plan.due if each.rows}, plan.outlived
+
+
+_OLD = "now() - interval '300 days'"
+_OLD_ROWS = f"""
+    delete from pay_ready.checkpoints;
+    insert into pay_ready.resolution_runs (tenant_id, run_no, run_id, kind, actor, config_hash, report, published_at)
+    select tenant_id, 90, gen_random_uuid(), 'resolve', 'tests', sha256(''), '{{"schema_version": 2}}', {_OLD} from pay_ready.tenants;
+    insert into pay_ready.assignments (tenant_id, entity_type, record_id, opened_run_no, closed_run_no, entity_id, confidence)
+    select tenant_id, 'person', gen_random_uuid(), 1, 90, gen_random_uuid(), 1 from pay_ready.tenants;
+    insert into pay_ready.landed_records (
+        tenant_id, source_id, stream, record_key, content_hash, generation, cursor_order, emitted_at, batch_id, deleted_at
+    )
+    select tenant_id, source_id, stream, 'gone', sha256(''), 0, '', now(), batch_id, {_OLD} from pay_ready.landed_records limit 1;
+    update pay_ready.stream_states set pass_run_id = null;
+    insert into pay_ready.quarantined_records (
+        tenant_id, quarantine_id, source_id, stream, step, reason, contract_version, run_id, raw, status, quarantined_at, closed_at
+    )
+    select tenant_id, gen_random_uuid(), source_id, stream, 'land', 'json.broken', 'v1', gen_random_uuid(), '', 'superseded', {_OLD}, {_OLD}
+    from pay_ready.landed_records limit 1;
+    insert into pay_ready.memories (
+        tenant_id, memory_id, interaction_id, chunk_no, chunk_text, content_hash, occurred_at, touched_at, source_id, interaction_type
+    )
+    select tenant_id, gen_random_uuid(), gen_random_uuid(), 0, 'x', sha256(''), {_OLD}, {_OLD}, source_id, 'note'
+    from pay_ready.landed_records limit 1;
+    insert into pay_ready.sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token, started_at, finished_at)
+    select tenant_id, gen_random_uuid(), source_id, 'replay', 'complete', 1, {_OLD}, {_OLD} from pay_ready.landed_records limit 1;
+    update pay_ready.step_runs set (started_at, finished_at) = (now() - interval '390 days', now() - interval '390 days');
+    insert into pay_ready.retention_archives (tenant_id, archive_id, kind, status, cutoff, made_by, manifest_hash, begun_at, deleted_at)
+    select tenant_id, gen_random_uuid(), 'logs', 'deleted', now(), 'tests', sha256(''), {_OLD}, {_OLD} from pay_ready.tenants;
+"""
+
+
+def _grow_old(admin_url: str) -> None:
+    """Rows of every kind that are due after some days, of the one tenant; nothing is older than 400 days."""
+    with psycopg.connect(admin_url) as admin:
+        admin.execute("set session_replication_role = replica")
+        admin.execute(_OLD_ROWS)  # type: ignore[arg-type]
+
+
+def rows_at_once(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """In how many transactions a tenant's logs go; they come back afterwards."""
+    from pay_ready.model.ids import RunId, new_id
+    from pay_ready.model.progress import ProgressEvent
+    from pay_ready.pipeline.retention.apply import run_retention
+    from pay_ready.pipeline.retention.restore import restore_archive
+
+    pages: list[ProgressEvent] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PAY_READY_ERASURE_DATABASE_URL", scratch.erasure_url)
+        with app_with(scratch, overrides, folder) as app, app.retention("acme", may_delete=True) as work:
+            report = run_retention(work, ("logs",), run_id=RunId(new_id()), progress=pages.append)
+            restore_archive(work, str(report.archives[0].archive_id), run_id=RunId(new_id()))
+    return sum(each.step == "delete" for each in pages)
+
+
 # Similar enough at one threshold and not at the other; a second field agrees.
 LIKE_NAMES = [
     contact(1, firstname="Theodorika", lastname="Wendelstein", phone="+12125550100"),
@@ -424,6 +492,8 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "etl.max_retries": (0, work_options),
     "etl.max_shrink_percent": (50, work_options),
     "etl.max_quarantine_percent": (50, work_options),
+    "etl.breaker_failures": (1, breaker_options),
+    "etl.breaker_open_minutes": (1, breaker_options),
     "airbyte.poll_seconds": (1, platform_options),
     "airbyte.longest_poll_seconds": (60, platform_options),
     "airbyte.cancel_on_timeout": (True, platform_options),
@@ -518,6 +588,16 @@ MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
     "weaviate.version": ("1.39.0", weaviate_options),
     "weaviate.data_folder": ("/srv/data", weaviate_options),
 }
+RETENTION_KEYS: dict[str, tuple[object, Watch]] = {
+    "retention.history_days": (100, rows_due),
+    "retention.landed_days": (100, rows_due),
+    "retention.quarantine_days": (100, rows_due),
+    "retention.memories_days": (100, rows_due),
+    "retention.runs_days": (100, rows_due),
+    "retention.logs_days": (400, rows_due),
+    "retention.archive_days": (100, rows_due),
+    "retention.batch_rows": (1, rows_at_once),
+}
 BESIDE: dict[str, Overrides] = {
     "embedding.model": {"embedding.url": "http://127.0.0.1:9/v1"},
     "embedding.dimensions": {"embedding.url": "http://127.0.0.1:9/v1"},
@@ -539,7 +619,7 @@ def flat(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
 def test_no_shipped_key_is_without_its_test() -> None:
     """Whoever adds a key to config/defaults.toml adds what it changes here."""
     shipped = set(flat(tomllib.loads(resource_path("config", "defaults.toml").read_text())))
-    assert shipped == KEYS.keys() | MEMORY_KEYS.keys()
+    assert shipped == KEYS.keys() | MEMORY_KEYS.keys() | RETENTION_KEYS.keys()
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -563,6 +643,15 @@ def test_each_key_of_memory_changes_behaviour(scratch: Scratch, tmp_path: Path) 
     for key, (changed, watch) in MEMORY_KEYS.items():
         beside = BESIDE.get(key, {})
         assert watch(scratch, tmp_path, beside) != watch(scratch, tmp_path, {**beside, key: changed}), key
+
+
+def test_each_key_of_retention_changes_behaviour(scratch: Scratch, tmp_path: Path) -> None:
+    """The same, of one tenant that has old rows of every kind."""
+    with app_with(scratch, {}, tmp_path) as app:
+        ran(app, tmp_path, {"contacts": [contact(n, email=f"p{n}@b.example") for n in range(3)]})
+    _grow_old(scratch.admin_url)
+    for key, (changed, watch) in RETENTION_KEYS.items():
+        assert watch(scratch, tmp_path, {}) != watch(scratch, tmp_path, {key: changed}), key
 
 
 def test_each_key_of_a_domain_changes_behaviour(scratch: Scratch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

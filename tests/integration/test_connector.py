@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pay_ready.errors import ConfigError, NotFoundError, PartialError, PayReadyError, TransientError
+from pay_ready.errors import ConfigError, NotFoundError, PartialError, PayReadyError, SourceAwayError, TransientError
 from pay_ready.sources import connector, process
 from pay_ready.sources.catalog import ConfiguredCatalog, StreamChoice, configure
 from pay_ready.sources.connector import ConnectorCommand, ConnectorRun
@@ -186,7 +186,7 @@ def test_secrets_stay_inside(command: ConnectorCommand) -> None:
     ("fault", "kind"),
     [
         ({"kind": "trace_error", "at": 9, "failure_type": "config_error", "stream": "people"}, ConfigError),
-        ({"kind": "trace_error", "at": 9, "failure_type": "transient_error"}, TransientError),
+        ({"kind": "trace_error", "at": 9, "failure_type": "transient_error"}, SourceAwayError),
         ({"kind": "trace_error", "at": 9, "failure_type": "system_error"}, PayReadyError),
         ({"kind": "exit", "at": 9, "code": 3}, PayReadyError),
         ({"kind": "exit", "at": 9, "code": 0}, PartialError),
@@ -217,7 +217,7 @@ def test_silence_ends_the_connector(command: ConnectorCommand) -> None:
     assert len(rows(messages)) == 10
     assert run.outcome.timed_out
     assert run.outcome.exit_code == -signal.SIGKILL
-    assert type(run.outcome.error()) is TransientError
+    assert type(run.outcome.error()) is SourceAwayError
 
 
 def test_a_known_rate_limit_is_waited_out(command: ConnectorCommand) -> None:

@@ -8,6 +8,7 @@ from tests.conftest import Scratch
 # Tables with ids of records, interactions or entities and nothing else about people, and what erasure does about each.
 _ABOUT = ("record_id", "person_record_id", "left_id", "right_id", "interaction_id", "entity_id", "object_id", "anchor_record_id")
 _KNOWN_TABLES = {
+    "archived_interactions": "deleted: what is left is made anew",
     "assignments": "deleted, with history", "block_members": "deleted", "company_records": "a company's", "decisions": "deleted",
     "edges": "deleted", "entities": "ids once given resolve for ever", "entity_changes": "ids and hashes: the feed has no gaps",
     "entity_redirects": "lead nowhere", "entity_versions": "deleted or made anew, with history",

@@ -4,6 +4,7 @@ Whatever happened before: every state that was ever published can be returned to
 happens; ids once given lead somewhere; the feed has no gap; and after a run nothing is left that a run over everything would do.
 """
 
+import base64
 import os
 import random
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from pay_ready.app_work import mapping_path
 from pay_ready.db import checkpoints as db_checkpoints
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db import restore as db_restore
+from pay_ready.db import retention as db_retention
 from pay_ready.db.state import digest_at
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConflictError
@@ -30,14 +33,18 @@ from pay_ready.pipeline.erase.run import erase
 from pay_ready.pipeline.erase.work import Eraser
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolve import resolve_tenant
+from pay_ready.pipeline.retention.shelf import Shelf
+from pay_ready.pipeline.retention.work import RetentionWork
 from pay_ready.pipeline.rollback import redo, resume
 from pay_ready.pipeline.subject import read_subject
 from pay_ready.pipeline.undo import Asked, UndoReport, undo_change, undo_decision
+from pay_ready.secrets import Keyring
 from tests.conftest import Scratch, make_tenant
 from tests.faults.support import opened
 from tests.integration.test_increments import changed, check_against_everything, run, world
 from tests.integration.test_models import people_of
 from tests.publish_support import config, person_id, restage, rows, stage
+from tests.retention_support import bring_back, keeping, retain
 from tests.reversing_support import decide, given_by, go_back, latest_run, state_lines
 from tests.staging_support import CONTEXT
 from tests.verify_support import assert_verified
@@ -166,6 +173,42 @@ class History(RuleBasedStateMachine):
             assert isinstance(decision, UUID)
             self._undo(lambda asked: undo_decision(self.database, self.tenant, decision, asked), tree=tree)
 
+    @rule(at=st.integers(0, 1_000), dropped=st.booleans())
+    def grow_old(self, at: int, dropped: bool) -> None:
+        """Some runs become old, and what nobody can return to of them goes to an archive; with them checkpoints that nobody pinned."""
+        old = at % (latest_run(self.database, self.tenant) + 1)
+        with psycopg.connect(self.admin_url) as admin:
+            admin.execute(
+                "update pay_ready.resolution_runs set published_at = now() - interval '50 days' where tenant_id = %s and run_no <= %s",
+                (self.tenant, old),
+            )
+        if dropped:
+            checkpoint.prune(self.database, self.tenant, keep_count=1, keep_days=1_000, actor="tests")
+        retain(self._retention())
+        with self.database.tenant_transaction(self.tenant) as tx:
+            kept = db_retention.kept_runs(tx)
+        for run_no in self.states:
+            if run_no in kept or run_no >= old:
+                assert state_lines(self.admin_url, self.tenant, run_no) == self.states[run_no]
+
+    @rule()
+    def bring_back(self) -> None:
+        """Every archive restored: without an erasure since then every state is whole again."""
+        with self.database.tenant_transaction(self.tenant) as tx:
+            archives = db_retention.archives(tx)
+        for each in archives:
+            bring_back(self._retention(), each.archive_id)
+        with self.database.tenant_transaction(self.tenant) as tx:
+            is_whole = not db_retention.whole_since(tx)
+        assert is_whole or any(each.erased_rows for each in archives)
+        if is_whole:
+            for run_no, lines in self.states.items():
+                assert state_lines(self.admin_url, self.tenant, run_no) == lines
+
+    def _retention(self) -> RetentionWork:
+        keys = Keyring.from_text(base64.b64encode(bytes(32)).decode())
+        return keeping(self.erasing, self.tenant, self.folder / "archives", history=30, keyring=keys)
+
     @precondition(lambda self: not self.staged.calls)
     @rule(at=st.integers(0, 1_000), records_only=st.booleans())
     def forget(self, at: int, records_only: bool) -> None:
@@ -190,6 +233,7 @@ class History(RuleBasedStateMachine):
         return Eraser(
             database=self.erasing, tenant=self.tenant, slug="history", actor="tests", digest_key=bytes(32), config=config(),
             context=CONTEXT, mapping_of=lambda source: load_mapping(mapping_path(source.kind, None)), state_folder=self.folder,
+            shelf=Shelf(self.folder / "archives", self.tenant),
         )  # fmt: skip
 
     @invariant()
@@ -211,7 +255,12 @@ class History(RuleBasedStateMachine):
 
     def _undo(self, undo: Callable[[Asked], UndoReport], *, tree: bool) -> None:
         before, queue = latest_run(self.database, self.tenant), self._queue()
-        preview: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree, dry_run=True))
+        try:
+            preview: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree, dry_run=True))
+        except ConflictError as error:
+            if "was archived" not in error.what:
+                raise
+            return
         assert latest_run(self.database, self.tenant) == before
         try:
             report: UndoReport = undo(Asked(actor="tests", run_id=RunId(new_id()), tree=tree))

@@ -64,14 +64,14 @@ QUESTIONS = {
             "select interaction_id from pay_ready.interaction_entities where tenant_id = {tenant} and entity_id = {person}"
             " and closed_run_no is null order by occurred_at desc limit 50"
         ),
-        "interaction_entities_timeline",
+        "interaction_entities_in_order",
     ),
     "by company": (
         (
             "select interaction_id from pay_ready.interaction_entities where tenant_id = {tenant} and entity_id = {company}"
             " and closed_run_no is null order by occurred_at desc limit 50"
         ),
-        "interaction_entities_timeline",
+        "interaction_entities_in_order",
     ),
     "by type": (
         (

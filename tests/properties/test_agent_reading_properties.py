@@ -10,10 +10,13 @@ from pay_ready.agent.calendars import Calendar, Recurring, day_of, unit_of
 from pay_ready.agent.dates import parse_range, read_ranges
 from pay_ready.agent.echo import echo
 from pay_ready.agent.eval.questions import date_questions, intent_examples
+from pay_ready.agent.follow_times import time_beside
+from pay_ready.agent.follow_up import followed
 from pay_ready.agent.name_links import link_names
-from pay_ready.agent.plan import plan_from_json
+from pay_ready.agent.plan import QueryPlan, TimeRange, plan_from_json
+from pay_ready.agent.reading import question_read
 from pay_ready.agent.typos import TypoIndex
-from tests.agent_support import INDEX, read, words
+from tests.agent_support import INDEX, TODAY, read, words
 
 _PIECES = st.sampled_from(
     words(
@@ -82,11 +85,11 @@ def test_what_recurs_is_found_before_and_after(day: date, month: int, number: in
 
 @given(st.lists(st.text("abcde", min_size=3, max_size=7), max_size=12, unique=True), st.text("abcde", min_size=2, max_size=8))
 def test_a_typo_is_one_error_away(words: list[str], word: str) -> None:
-    """The index gives exactly the words at distance one (restricted Damerau-Levenshtein), as rapidfuzz counts."""
+    """The index gives the words at distance one (restricted Damerau-Levenshtein) as rapidfuzz does, but for another first letter."""
     from rapidfuzz.distance import OSA
 
     index = TypoIndex(dict.fromkeys(words, 1))
-    wanted = [] if word in words else sorted(each for each in words if OSA.distance(word, each) == 1)
+    wanted = [] if word in words else sorted(each for each in words if OSA.distance(word, each) == 1 and each[1:] != word[1:])
     assert index.near(word) == wanted
 
 
@@ -101,3 +104,41 @@ def test_no_everyday_question_names_a_day_by_chance(question: str) -> None:
 def test_where_a_question_names_a_time_nobody_else_is_named(question: str) -> None:
     """Times are not taken for people."""
     assert all(link.words in {"Acme", "Jane", "Jane Doe", "Bob", "Globex", "ACME"} for link in link_names(question, INDEX).links)
+
+
+QUESTIONS = st.sampled_from(
+    ["Summarise our calls with Acme last quarter", "what about Globex?", "and sentiment?", "why?", "both", "2", "yes", "more", "by month",
+     "What did Sam Lee promise?", "Compare Acme and Globex", "and before that?", "she", "what did they say?", "only from Slack",
+     "for all customers", "Find calls like this one", "the second one", "Acme Foods", "hello", "everywhere, of all time"]
+)  # fmt: skip
+
+
+@given(questions=st.lists(st.one_of(QUESTIONS, st.text(max_size=60)), max_size=6))
+def test_any_conversation_has_plans_that_say_what_they_took_over(questions: list[str]) -> None:
+    """Whatever was asked before: never an error, a plan that survives JSON, and parts taken over that are there."""
+    before: QueryPlan | None = None
+    for question in questions:
+        read = question_read(question, INDEX, TODAY)
+        plan = followed(before, read, INDEX) if before is not None else read.plan
+        assert plan_from_json(plan.model_dump_json()) == plan
+        told = echo(plan)
+        assert ("Taken over" in told) == bool(plan.taken_over)
+        assert before is not None or not plan.taken_over
+        before = plan if plan.intent is not None else before
+
+
+_BESIDE = st.sampled_from(
+    ["the month before", "the year after that", "the same period last year", "a year earlier", "before that", "after that",
+     "the period before", "the 999 weeks before", "the next half", "the ten years after"]
+)  # fmt: skip
+
+
+@given(text=st.one_of(_BESIDE, _TEXTS), start=st.one_of(st.none(), _DAYS), end=st.one_of(st.none(), _DAYS))
+@example("the month before", date.min, date(1, 2, 1))
+@example("after that", date.max, None)
+def test_times_beside_any_other_hold_a_day(text: str, start: date | None, end: date | None) -> None:
+    """Whatever the range before, up to the ends of the calendar."""
+    if (start is None and end is None) or (start and end and start >= end):
+        return
+    found = time_beside(text, TimeRange(start=start, end=end))
+    assert found is None or found.start or found.end

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pay_ready.agent.cursor import Position, position_of, token_of
-from pay_ready.agent.export import as_csv, as_html, as_json, rows
+from pay_ready.agent.export import as_csv, as_html, as_json, csv_form, html_form, json_form, rows
 from pay_ready.agent.safe_text import clip, for_csv, for_html, for_markdown, plain
-from pay_ready.agent.timeline import Entry, Line, Paging, grouped, lines_of, page_of
+from pay_ready.agent.timeline import GroupBy, Line, Paging, grouped, lines_of, page_of
+from pay_ready.agent.timeline_file import told
 from pay_ready.agent.titles import keyphrases, title_of
 from pay_ready.errors import CursorError
+from pay_ready.model.talk import Entry
 
 ANY_LOAD = settings(deadline=None)  # the machine may be busy with other tests
 KEY, SCOPE = b"the key of one tenant", b"acme"
@@ -33,6 +35,8 @@ ENTRIES = st.builds(
     subject=HOSTILE,
     text=HOSTILE,
     participants=st.lists(HOSTILE, max_size=3).map(tuple),
+    more_participants=st.integers(0, 2),
+    url=st.none() | HOSTILE,
     sentiment=st.none() | st.floats(-1, 1),
     thread_id=st.none() | st.sampled_from(["t1", "t2"]) | HOSTILE,
 )
@@ -178,12 +182,35 @@ def test_exports_read_back(lines: list[Line]) -> None:
             "title": line.title,
             "participants": "; ".join(line.participants),
             "thread_id": line.thread_id or "",
+            "url": line.url or "",
         }
         assert {name: cells[name].removeprefix("'") for name in texts} == texts
         assert not any(cells[name][:1] in {*"=+-@＝＋－＠"} for name in (*texts, "mark", "type"))
         assert datetime.fromisoformat(cells["occurred_at"]) == line.occurred_at
         assert UUID(values["interaction_id"]) == line.interaction_id
         assert (values["title"], values["participants"], values["sentiment"]) == (line.title, list(line.participants), line.sentiment)
+        assert (int(cells["more_participants"]), values["more_participants"]) == (line.more_participants, line.more_participants)
+
+
+def reversed_order(lines: list[Line]) -> list[Line]:
+    """As they are read: the latest first."""
+    return sorted(lines, key=lambda line: (line.occurred_at, line.interaction_id), reverse=True)
+
+
+@ANY_LOAD
+@given(LINES, st.sampled_from(["day", "thread", None]))
+def test_a_file_holds_what_a_page_of_everything_shows(lines: list[Line], by: GroupBy | None) -> None:
+    """CSV, JSON and HTML, written piece by piece while memory holds numbers: the same groups in the same order as those of all lines."""
+    ordered = reversed_order(lines)[::-1]
+    groups = grouped(lines, by) if by else []
+    in_groups = [line for group in groups for line in group.lines] if by else ordered
+    assert "".join(told(reversed_order(lines), csv_form(), by, io.BytesIO())) == as_csv(in_groups)
+    found = json.loads("".join(told(reversed_order(lines), json_form({"about": "\n<"}, is_grouped=by is not None), by, io.BytesIO())))
+    entries = {"entries": as_json(ordered)}
+    wanted = {"groups": [{"title": each.title, "entries": as_json(each.lines)} for each in groups]} if by else entries
+    assert found == json.loads(json.dumps({"about": "\n<"} | wanted))
+    if by:
+        assert "".join(told(reversed_order(lines), html_form("<Timeline>"), by, io.BytesIO())) == as_html(groups, "<Timeline>")
 
 
 @ANY_LOAD

@@ -6,14 +6,14 @@ import pytest
 
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.dates import parse_range, read_ranges
-from pay_ready.agent.eval.questions import date_questions
+from pay_ready.agent.eval.questions import DATE_SETS, date_questions
 from pay_ready.agent.eval.reading import evaluate_dates
 from tests.agent_support import TODAY
 
 FISCAL = Calendar(fiscal_start_month=2)
 
 
-@pytest.mark.parametrize("name", ["dates", "dates_unseen", "dates_third"])
+@pytest.mark.parametrize("name", DATE_SETS)
 def test_the_question_sets_are_read_to_the_day(name: str) -> None:
     """The contract of `parse_range`, whatever reads behind it: .95 exact, no false date."""
     figures = evaluate_dates(date_questions(name))

@@ -12,6 +12,7 @@ from pay_ready.agent.eval.questions import intent_examples, intent_questions
 from pay_ready.agent.eval.reading import evaluate_intents
 from pay_ready.agent.intent_model import LABELS, classified, dump_model, model_from_json, train
 from pay_ready.errors import ConfigError
+from tests.agent_support import read
 
 _SHIPPED = Path(__file__).parents[2] / "config" / "agent" / "intents.json"
 
@@ -78,3 +79,25 @@ def test_rules_alone_read_most_and_decline_the_rest() -> None:
     figures = evaluate_intents(None)
     assert figures.right / figures.asked >= 0.85, figures.wrong
     assert figures.declined == figures.out_of_scope, figures.wrong
+
+
+@pytest.mark.parametrize("name", ["intents_second", "intents_third"])
+def test_the_sets_that_rules_were_mended_on(name: str) -> None:
+    """Of other trades: nothing gets worse."""
+    figures = evaluate_intents(None, intent_questions(name))
+    assert figures.right / figures.asked >= 0.95, figures.wrong
+    assert figures.declined == figures.out_of_scope, figures.wrong
+
+
+@pytest.mark.parametrize("question", ["Write an apology letter to Globex", "Please delete Jane Doe", "Book a room with Acme on Friday"])
+def test_what_shall_be_done_is_declined(question: str) -> None:
+    """Though it names a customer: nothing is done here."""
+    assert read(question).state == "abstains"
+
+
+@pytest.mark.parametrize(
+    ("question", "intent"), [("Jane Doe", "who"), ("and Jane Doe?", "who"), ("I must ring and convince Jane Doe", "summary")]
+)
+def test_a_name_without_a_question(question: str, intent: str) -> None:
+    """Alone, who that is; in a sentence that nothing else is read of, what was said."""
+    assert read(question).intent == intent

@@ -107,3 +107,61 @@ def test_check_digits() -> None:
     assert not holds_luhn("4111111111111112")
     assert holds_iban("GB82WEST12345698765432")
     assert not holds_iban("GB82WEST12345698765433")
+
+
+PEOPLE = (
+    KnownName(text="Grace Velasquez", kind="person", entity_id=UUID(int=11)),
+    KnownName(text="Robert Fitzgerald", kind="person", entity_id=UUID(int=12)),
+    KnownName(text="Robert Hall", kind="person", entity_id=UUID(int=13)),
+    KnownName(text="Dr. Ann Price", kind="person", entity_id=UUID(int=14)),
+    KnownName(text="April May", kind="person", entity_id=UUID(int=15)),
+    KnownName(text="Will van der Berg", kind="person", entity_id=UUID(int=16)),
+    KnownName(text="Summit Grocers, Inc.", kind="company", entity_id=UUID(int=17)),
+    KnownName(text="Vice President of Sales and Operations", kind="person", entity_id=UUID(int=18)),
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Velasquez", "Grace", "GRACE", "ask Velasquez's team", "Fitzgerald", "Robert", "Bob", "ask Hall", "Mr. Price",
+        "with Price", "Price said",
+        "ask Will", "Berg", "Summit Grocers", "summit grocers",
+    ],
+)  # fmt: skip
+def test_a_single_name_is_masked(text: str) -> None:
+    """First or last name with its capital, a nickname, a company without its legal form; a word of English where only a name can stand."""
+    assert "<" in Masker(KEY, "all", PEOPLE, {"robert": ["bob"]})(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a grace period", "the hall", "Price is too high", "The Price Index", "White prices, price", "in April and in May",
+        "we will", "Will you come?",
+        "the van", "Summit", "Sales and Operations", "The President", "Berger", "Inc.",
+    ],
+)  # fmt: skip
+def test_words_are_no_single_names(text: str) -> None:
+    """Small letters, the beginning of a sentence, other large words, months, titles, roles, pieces of words."""
+    assert Masker(KEY, "all", PEOPLE)(text) == text
+
+
+def test_a_single_name_is_its_owners_or_nobodys() -> None:
+    """The token of the one who is called so; what two are called has a token of its own, and so have two of one name."""
+    masker = Masker(KEY, "all", [*PEOPLE, KnownName(text="Robert Hall", kind="person", entity_id=UUID(int=99))])
+    assert masker("Velasquez") == masker("Grace Velasquez")
+    assert masker("Robert") != masker("Robert Fitzgerald")
+    assert masker("Robert Hall") not in [masker.token("person", str(UUID(int=number))) for number in (13, 99)]
+
+
+def test_labels_have_no_capitals() -> None:
+    """There a name counts without one, but no word."""
+    masker = Masker(KEY, "all", PEOPLE)
+    assert masker("velasquez, invoice, price") == "velasquez, invoice, price"
+    assert masker.label("velasquez, invoice, price") == f"{masker('Velasquez')}, invoice, price"
+
+
+def test_parts_of_a_name_need_the_policy() -> None:
+    """Addresses alone are masked under contacts."""
+    assert Masker(KEY, "contacts", PEOPLE)("Grace Velasquez") == "Grace Velasquez"

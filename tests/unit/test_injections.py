@@ -3,12 +3,13 @@
 import asyncio
 import csv
 import io
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import mcp_types as types
@@ -19,6 +20,7 @@ from mcp import Client
 from pydantic import SecretStr
 from pydantic_ai import models
 
+from pay_ready.agent.answering import Agent
 from pay_ready.agent.answers import Basis, SummaryAnswer
 from pay_ready.agent.coaching.conversations import conversations_of
 from pay_ready.agent.coaching.page import as_html as coaching_html
@@ -28,14 +30,22 @@ from pay_ready.agent.coaching.report_json import as_json as coaching_json
 from pay_ready.agent.export import as_csv, as_html, as_json, rows
 from pay_ready.agent.llm.assistant import Assistant
 from pay_ready.agent.llm.wording import WordedSentence
-from pay_ready.agent.masking import Masker
+from pay_ready.agent.masking import KnownName, Masker, MaskPolicy
+from pay_ready.agent.name_forms import NamedEntity
+from pay_ready.agent.names import NameIndex
 from pay_ready.agent.personal import MASKED
+from pay_ready.agent.reading import ReadingOptions
 from pay_ready.agent.safe_text import clip, for_csv, for_html, for_markdown, plain
 from pay_ready.agent.sentences import sentences_of
 from pay_ready.agent.summary import summarise
 from pay_ready.agent.telling import hit_sections, summary_sections
-from pay_ready.agent.timeline import Entry, grouped, lines_of
+from pay_ready.agent.timeline import grouped, lines_of
+from pay_ready.agent.toolbox import Toolbox, ToolOptions
 from pay_ready.api.mcp import mcp_server
+from pay_ready.cli.conversation import Conversation
+from pay_ready.db.tenancy import Database
+from pay_ready.memory.tiers import MemoryManager
+from pay_ready.model.talk import Entry
 from tests.agent_corpus.injections import INJECTIONS, Injection
 from tests.agent_support import INDEX, JANE, TODAY, read
 from tests.coaching_support import DAY, REP, turn
@@ -205,6 +215,35 @@ def test_mcp_arguments(injection: Injection) -> None:
     assert [each.is_error for each in results[3:]] == [True, True, True]
     for each in results[3:]:
         assert plain(injection.text) not in str(each.content)
+
+
+@hostile
+@pytest.mark.parametrize("policy", ["none", "all"])
+def test_session(injection: Injection, policy: MaskPolicy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """People that are called so, and a question that says so: every line of a session is plain, and says of nobody more than it may."""
+    address = "jane@acme.com"
+    people = [NamedEntity(id=UUID(int=number), name=injection.text, entity_type="person", emails=(address,)) for number in (7, 8)]
+    masker = Masker(b"key of a tenant", policy, [KnownName(text=each.name, kind="person", entity_id=each.id) for each in people])
+    toolbox = Toolbox(
+        cast("Database", None), TENANT, cast("Callable[[], MemoryManager]", None), options=ToolOptions(mask_policy=policy),
+        coaching_rules=CoachingRules, actor="tests",
+    )  # fmt: skip
+    agent = Agent(toolbox, names=lambda: NameIndex(people), reading=ReadingOptions(), masker=lambda: masker)
+    asked = f"timeline of {address} in May", "2", "and sentiment?", " ".join(injection.text.split()), f"what about {plain(injection.text)}?"
+    for is_json in (False, True):
+        monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(asked)))
+        Conversation(agent, today=TODAY, plan_only=True, as_json=is_json).run()
+        told = capsys.readouterr().out
+        assert "sentiment" in told
+        if is_json:
+            plans = [json.loads(line)["data"] for line in told.splitlines()]
+            assert all(map(is_plain, texts_of([{**each, "not_understood": [], "words": "", "question_back": ""} for each in plans])))
+            assert [each["id"] for each in plans[1]["entities"]] == [str(UUID(int=8))]
+        else:
+            assert all(map(is_plain, told.splitlines()))
+        assert policy == "none" or (
+            address not in told.partition("sentiment")[0] and plain(injection.text) not in told.partition("sentiment")[0]
+        )
 
 
 @hostile

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pay_ready.errors import ConfigError, PartialError, PayReadyError, TransientError
+from pay_ready.errors import ConfigError, PartialError, PayReadyError, SourceAwayError, TransientError
 from pay_ready.sources.outcome import RunOutcome
 from pay_ready.sources.protocol import StreamDescriptor, TraceError
 
@@ -32,11 +32,11 @@ def test_success_needs_exit_zero_and_every_stream() -> None:
     ("but", "kind", "text"),
     [
         ({"exit_code": 1, "errors": (failed("config_error"),)}, ConfigError, "said config_error"),
-        ({"exit_code": 1, "errors": (failed("transient_error"),)}, TransientError, "run again"),
+        ({"exit_code": 1, "errors": (failed("transient_error"),)}, SourceAwayError, "run again"),
         ({"exit_code": 1, "errors": (failed("system_error"),)}, PayReadyError, "said system_error"),
         ({"exit_code": 1, "errors": (failed("nonsense"),)}, PayReadyError, "said nonsense"),
         ({"exit_code": -9}, TransientError, "signal=9"),
-        ({"exit_code": -15, "timed_out": True}, TransientError, "fell silent"),
+        ({"exit_code": -15, "timed_out": True}, SourceAwayError, "fell silent"),
         ({"statuses": {PEOPLE: "COMPLETE", CALLS: "INCOMPLETE"}}, PartialError, "streams=calls"),
         ({"exit_code": 1, "last_fatal_log": "no disk"}, PayReadyError, "failed: no disk"),
         ({"exit_code": 2, "stderr": "usage: x\nx: error: what?\n"}, PayReadyError, "x: error: what?"),
@@ -57,6 +57,6 @@ def test_the_class_of_a_failure_says_whether_to_try_again(but: dict[str, Any], k
 def test_errors_of_streams_outrank_the_summary() -> None:
     """The CDK sums a failed read up as config_error, though only a time-out stopped a stream: that is worth a retry."""
     errors = (failed("transient_error", CALLS), failed("config_error"))
-    assert type(outcome(exit_code=1, errors=errors).error()) is TransientError
+    assert type(outcome(exit_code=1, errors=errors).error()) is SourceAwayError
     worse = (failed("transient_error", CALLS), failed("config_error", PEOPLE))
     assert type(outcome(exit_code=1, errors=worse).error()) is ConfigError

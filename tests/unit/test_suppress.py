@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pay_ready.db.erasure import StateLine, rebased
 from pay_ready.errors import UsageError
 from pay_ready.model.ids import SourceId
-from pay_ready.pipeline.erase.rows import _names_pattern
+from pay_ready.pipeline.erase.rows import names_pattern
 from pay_ready.pipeline.land.suppress import ERASED, Theirs, digest_of, id_text, key_text, masked, plain_key
 from pay_ready.pipeline.subject import Subject, read_subject
 from pay_ready.secrets import Keyring, generate_key
@@ -19,7 +19,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "email": frozenset({"ann@x.example"}), "phone": frozenset({"+12065550142"}), "record": frozenset({"UANN00001"}),
 }  # fmt: skip
 ANN = Theirs(knows=lambda kind, text: text in KNOWN[kind], region="US")
-NAMED = Theirs(knows=ANN.knows, region="US", names=_names_pattern(["Ann Lee"], ["Ann"]))
+NAMED = Theirs(knows=ANN.knows, region="US", names=names_pattern(["Ann Lee"], ["Ann"]))
 _LEAVES = st.none() | st.booleans() | st.integers(0, 999) | st.sampled_from(["bob", "text", "bob@x.example", "+12065550199", "U0", ""])
 _DOCUMENTS = st.recursive(
     _LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=4), max_leaves=20

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,16 +14,19 @@ import numpy as np
 import pytest
 
 from pay_ready.agent.cursor import Position, position_of, token_of
-from pay_ready.agent.export import COLUMNS, ROW_COLUMNS, as_csv, as_html, as_json, rows
-from pay_ready.agent.timeline import Entry, Paging, grouped, lines_of, page_of, sentiment_mark
+from pay_ready.agent.export import COLUMNS, ROW_COLUMNS, Form, as_csv, as_html, as_json, csv_form, html_form, json_form, rows
+from pay_ready.agent.masking import KnownName, Masker
+from pay_ready.agent.timeline import NAME_CHARACTERS, Line, Paging, grouped, lines_of, page_of, sentiment_mark
+from pay_ready.agent.timeline_file import told
 from pay_ready.agent.titles import NO_TITLE, Titled, keyphrases, title_of, titles_of
 from pay_ready.errors import CursorError
+from pay_ready.model.talk import MOST_NAMES, Entry
 
 AT = datetime(2026, 3, 2, 23, 30, tzinfo=UTC)
 KEY, SCOPE = b"the key of one tenant", b"acme, 2026"
 MAIL = Entry(
     interaction_id=UUID(int=1), occurred_at=AT, source="hubspot", interaction_type="email", subject="Re: Offer", text="Hi.",
-    participants=("Ann", "Bob"), sentiment=-0.4, thread_id="t1",
+    participants=("Ann", "Bob"), sentiment=-0.4, thread_id="t1", url="https://crm.example/1",
 )  # fmt: skip
 
 
@@ -139,7 +142,8 @@ def test_exports_of_one_line() -> None:
     (read,) = csv.DictReader(io.StringIO(as_csv(lines)))
     assert read == {
         "interaction_id": str(MAIL.interaction_id), "occurred_at": "2026-03-02T23:30:00+00:00", "source": "hubspot", "type": "email",
-        "title": "Offer", "participants": "Ann; Bob", "sentiment": "-0.400", "mark": "negative", "thread_id": "t1",
+        "title": "Offer", "participants": "Ann; Bob", "more_participants": "0", "sentiment": "-0.400", "mark": "negative",
+        "thread_id": "t1", "url": "https://crm.example/1",
     }  # fmt: skip
     assert tuple(read) == COLUMNS
     (told,) = json.loads(json.dumps(as_json(lines)))
@@ -151,3 +155,74 @@ def test_exports_of_one_line() -> None:
     assert "<title>Timeline of &lt;Acme&gt;</title>" in page
     assert "<bdi>Offer</bdi>" in page
     assert "Nothing was found" in as_html([], "Timeline")
+
+
+def test_the_first_sentence_of_a_long_text() -> None:
+    """However far behind its beginning it ends, and wherever the text is looked at first."""
+    for words in (5, 90, 700):
+        long = "word " * words
+        assert title_of("", f"{long}ends. Then more.") == title_of("", f"{long}ends.")
+    assert title_of("", f"{'- ' * 300}We ship. Bye.") == "We ship."
+
+
+def test_names_do_not_blow_a_line_up() -> None:
+    """Hundreds of participants with endless names in any script: twelve beginnings and a number; four in a row of the terminal."""
+    names = tuple(f"{'Ж' * 500} {number}" for number in range(300))
+    (line,) = lines_of([replace(MAIL, participants=names, more_participants=7)], UTC)
+    assert len(line.participants) == MOST_NAMES
+    assert max(map(len, line.participants)) == NAME_CHARACTERS
+    assert line.more_participants == 300 + 7 - MOST_NAMES
+    assert line.who(4)[4:] == ["+303"]
+    (row,) = rows([line])
+    assert len(row[3]) < 5 * NAME_CHARACTERS
+    (read,) = csv.DictReader(io.StringIO(as_csv([line])))
+    assert (len(read["participants"].split("; ")), read["more_participants"]) == (MOST_NAMES, "295")
+
+
+def test_what_nobody_sees_is_no_name() -> None:
+    """A name of marks alone is left out; a line may have no names at all."""
+    (line,) = lines_of([replace(MAIL, participants=("\u200b", "", "Ann\u202e"))], UTC)
+    assert line.who() == ["Ann"]
+    (line,) = lines_of([replace(MAIL, participants=())], UTC)
+    assert rows([line])[0][3] == ""
+
+
+def test_values_are_masked_before_texts_are_cut() -> None:
+    """Half an address at the end of a title would be no address any more, and stay; participants and links are masked, too."""
+    masker = Masker(b"key", "all", [KnownName(text="Robert Fitzgerald", kind="person", entity_id=UUID(int=5))])
+    for length in range(40, 80):
+        entry = replace(
+            MAIL, subject=f"{'x' * length} robert.fitzgerald@customer.example", participants=("Robert Fitzgerald",),
+            url="https://crm.example/?who=robert@customer.example",
+        )  # fmt: skip
+        (line,) = lines_of([entry], UTC, masked=masker)
+        assert "robert" not in f"{line.title} {line.participants} {line.url}".lower()
+        assert len(line.title) <= 80
+    assert line.participants[0].startswith("<person:")
+
+
+def written(lines: Sequence[Line], form: Form, by: Literal["day", "thread"] | None) -> str:
+    """As `told` writes it, which takes lines the latest first."""
+    ordered = sorted(lines, key=lambda line: (line.occurred_at, line.interaction_id), reverse=True)
+    return "".join(told(ordered, form, by, io.BytesIO()))
+
+
+def test_a_whole_timeline_is_written_the_earliest_first() -> None:
+    """As one list, by day and by thread, whatever order it is read in; and none at all is a document, too."""
+    at = [AT + timedelta(hours=hours) for hours in (0, 1, 2, 30)]
+    threads = ("t1", None, "t1", "t2")
+    lines = lines_of(
+        [replace(MAIL, interaction_id=UUID(int=n), occurred_at=at[n], thread_id=threads[n], subject=f"S{n}") for n in range(4)], UTC
+    )
+    titles = [each["title"] for each in json.loads(written(lines, json_form({"name": "Acme"}, is_grouped=False), None))["entries"]]
+    assert titles == ["S0", "S1", "S2", "S3"]
+    threads_told = json.loads(written(lines, json_form({"name": "Acme"}, is_grouped=True), "thread"))
+    assert threads_told["name"] == "Acme"
+    assert [(group["title"], [each["title"] for each in group["entries"]]) for group in threads_told["groups"]] == [
+        ("S0", ["S0", "S2"]), ("S1", ["S1"]), ("S3", ["S3"]),
+    ]  # fmt: skip
+    days = json.loads(written(lines, json_form({"name": "Acme"}, is_grouped=True), "day"))["groups"]
+    assert [(group["title"], len(group["entries"])) for group in days] == [("2026-03-02", 1), ("2026-03-03", 2), ("2026-03-04", 1)]
+    assert written([], csv_form(), None) == as_csv([])
+    assert json.loads(written([], json_form({"name": "Acme"}, is_grouped=False), None)) == {"name": "Acme", "entries": []}
+    assert "Nothing was found" in written([], html_form("Timeline"), "day")

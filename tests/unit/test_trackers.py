@@ -4,27 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
 from pay_ready.agent.coaching.trackers import Tracker, listen
-from tests.coaching_support import call_of, turn
+from pay_ready.errors import TransientError
+from tests.coaching_support import Meaning, call_of, turn
 
 PRICE = Tracker(tracker_id="price", label="price", group="objection", side="external", keywords=("too expensive", "over ... budget"))
-
-
-class Meaning:
-    """An embedder that knows two meanings: what has to do with money, and the rest."""
-
-    id, dim, max_tokens, is_lexical = "two-meanings", 2, 256, False
-
-    def __init__(self) -> None:
-        self.embedded: list[str] = []
-
-    def embed(self, texts: Sequence[str]) -> Any:
-        self.embedded += texts
-        return np.array([(1.0, 0.0) if "money" in text or "pay" in text else (0.0, 1.0) for text in texts], np.float32).reshape(-1, 2)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +99,18 @@ def test_a_sentence_is_the_nearest_objection_and_not_what_is_unlike() -> None:
     call = call_of([turn("Ann", 0, 1, "There is no money left.")])
     assert [hit.tracker_id for hit in listen([money, other], [call], Meaning()).hits[0]] == ["money"]
     assert not listen([replace(money, unlike=("We will pay the invoice.",))], [call], Meaning()).hits[0]
+
+
+def test_a_model_that_is_away_costs_its_examples_alone() -> None:
+    """Keywords are heard, and the report says what was not."""
+
+    class Away(Meaning):
+        def embed(self, texts: Sequence[str]) -> Any:
+            raise TransientError("no answer in time", "try again", texts=len(texts))
+
+    tracker = Tracker(
+        tracker_id="money", label="money", group="objection", keywords=("money",), examples=("We cannot pay.",), least_similarity=0.9
+    )
+    heard = listen([tracker], [call_of([turn("Ann", 0, 1, "There is no money. We would have to pay too much.")])], Away())
+    assert [hit.found_by for hit in heard.hits[0]] == ["keyword"]
+    assert "no answer in time" in heard.notes[0]

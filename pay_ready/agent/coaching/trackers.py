@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pay_ready.agent.coaching.conversations import Conversation
 from pay_ready.agent.coaching.keywords import keywords_of, pieces_of
 from pay_ready.agent.sentences import words_of
+from pay_ready.errors import EmbeddingError, TransientError
 from pay_ready.model.memory import Embedder
 from pay_ready.model.talk import Side
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.model.memory import Vectors
 
 Group = Literal["objection", "win", "acknowledgement", "agreement", "topic"]
-MOST_COMPARED = 2_000  # sentences of a report that are compared with examples, the newest first: 2 s of MiniLM on one core
+MOST_COMPARED = 400  # sentences of a report that are compared with examples, the newest first: 2 s of MiniLM on one slow core
 LEAST_WORDS = 4  # a shorter sentence is like too much
 
 
@@ -132,7 +133,11 @@ def _by_example(
     if not compared:
         return []
     best: dict[tuple[str, int, int], Hit] = {}
-    for tracker, each, similarity in _like(trackers, compared, embedder):
+    try:
+        like = list(_like(trackers, compared, embedder))
+    except (EmbeddingError, TransientError) as error:  # a model elsewhere may be away: keywords are heard without it
+        return [f"the model of meaning does not answer ({error.what}): trackers listened for keywords alone, not for their examples"]
+    for tracker, each, similarity in like:
         key = (tracker.tracker_id, each.conversation_no, each.index)
         if key not in seen and (key not in best or (best[key].similarity or 0.0) < similarity):
             best[key] = Hit(tracker_id=tracker.tracker_id, index=each.index, sentence=each.text, found_by="example", similarity=similarity)

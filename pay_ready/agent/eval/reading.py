@@ -1,18 +1,28 @@
 """How well questions are read: times, intents and names on question sets, as figures between 0 and 1."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from uuid import uuid5
 
 from pay_ready.agent.calendars import Calendar
 from pay_ready.agent.dates import parse_range
-from pay_ready.agent.eval.questions import ASKED_ON, DateQuestion, date_questions, intent_questions
+from pay_ready.agent.eval.questions import (
+    ASKED_ON,
+    DATE_SETS,
+    DateQuestion,
+    date_questions,
+    drawn_people,
+    follow_up_questions,
+    intent_questions,
+)
+from pay_ready.agent.follow_up import followed
 from pay_ready.agent.intent_model import NONE
 from pay_ready.agent.name_forms import EntityType, NamedEntity
 from pay_ready.agent.name_links import link_names
 from pay_ready.agent.names import NameIndex
-from pay_ready.agent.reading import Classify, read_question
+from pay_ready.agent.plan import QueryPlan
+from pay_ready.agent.reading import Classify, question_read, read_question
 from pay_ready.model.ids import NAMESPACE
 
 _LETTERS = "etaoinshrdlucmfw"
@@ -55,6 +65,15 @@ class IntentFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUpFigures:
+    """Of questions behind another one, how many whole plans are as meant."""
+
+    asked: int
+    right: int
+    wrong: tuple[str, ...]  # the questions, and how they were read
+
+
+@dataclass(frozen=True, slots=True)
 class NameFigures:
     """Of questions that name somebody known, how many found them; of those that name others, how many found anybody."""
 
@@ -68,9 +87,7 @@ def evaluate_dates(
     questions: Sequence[DateQuestion] | None = None, today: date = ASKED_ON, calendar: Calendar | None = None
 ) -> DateFigures:
     """Times, on the given questions or on all of the project's own."""
-    questions = (
-        questions if questions is not None else [each for name in ("dates", "dates_unseen", "dates_third") for each in date_questions(name)]
-    )
+    questions = questions if questions is not None else [each for name in DATE_SETS for each in date_questions(name)]
     read = [(each, parse_range(each.question, today, calendar)) for each in questions]
     right = [
         (each, (found is not None and (found.start, found.end) == (each.start, each.end)) if each.is_date else found is None)
@@ -91,6 +108,29 @@ def evaluate_intents(classify: Classify | None, questions: Sequence[tuple[str, s
     return IntentFigures(len(known), sum(known), len(others), sum(others), tuple(question for _, question, ok in right if not ok))
 
 
+def evaluate_follow_ups(classify: Classify | None = None, name: str = "follow_ups") -> FollowUpFigures:
+    """Questions behind another one, each whole plan against the one that is meant. A tenant of ten names is asked."""
+    index = NameIndex([*_entities(_COMPANIES, "company"), *_entities(_PEOPLE, "person")])
+    questions, wrong = follow_up_questions(name), []
+    for each in questions:
+        before = read_question(each.before, index, ASKED_ON, classify=classify)
+        plan = followed(before, question_read(each.question, index, ASKED_ON, classify=classify), index)
+        if (told := told_plan(plan)) != each.meant:
+            wrong.append(f"{each.before} / {each.question}: {told}")
+    return FollowUpFigures(len(questions), len(questions) - len(wrong), tuple(wrong))
+
+
+def told_plan(plan: QueryPlan) -> str:
+    """A plan as the question sets write it: intent, then key=value for what is not empty."""
+    days = plan.time_range
+    told = {
+        "names": ",".join(each.name for each in plan.entities), "with": ",".join(each.name for each in plan.participants),
+        "start": days.start if days else None, "end": days.end if days else None, "sources": ",".join(plan.sources),
+        "types": ",".join(plan.interaction_types), "by": plan.grouping, "words": plan.words, "limit": plan.limit,
+    }  # fmt: skip
+    return " ".join([plan.intent or NONE, *(f"{key}={value}" for key, value in told.items() if value)])
+
+
 def evaluate_names(
     people: Sequence[str], companies: Sequence[str], absent: Sequence[str], change: Callable[[str], str] = str
 ) -> NameFigures:
@@ -104,6 +144,15 @@ def evaluate_names(
             found += any(candidate.name == name for link in links for candidate in link.candidates)
     false = sum(bool(link_names(_ASKED[place % len(_ASKED)].format(name), index).links) for place, name in enumerate(absent))
     return NameFigures(asked, found, len(absent), false)
+
+
+def evaluate_drawn_names(seeds: Sequence[int]) -> NameFigures:
+    """Names of twenty countries, 300 known and 100 absent ones for each seed; the known ones with a typing error."""
+    numbered = iter(range(10**6))
+    made = [
+        evaluate_names(known, (), absent, lambda name: typing_error(name, next(numbered))) for known, absent in map(drawn_people, seeds)
+    ]
+    return NameFigures(*(sum(getattr(each, field.name) for each in made) for field in fields(NameFigures)))
 
 
 def typing_error(name: str, number: int) -> str:

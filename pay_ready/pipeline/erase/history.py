@@ -1,5 +1,6 @@
 """The person taken out of every published version: no row of any run has a trace."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +18,15 @@ from pay_ready.resolve.survivorship import SourceRecord, Survivor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A record of the person's was in an entity from one run to another."""
+
+    entity_id: UUID
+    opened_run_no: int
+    closed_run_no: int  # sys.maxsize while it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What the erasure did to published versions."""
 
@@ -25,6 +35,7 @@ class History:
     changes: tuple[EntityChange, ...]
     taken: tuple[StateLine, ...]
     added: tuple[StateLine, ...]
+    memberships: tuple[Membership, ...]  # that the database knew
 
 
 def take_history(work: Work, before: Mapping[UUID, Any]) -> History:
@@ -76,11 +87,16 @@ def take_history(work: Work, before: Mapping[UUID, Any]) -> History:
                 remaining=sum(each.entity_id == entity and each.closed_run_no is None for each in left),
             )
             for entity, row in before.items()
+            if entity in work.held.entities
         ),
         remaining=tuple(sorted({row.record_id for row in left if row.closed_run_no is None})),
         changes=tuple(_changes(before, now)),
         taken=tuple(taken),
         added=tuple(added),
+        memberships=tuple(
+            Membership(entity_id=row.entity_id, opened_run_no=row.opened_run_no, closed_run_no=row.closed_run_no or sys.maxsize)
+            for row in gone
+        ),
     )  # fmt: skip
 
 

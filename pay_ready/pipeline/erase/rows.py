@@ -17,6 +17,7 @@ from pay_ready.pipeline.land.suppress import (
     Theirs,
     decoded,
     is_about,
+    key_tells,
     masked,
     written,
 )
@@ -139,22 +140,16 @@ def _mask_or_take(work: Work, row: LandedContent, with_them: _Interactions, gone
     theirs = _theirs(work, row.place, with_them)
     value = decoded(content)
     clean = masked(value, theirs)
-    key_tells = _key_tells(theirs, row.place.record_key)
-    if clean is value and not key_tells:
+    is_told = key_tells(theirs, row.place.record_key)
+    if clean is value and not is_told:
         return
-    if key_tells or (row.place not in told.others and _lists_them(work, row.place, content, theirs)):
+    if is_told or (row.place not in told.others and _lists_them(work, row.place, content, theirs)):
         gone.add(row.place)
         return
     work.count("landed_records masked", 1)
     if clean != masked(value, _as_landing_will(work, row.place.source_id)):
         work.keys_frozen.add(row.place)
     _write_masked(work, row, clean)
-
-
-def _key_tells(theirs: Theirs, record_key: str) -> bool:
-    """Whether a key holds an address, a number, a name or an id of theirs."""
-    parts = re.split(r'[\[\]",\s]+', record_key)
-    return theirs.strike(record_key) != record_key or any(theirs.knows("record", part) for part in parts if part)
 
 
 def _lists_them(work: Work, place: Place, content: bytes, theirs: Theirs) -> bool:
@@ -175,10 +170,10 @@ def _theirs(work: Work, place: Place, with_them: _Interactions) -> Theirs:
         names |= {each for each in values.names if each.lower() not in taken}
         parts = {each for each in values.name_parts if each.lower() not in taken}
     known: Mapping[Kind, frozenset[str]] = {"email": values.emails, "phone": values.phones, "record": frozenset(ids)}
-    return Theirs(knows=lambda kind, text: text in known[kind], region=work.eraser.context.phone_region, names=_names_pattern(names, parts))
+    return Theirs(knows=lambda kind, text: text in known[kind], region=work.eraser.context.phone_region, names=names_pattern(names, parts))
 
 
-def _names_pattern(names: Iterable[str], parts: Iterable[str]) -> re.Pattern[str] | None:
+def names_pattern(names: Iterable[str], parts: Iterable[str]) -> re.Pattern[str] | None:
     """Full names however they are written, also with the family name first; parts as names are written, so that "will" is no Will."""
     full: set[str] = set()
     for name in names:
@@ -269,7 +264,7 @@ def take_quarantined(work: Work) -> None:
 def _told_by_values(work: Work) -> Theirs:
     """What tells the person wherever no source is known: no ids."""
     known: Mapping[Kind, frozenset[str]] = {"email": work.values.emails, "phone": work.values.phones, "record": frozenset()}
-    names = _names_pattern(work.unique_names, ())
+    names = names_pattern(work.unique_names, ())
     return Theirs(knows=lambda kind, text: text in known[kind], region=work.eraser.context.phone_region, names=names)
 
 

@@ -5,7 +5,7 @@ is left. History is rewritten: no run has a trace, so no rollback brings them ba
 says. Keyed digests of addresses, numbers and keys stay, so that a re-import brings nothing back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,11 @@ from pay_ready.db import publish as db_publish
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.state import digest_at
 from pay_ready.db.tenancy import TenantTransaction
-from pay_ready.errors import DeniedError, PayReadyError
+from pay_ready.errors import DeniedError, PayReadyError, TransientError
 from pay_ready.failpoints import failpoint
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.resolution import PublishReport
+from pay_ready.pipeline.erase.archives import Archives, interactions_to_remember, opened_archives, take_archived
 from pay_ready.pipeline.erase.history import History, take_history
 from pay_ready.pipeline.erase.rows import take_landed, take_quarantined, take_states
 from pay_ready.pipeline.erase.work import Eraser, EraseReport, Work, begun, going, live_versions
@@ -32,6 +33,8 @@ from pay_ready.pipeline.land.suppress import (
     key_text,
     plain_key,
 )
+from pay_ready.pipeline.retention.apply import sweep
+from pay_ready.pipeline.retention.work import LEASE
 from pay_ready.pipeline.stage import stage_source
 from pay_ready.pipeline.subject import Subject, export_folder
 
@@ -49,23 +52,29 @@ class _DryRunError(PayReadyError):
     """Ends the transaction of a preview: what it did is rolled back."""
 
 
-def erase(eraser: Eraser, subject: Subject, *, records_only: bool = False, dry_run: bool = False, reason: str | None = None) -> EraseReport:
+def erase(
+    eraser: Eraser, subject: Subject, *, records_only: bool = False, dry_run: bool = False, reason: str | None = None,
+    void_archives: bool = False,
+) -> EraseReport:  # fmt: skip
     """Erase a subject, or show what that would take: the preview does all of it and rolls it back.
 
     Args:
         records_only: Only the records that carry what was given; else the whole published person.
         reason: Kept in the audit and beside the suppressions.
+        void_archives: Give archives up for good that are not in their place, where nobody can look for the person.
 
     Raises:
         DeniedError: The login may not delete history.
         NotFoundError: An id that was never given.
-        RetryLaterError: A run lands one of the tenant's sources right now.
+        RetryLaterError: A run lands one of the tenant's sources right now, or rows are archived or restored.
+        ConflictError: An archive is away or damaged, and is not to be given up.
     """
     run_id = RunId(new_id())
     made: list[EraseReport] = []
     with _sources_at_rest(eraser, run_id), suppress(_DryRunError):
         with eraser.database.tenant_transaction(eraser.tenant, work="batch") as tx:
-            made.append(_erase(eraser, tx, subject, run_id, records_only=records_only, dry_run=dry_run, reason=reason))
+            archives = opened_archives(eraser, tx, void_away=void_archives)
+            made.append(_erase(eraser, tx, subject, archives, run_id, records_only=records_only, dry_run=dry_run, reason=reason))
             _end_preview(dry_run=dry_run)
             failpoint("erase.before_commit")
         failpoint("erase.after_commit")
@@ -98,17 +107,27 @@ def _sources_at_rest(eraser: Eraser, run_id: RunId) -> Iterator[None]:
         for each in known:
             name, holder = f"source:{each.source_id}", leases.holder_name(run_id)
             stack.enter_context(held_lease(eraser.database, eraser.tenant, name, holder, wait_s=eraser.lease_wait_s))
+        stack.enter_context(held_lease(eraser.database, eraser.tenant, LEASE, leases.holder_name(run_id), wait_s=eraser.lease_wait_s))
+        # Whatever becomes of it: what is no archive any more goes, and what an erasure that was cut off left.
+        stack.callback(_sweep, eraser)
         # What waits might be the person's, too.
         for each in known:
             stage_source(eraser.database, eraser.tenant, each.source_id, eraser.mapping_of(each), eraser.context, run_id=run_id)
         yield
 
 
+def _sweep(eraser: Eraser) -> None:
+    # Where the database is away, what ended the erasure is the news; whoever comes next sweeps.
+    with suppress(TransientError):
+        sweep(eraser.database, eraser.tenant, eraser.shelf)
+
+
 def _erase(
-    eraser: Eraser, tx: TenantTransaction, subject: Subject, run_id: RunId, *, records_only: bool, dry_run: bool, reason: str | None
-) -> EraseReport:
+    eraser: Eraser, tx: TenantTransaction, subject: Subject, archives: Archives, run_id: RunId, *, records_only: bool, dry_run: bool,
+    reason: str | None,
+) -> EraseReport:  # fmt: skip
     db_resolution.lock_publish(tx)
-    work = begun(eraser, tx, subject, records_only=records_only)
+    work = begun(eraser, tx, subject, records_only=records_only, archived=archives.golden_of)
     failpoint("erase.found")
     before = {row.entity_id: row for row in live_versions(work)}
     records = going(work, named=dry_run)
@@ -119,8 +138,9 @@ def _erase(
     history = take_history(work, before)
     _take_memories(work, touched)
     failpoint("erase.history_written")
+    take_archived(work, archives, history, touched, run_id, write=not dry_run)
     is_held = bool(work.counts)
-    added = _suppress(work, reason) if is_held else 0
+    added = _suppress(work, interactions_to_remember(work, history, touched), reason) if is_held else 0
     run_no, rebased = _publish(work, run_id, history, touched, reason) if is_held else (None, 0)
     return EraseReport(
         is_held=is_held, is_dry_run=dry_run, run_no=run_no, counts=dict(sorted(work.counts.items())), entities=history.entities,
@@ -133,6 +153,7 @@ def _take_memories(work: Work, touched: set[UUID]) -> None:
     asked: dict[str, object] = {"interaction_ids": sorted(touched)}
     work.execute("memories", "drop_memories", asked)
     work.execute("interaction_sentiment", "drop_sentiment", asked)
+    work.execute("archived_interactions", "drop_archived_interactions", asked)
     gone = [row.interaction_id for row in work.tx.rows("erasure.gone_interactions", asked)]
     work.count("interactions", len(gone))
     work.execute("interaction_entities", "drop_links_of_interactions", {"interaction_ids": gone})
@@ -142,8 +163,8 @@ def _take_memories(work: Work, touched: set[UUID]) -> None:
         work.execute("memory_common_words", "drop_common_words", {})
 
 
-def _suppress(work: Work, reason: str | None) -> int:
-    """Keep keyed digests of what must not come back."""
+def _suppress(work: Work, further: Iterable[str], reason: str | None) -> int:
+    """Keep keyed digests of what must not come back; `further` is digested as it is."""
     values = work.values
     wanted: set[tuple[Kind, str]] = {work.subject.digested}
     wanted |= {("email", each) for each in values.emails} | {("phone", each) for each in values.phones}
@@ -155,6 +176,7 @@ def _suppress(work: Work, reason: str | None) -> int:
     wanted |= {("record", f"refused\n{each}") for each in work.refused}
     wanted |= {("record", f"record\n{each}") for each in work.held.records}
     wanted |= {("record", f"entity\n{each}") for each in work.held.entities}
+    wanted |= {("record", each) for each in further}
     digests = [(kind, digest_of(work.eraser.digest_key, kind, text)) for kind, text in sorted(wanted)]
     return erasure.add_suppressions(work.tx, digests, reason or "erased")
 

@@ -1,7 +1,7 @@
 """An erasure under way: what it works with, whose records go, and by which values nobody else is known."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pay_ready.model.ids import TenantId
 from pay_ready.model.resolution import ResolutionConfig
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.rules import SourceMapping
+from pay_ready.pipeline.retention.shelf import Shelf
 from pay_ready.pipeline.subject import Held, Subject, Values, find, values_of
 
 LEASE_WAIT_S = 30.0  # for runs that land a source right now
@@ -67,6 +68,7 @@ class Eraser:
     context: MappingContext
     mapping_of: Callable[[DataSource], SourceMapping]
     state_folder: Path
+    shelf: Shelf  # of the tenant's archives
     lease_wait_s: float = LEASE_WAIT_S
 
 
@@ -104,30 +106,36 @@ class Work:
         return {"record_ids": self.held.records}
 
 
-def begun(eraser: Eraser, tx: TenantTransaction, subject: Subject, *, records_only: bool) -> Work:
-    """Lock what landing and staging move, and find what is the person's and nobody else's."""
+ArchivedGolden = Callable[[TenantTransaction, Sequence[UUID]], Iterable[Mapping[str, Any]]]
+
+
+def begun(eraser: Eraser, tx: TenantTransaction, subject: Subject, *, records_only: bool, archived: ArchivedGolden) -> Work:
+    """Lock what landing and staging move, and find what is the person's and nobody else's.
+
+    `archived` gives golden records from archives, of entities in which some records were alone.
+    """
     known: dict[UUID, DataSource] = {source.source_id: source for source in sources.list_all(tx)}
     for each in known.values():
         for stream in staging.streams(tx, each.source_id):
             staging.lock_position(tx, each.source_id, stream)
     held = find(tx, subject, records_only=records_only)
-    values, unique = _own_values(tx, subject, held)
+    values, unique = _own_values(tx, subject, held, archived)
     # A number that was called, an address that was written to: records of nobody else, and of nothing else.
     nameless = {row.record_id for row in tx.rows("erasure.nameless", {"emails": sorted(values.emails), "phones": sorted(values.phones)})}
     if nameless := nameless - held.carrying - held.further:
         held = replace(held, carrying=held.carrying | nameless)
-        values, unique = _own_values(tx, subject, held)
+        values, unique = _own_values(tx, subject, held, archived)
     return Work(
         eraser=eraser, tx=tx, subject=subject, held=held, values=values, unique_names=unique, sources=known,
         mappings={source: eraser.mapping_of(found) for source, found in known.items()},
     )  # fmt: skip
 
 
-def _own_values(tx: TenantTransaction, subject: Subject, held: Held) -> tuple[Values, frozenset[str]]:
+def _own_values(tx: TenantTransaction, subject: Subject, held: Held, archived: ArchivedGolden) -> tuple[Values, frozenset[str]]:
     """What the subject's records say and nobody else's do, and those of the names that nobody else has."""
     asked: dict[str, object] = {"record_ids": held.records}
     values = values_of(tx.rows("erasure.people", asked), tx.rows("erasure.appearances", asked))
-    values = _with_history(tx, held, values)
+    values = _with_history(tx, held, values, archived)
     names = sorted({each.lower() for each in values.names})
     others = tx.rows("erasure.held_by_others", {**asked, "emails": sorted(values.emails), "phones": sorted(values.phones), "names": names})
     shared = {(row.kind, row.value) for row in others}
@@ -142,14 +150,15 @@ def _own_values(tx: TenantTransaction, subject: Subject, held: Held) -> tuple[Va
     return own, frozenset(unique)
 
 
-def _with_history(tx: TenantTransaction, held: Held, values: Values) -> Values:
+def _with_history(tx: TenantTransaction, held: Held, values: Values, archived: ArchivedGolden) -> Values:
     """The values with those of former golden records of which nobody else was a part: an address that the source has changed since."""
     ever = [row.entity_id for row in tx.rows("erasure.entities_ever_of", {"record_ids": held.records})]
     records = set(held.records)
     mixed = {row.entity_id for row in tx.rows("erasure.assignments_of", {"entity_ids": ever}) if row.record_id not in records}
     said: dict[str, set[str]] = {}
-    for row in tx.rows("erasure.versions", {"entity_ids": [each for each in ever if each not in mixed]}):
-        for name, value in row.golden["fields"].items():
+    versions = tx.rows("erasure.versions", {"entity_ids": [each for each in ever if each not in mixed]})
+    for golden in (*(row.golden for row in versions), *archived(tx, held.records)):
+        for name, value in golden["fields"].items():
             said.setdefault(name, set()).update(value["values"])
     return Values(
         emails=values.emails | {each.casefold() for each in said.get("email", ())},
@@ -161,7 +170,9 @@ def _with_history(tx: TenantTransaction, held: Held, values: Values) -> Values:
 
 
 def live_versions(work: Work) -> Iterable[Any]:
-    asked = {"entity_ids": list(work.held.entities)}
+    """The published rows of everybody who loses a record: also of a number that was merely called."""
+    ids = {row.entity_id for row in work.tx.rows("erasure.entities_of", work.records)} | set(work.held.entities)
+    asked = {"entity_ids": sorted(ids)}
     return (row for row in work.tx.rows("erasure.versions", asked) if row.closed_run_no is None)
 
 

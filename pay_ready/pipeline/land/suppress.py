@@ -154,6 +154,12 @@ def _without_texts(value: object, theirs: Theirs) -> object:
     return None if isinstance(value, str) or theirs.hold(value) else value
 
 
+def key_tells(theirs: Theirs, record_key: str) -> bool:
+    """Whether a record's key holds an address, a number, a name or an id of theirs."""
+    parts = re.split(r'[\[\]",\s]+', record_key)
+    return theirs.strike(record_key) != record_key or any(theirs.knows("record", part) for part in parts if part)
+
+
 def plain_key(record_key: str) -> str:
     """A record's key as it is suppressed: that of a record without one, which is its digest, without its ordinal."""
     found = _KEYLESS.fullmatch(record_key)
