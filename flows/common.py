@@ -6,7 +6,6 @@ its connector is ended, its transaction rolled back, its lease given back, and s
 """
 
 import asyncio
-import ctypes
 import logging
 import threading
 import time
@@ -41,6 +40,7 @@ from pay_ready.errors import (
 )
 from pay_ready.logs import MASK, mask_personal, scrub
 from pay_ready.model.progress import Progress, ProgressEvent
+from pay_ready.threads import STOP_S, stop_thread
 
 T = TypeVar("T")
 
@@ -52,8 +52,8 @@ TAKEOVER_S = 75.0
 AIRBYTE, DATABASE = "pay-ready-airbyte", "pay-ready-database"  # global limits: syncs of an Airbyte, steps that load the database
 
 _RETRY_AFTER_S = (10.0, 60.0)
+_SLOT_S = 60  # so long a slot is kept for a run that was killed, the least that Prefect allows
 _AWAY_S = (2.0, 5.0, 10.0)  # between attempts to get a slot from a server that is away
-_STOP_S = 25.0  # so long a step that was told to stop may take; a worker waits for 30
 _TOLD_EVERY_S = 15.0
 _SAFE_AS = {"sources": "source", "checks": "rule"}  # keys that hold several names of ours
 _OWN_WORDS = (CheckFailedError, ConflictError, RetryLaterError, NotFoundError, DeniedError, UsageError)
@@ -74,10 +74,6 @@ class StepFailedError(PayReadyError):
 
 class StepDeferredError(StepFailedError, TransientError):
     """The same, and trying again may help."""
-
-
-class StoppedStep(BaseException):
-    """Raised inside a step when its flow run was cancelled, or its time is over."""
 
 
 def shown(error: PayReadyError) -> PayReadyError:
@@ -164,9 +160,9 @@ class _Closed:
 
 
 async def _stopped(thread: threading.Thread) -> None:
-    """Raise StoppedStep in a thread and wait until it has cleaned up; one that sits in a long query is left to the end of the process."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(StoppedStep))
-    until = time.monotonic() + _STOP_S
+    """Stop a thread and wait until it has cleaned up; one that sits in a long query is left to the end of the process."""
+    stop_thread(thread)
+    until = time.monotonic() + STOP_S
     while thread.is_alive() and time.monotonic() < until:
         await asyncio.sleep(0.05)
 
@@ -253,7 +249,7 @@ async def _slot(limit: str) -> AsyncIterator[None]:
 
 async def _held(limit: str) -> "AbstractAsyncContextManager[None] | None":
     for pause_s in (*_AWAY_S, 0.0):
-        held = concurrency(limit, strict=True, raise_on_lease_renewal_failure=False)
+        held = concurrency(limit, strict=True, lease_duration=_SLOT_S, raise_on_lease_renewal_failure=False)
         is_held = False
         with _away(limit):
             await held.__aenter__()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pay_ready.db import landing as rows_of
 from pay_ready.db.landing import Landing, StreamMove, StreamState
-from pay_ready.db.leases import lost
+from pay_ready.db.leases import Lease, lost
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.errors import ConflictError, NotFoundError
 from pay_ready.model.backfill import ChunkKey, ChunkLength, ChunkStatus, PlanStatus
@@ -38,6 +38,36 @@ class Plan:
     status: PlanStatus
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPlan:
+    """A plan in a list: how many chunks it has, and how many of them are complete or failed."""
+
+    plan_id: PlanId
+    source: str
+    streams: tuple[str, ...]
+    dated_by: str
+    start: datetime
+    end: datetime
+    chunk: str
+    status: PlanStatus
+    created_at: datetime
+    finished_at: datetime | None
+    chunks: int
+    complete: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One stream of one chunk."""
+
+    start: datetime
+    stream: str
+    status: ChunkStatus
+    emitted: int
+    landed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +124,7 @@ def find_plan(tx: TenantTransaction, scope: Scope) -> Plan | None:
     return _plan(row, scope.source_id) if row else None
 
 
-def require_plan(tx: TenantTransaction, plan: PlanId, source: SourceId) -> Plan:
+def require_plan(tx: TenantTransaction, plan: PlanId) -> Plan:
     """A plan by its id.
 
     Raises:
@@ -102,8 +132,41 @@ def require_plan(tx: TenantTransaction, plan: PlanId, source: SourceId) -> Plan:
     """
     row = tx.row("backfills.plan", {"plan_id": plan})
     if row is None:
-        raise NotFoundError("no such backfill", plan=plan)
-    return _plan(row, source)
+        raise NotFoundError("no such plan of a backfill", "list them: pay-ready backfill list", plan=plan)
+    return _plan(row, SourceId(row.source_id))
+
+
+def list_plans(tx: TenantTransaction, source: SourceId | None, *, most: int) -> list[ListedPlan]:
+    """The newest plans, of one source or of all."""
+    return [
+        ListedPlan(
+            plan_id=PlanId(row.plan_id), source=row.source, streams=tuple(row.streams), dated_by=row.dated_by, start=_utc(row.range_start),
+            end=_utc(row.range_end), chunk=str(ChunkLength.from_interval(row.chunk)), status=row.status, created_at=_utc(row.created_at),
+            finished_at=_utc(row.finished_at) if row.finished_at else None, chunks=row.chunks, complete=row.complete, failed=row.failed,
+        )
+        for row in tx.rows("backfills.plans", {"source_id": source, "most": most})
+    ]  # fmt: skip
+
+
+def partitions_of(tx: TenantTransaction, plan: PlanId) -> list[Partition]:
+    """Each stream of each chunk of a plan, in order."""
+    return [
+        Partition(start=_utc(row.chunk_start), stream=row.stream, status=row.status, emitted=row.emitted, landed=row.landed)
+        for row in tx.rows("backfills.partitions", {"plan_id": plan})
+    ]
+
+
+def claim_chunk(tx: TenantTransaction, plan: PlanId, lease: Lease, *, with_failed: bool, backwards: bool) -> datetime | None:
+    """The start of a chunk that waits and is the caller's from now on; None when there is none.
+
+    Args:
+        lease: Of the backfill: whoever holds it next may claim anew what was claimed under it.
+        with_failed: Chunks that failed before, too.
+        backwards: The latest first.
+    """
+    asked = {"plan_id": plan, "token": lease.token, "with_failed": with_failed, "backwards": backwards}
+    row = tx.row("backfills.claim_chunk", asked)
+    return _utc(row.chunk_start) if row else None
 
 
 def add_plan(tx: TenantTransaction, plan: PlanId, scope: Scope, chunks: Sequence[NewChunk]) -> None:

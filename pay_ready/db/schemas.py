@@ -14,6 +14,11 @@ def current(tx: TenantTransaction, source: SourceId) -> dict[str, Mapping[str, A
     return {row.stream: row.fields for row in tx.rows("schemas.current", {"source_id": source})}
 
 
+def lock(tx: TenantTransaction, source: SourceId) -> None:
+    """Have whoever else compares and keeps shapes of the source wait for the end of this transaction."""
+    tx.execute("schemas.lock", {"source_id": source})
+
+
 def replace(tx: TenantTransaction, source: SourceId, stream: str, fields: Mapping[str, Any], run: RunId | None) -> None:
     """Take a shape over as the stream's current one."""
     close(tx, source, [stream])

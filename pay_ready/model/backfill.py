@@ -5,12 +5,15 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from pay_ready.model.ids import PlanId
 
 PlanStatus = Literal["planned", "running", "complete", "aborted"]
 ChunkStatus = Literal["planned", "running", "interrupted", "complete", "failed"]
+# Which chunks are run: those that never failed and are not complete; the failed ones, too; or all of them, in a plan of their own.
+Reprocess = Literal["none", "failed", "completed"]
+REPROCESS: tuple[Reprocess, ...] = get_args(Reprocess)
 Unit = Literal["hour", "day", "month"]
 
 _SHORT: dict[str, tuple[int, Unit]] = {

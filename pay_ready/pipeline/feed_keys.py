@@ -18,6 +18,8 @@ _FORMS = (
 )  # fmt: skip
 EXACT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _SECONDS, _MILLISECONDS = "s", "ms"  # numbers since 1970
+_OWN_KEYS = ("start", "end", "readers")
+_MOST_READERS = 16
 _SAMPLE = datetime(2024, 2, 29, 13, 45, 6, tzinfo=UTC)
 
 
@@ -73,7 +75,7 @@ def range_keys(path: Path, connector: str, specification: Mapping[str, Any]) -> 
     place = Place(str(path))
     content = toml.table(toml.load_toml(path), place, ("start_keys", "end_keys", "connectors"))
     connectors = toml.table(content.get("connectors", {}), place.at("connectors"))
-    own = toml.table(connectors.get(connector, {}), place.at("connectors").at(connector), ("start", "end"))
+    own = toml.table(connectors.get(connector, {}), place.at("connectors").at(connector), _OWN_KEYS)
     found = {}
     for side in ("start", "end"):
         if side in own:
@@ -83,6 +85,32 @@ def range_keys(path: Path, connector: str, specification: Mapping[str, Any]) -> 
             keys = (_key((name,), specification) for name in names)
             found[side] = next((key for key in keys if key), None)
     return RangeKeys(**found)
+
+
+def most_readers(path: Path, connector: str, ingest_mode: str) -> int:
+    """How many readers a backfill may have of a source at once.
+
+    Export files bear any number. A connector has one, unless the file says that it bears more: two would not know of each other's rate
+    limit, and where tokens are used up by their use they would rob each other.
+
+    Args:
+        path: A file like config/backfill.toml.
+        connector: The connector's name, without its version.
+        ingest_mode: How the source comes in.
+
+    Raises:
+        ConfigError: The file is wrong.
+    """
+    if ingest_mode == "replay":
+        return _MOST_READERS
+    place = Place(str(path))
+    connectors = toml.table(toml.load_toml(path).get("connectors", {}), place.at("connectors"))
+    own_place = place.at("connectors").at(connector)
+    own = toml.table(connectors.get(connector, {}), own_place, _OWN_KEYS)
+    readers = toml.whole_number(own.get("readers", 1), own_place.at("readers"))
+    if not 1 <= readers <= _MOST_READERS:
+        raise own_place.at("readers").error("not a number of readers", f"choices: 1 to {_MOST_READERS}")
+    return readers
 
 
 def _named_key(value: object, specification: Mapping[str, Any], place: Place) -> RangeKey | None:

@@ -1,5 +1,6 @@
 -- What operators do in two: a rollback that one asks for and another one approves, decided here and not by whoever schedules it; and the
--- months of step_logs are made ahead, so that none of their lines has to be searched for in the partition of the rest.
+-- months of step_logs are made ahead, so that none of their lines has to be searched for in the partition of the rest. Chunks of a backfill
+-- are claimed by several readers at once, and a plan is never changed once it is made.
 
 set role pay_ready_owner;
 
@@ -90,5 +91,20 @@ $body$;
 alter function pay_ready.keep_log_partitions(integer) owner to pay_ready_owner;
 revoke all on function pay_ready.keep_log_partitions(integer) from public;
 grant execute on function pay_ready.keep_log_partitions(integer) to pay_ready_app;
+
+alter table pay_ready.backfill_batches
+add column if not exists claim_token bigint check (claim_token > 0);
+call pay_ready.protect_table('backfill_batches');
+call pay_ready.describe_table('backfill_batches', 'One chunk of a backfill plan.', $$
+    claim_token internal Token of the lease under which a reader claimed it last; under a higher one it can be claimed anew.
+$$);
+
+-- What a plan is about, and how it is cut, is said once.
+revoke update (
+    plan_id, source_id, stream, streams, all_streams, dated_by, range_start, range_end, chunk, created_at
+) on pay_ready.backfill_plans from pay_ready_app;
+revoke update (
+    plan_id, chunk_start, chunk_end, source_id, landed_before, estimated_rows
+) on pay_ready.backfill_batches from pay_ready_app;
 
 reset role;

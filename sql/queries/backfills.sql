@@ -18,7 +18,7 @@ limit 1;
 
 -- name: plan
 -- params: plan_id uuid
-select plan_id, streams, all_streams, dated_by, range_start, range_end, chunk::text as chunk, status, created_at, finished_at
+select plan_id, source_id, streams, all_streams, dated_by, range_start, range_end, chunk::text as chunk, status, created_at, finished_at
 from pay_ready.backfill_plans
 where tenant_id = %(tenant_id)s
   and plan_id = %(plan_id)s;
@@ -103,6 +103,91 @@ left join times on times.chunk_start = chunks.chunk_start
 where chunks.tenant_id = %(tenant_id)s
   and chunks.plan_id = %(plan_id)s
 order by chunks.chunk_start;
+
+-- name: plans
+-- The plans of a tenant, the newest first, each with how many of its chunks are in which state.
+-- params: source_id uuid, most integer
+select
+    plans.plan_id,
+    sources.name as source,
+    plans.streams,
+    plans.all_streams,
+    plans.dated_by,
+    plans.range_start,
+    plans.range_end,
+    plans.chunk::text as chunk,
+    plans.status,
+    plans.created_at,
+    plans.finished_at,
+    counts.chunks,
+    counts.complete,
+    counts.failed
+from pay_ready.backfill_plans as plans
+join pay_ready.data_sources as sources on sources.tenant_id = plans.tenant_id and sources.source_id = plans.source_id
+cross join lateral (
+    select
+        count(*) as chunks,
+        count(*) filter (where chunks.status = 'complete') as complete,
+        count(*) filter (where chunks.status = 'failed') as failed
+    from pay_ready.backfill_batches as chunks
+    where chunks.tenant_id = plans.tenant_id and chunks.plan_id = plans.plan_id
+) as counts
+where plans.tenant_id = %(tenant_id)s
+  and (%(source_id)s::uuid is null or plans.source_id = %(source_id)s::uuid)
+order by plans.created_at desc, plans.plan_id desc
+limit %(most)s;
+
+-- name: partitions
+-- Each stream of each chunk of a plan: whether it is there, and what its runs landed.
+-- params: plan_id uuid
+with counts as (
+    select runs.chunk_start, streams.stream, sum(streams.emitted)::bigint as emitted, sum(streams.landed)::bigint as landed
+    from pay_ready.backfill_runs as runs
+    join pay_ready.stream_runs as streams on streams.tenant_id = runs.tenant_id and streams.run_id = runs.run_id
+    where runs.tenant_id = %(tenant_id)s
+      and runs.plan_id = %(plan_id)s
+    group by runs.chunk_start, streams.stream
+)
+select
+    chunks.chunk_start,
+    wanted.stream,
+    case when states.is_complete then 'complete' else chunks.status end as status,
+    coalesce(counts.emitted, 0) as emitted,
+    coalesce(counts.landed, 0) as landed
+from pay_ready.backfill_plans as plans
+join pay_ready.backfill_batches as chunks on chunks.tenant_id = plans.tenant_id and chunks.plan_id = plans.plan_id
+cross join lateral unnest(plans.streams) as wanted (stream)
+left join pay_ready.backfill_states as states
+    on states.tenant_id = chunks.tenant_id and states.plan_id = chunks.plan_id and states.chunk_start = chunks.chunk_start
+    and states.stream = wanted.stream
+left join counts on counts.chunk_start = chunks.chunk_start and counts.stream = wanted.stream
+where plans.tenant_id = %(tenant_id)s
+  and plans.plan_id = %(plan_id)s
+order by chunks.chunk_start, wanted.stream;
+
+-- name: claim_chunk
+-- One chunk that waits, for whoever holds the backfill's lease under this token: each is claimed once under a token, and several readers
+-- never wait for each other. Failed ones only when they are asked for.
+-- params: plan_id uuid, token bigint, with_failed boolean, backwards boolean
+update pay_ready.backfill_batches as chunks
+set claim_token = %(token)s
+where chunks.tenant_id = %(tenant_id)s
+  and chunks.plan_id = %(plan_id)s
+  and chunks.chunk_start = (
+      select waiting.chunk_start
+      from pay_ready.backfill_batches as waiting
+      where waiting.tenant_id = %(tenant_id)s
+        and waiting.plan_id = %(plan_id)s
+        and waiting.status <> 'complete'
+        and (waiting.status <> 'failed' or %(with_failed)s)
+        and coalesce(waiting.claim_token, 0) < %(token)s
+      order by
+          case when %(backwards)s then waiting.chunk_start end desc,
+          waiting.chunk_start
+      limit 1
+      for update skip locked
+  )
+returning chunk_start;
 
 -- name: open_plan
 -- A plan at the start of a chunk; no row when it is complete or was aborted.

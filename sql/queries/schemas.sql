@@ -1,3 +1,12 @@
+-- name: lock
+-- The readers of a backfill may find a new stream at the same moment: one after the other they compare and keep its shape.
+-- params: source_id uuid
+select source_id
+from pay_ready.data_sources
+where tenant_id = %(tenant_id)s
+  and source_id = %(source_id)s
+for no key update;
+
 -- name: current
 -- The shape of each stream of a source that was taken over last.
 -- params: source_id uuid

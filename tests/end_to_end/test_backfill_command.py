@@ -58,6 +58,48 @@ def test_a_backfill_by_command(run: Run, exports: Path) -> None:  # noqa: F811
     assert "stopped at a failpoint" in report["error"]["message"]
 
 
+def test_a_plan_is_made_listed_shown_and_applied(run: Run, exports: Path) -> None:  # noqa: F811
+    """Two sources, each with its plan; both applied together, the latest day first; lists and pictures of them before and after."""
+    data_of(run("tenants", "create", "acme", "--json"))
+    for name in ("crm", "desk"):
+        data_of(run("sources", "add", "-t", "acme", name, "--kind", "hubspot", "--replay", str(exports), "--json"))
+    made = data_of(run("backfill", "plan", *WANTED[1:], "-s", "desk", "--json"))
+    assert [(each["source"], each["status"], len(each["chunks"])) for each in made] == [("crm", "planned", 2), ("desk", "planned", 2)]
+    plans = [each["plan_id"] for each in made]
+    shown = run("backfill", "show", plans[0], "-t", "acme", "--by-stream")
+    assert "2026-01-02" in shown.stdout
+    assert f"next: pay-ready backfill apply {plans[0]} --tenant acme" in shown.stdout
+    done = run("backfill", "apply", *plans, "-t", "acme", "--max-active", "2", "--run-backwards")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("complete; 4 rows landed in 2 chunks") == 2
+    listed = data_of(run("backfill", "list", "-t", "acme", "--json"))
+    assert [(each["plan_id"], each["status"], each["complete"]) for each in listed] == [(plan, "complete", 2) for plan in plans[::-1]]
+    assert plans[0] in run("backfill", "list", "-t", "acme", "-s", "crm").stdout
+    parts = data_of(run("backfill", "show", plans[1], "-t", "acme", "--by-stream", "--json"))["partitions"]
+    assert [(each["stream"], each["status"], each["landed"]) for each in parts] == [("contacts", "complete", 2)] * 2
+    anew = data_of(run("backfill", "apply", plans[0], "-t", "acme", "--reprocess", "completed", "--json"))
+    assert (anew["status"], anew["totals"]["unchanged"]) == ("complete", 4)
+    assert anew["plan_id"] != plans[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        (["apply", "seven"], 2, "not the id of a plan"),
+        (["apply", "0192f0c1-0000-7000-8000-000000000000"], 4, "no such plan of a backfill"),
+        (["show", "0192f0c1-0000-7000-8000-000000000000"], 4, "pay-ready backfill list"),
+        (["list", "-s", "nothing"], 4, "nothing"),
+        (["apply", "0192f0c1-0000-7000-8000-000000000000", "--reprocess", "some"], 2, "choices: none, failed, completed"),
+    ],
+)
+def test_plans_that_are_none(run: Run, words: list[str], exit_code: int, said: str) -> None:  # noqa: F811
+    """One line, with what to do."""
+    data_of(run("tenants", "create", "acme", "--json"))
+    done = run("backfill", *words, "-t", "acme")
+    assert (done.returncode, done.stdout) == (exit_code, "")
+    assert said in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [

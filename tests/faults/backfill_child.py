@@ -9,7 +9,7 @@ from pay_ready.failpoints import FailpointMode, armed
 from pay_ready.logs import configure_logs
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.backfill.run import run_backfill
+from pay_ready.pipeline.backfill.run import run_backfills
 from pay_ready.pipeline.land.buffer import FlushLimits
 from tests.backfill_support import OPTIONS, of_source, request, tenant_work
 
@@ -24,6 +24,7 @@ class Job:
     failpoint: str | None = None
     mode: FailpointMode = "kill"
     after_chunks: int = 1
+    readers: int = 1
 
 
 def backfill(job: Job) -> None:
@@ -43,6 +44,6 @@ def backfill(job: Job) -> None:
         if job.after_chunks == 0:
             arm(None)
         work = tenant_work(database, job.tenant, job.folder, replay=True, options=replace(OPTIONS, limits=FlushLimits(rows=5)))
-        report = run_backfill(of_source(work, request("2026-01-04")), progress=arm)
+        [report] = run_backfills([of_source(work, request("2026-01-04"))], max_active=job.readers, progress=arm)
         if report.status != "complete":
             raise SystemExit(1)

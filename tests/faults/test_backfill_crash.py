@@ -114,6 +114,19 @@ def test_a_kill_in_a_chunk_leaves_no_trace(job: Job, scratch: Scratch) -> None:
     assert wrong == []
 
 
+def test_a_kill_of_several_readers_leaves_no_trace(job: Job, scratch: Scratch) -> None:
+    """Killed while three chunks are read at once; the same command completes the plan, and what stands is what one reader makes."""
+    assert run(job) == 0
+    expected = dump(scratch)
+    for point in (*POINTS, "land.before_commit"):
+        emptied(scratch)
+        assert run(replace(job, failpoint=point, readers=3, after_chunks=0)) == -9, point
+        assert run(replace(job, readers=3)) == 0, point
+        assert seen(scratch.admin_url, "select status from pay_ready.backfill_plans") == [("complete",)], point
+        assert dump(scratch) == expected, point
+        assert seen(scratch.admin_url, "select from pay_ready.backfill_states") == [], point
+
+
 @pytest.mark.parametrize("mode", ["kill", "raise"])
 def test_an_end_right_after_the_plan_is_kept(job: Job, scratch: Scratch, mode: FailpointMode) -> None:
     """The rerun finds the plan and makes no second one."""
@@ -132,8 +145,9 @@ def test_a_chunk_that_a_live_sync_found_dead_is_taken_up_again(job: Job, scratch
     assert runs == [("complete", None), ("aborted", "Abandoned"), ("complete", None), ("complete", None)]
 
 
-def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(scratch: Scratch, tmp_path: Path) -> None:
-    """SIGINT in the middle of a chunk of the real command: said in a line, the plan is resumed by name, nothing is there twice."""
+@pytest.mark.parametrize("readers", [1, 3])
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(scratch: Scratch, tmp_path: Path, readers: int) -> None:
+    """SIGINT in the middle of a chunk, or of several: said in a line, the plan is resumed by name, nothing is there twice."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "PAY_READY_HOME": str(tmp_path / "state"),
         "PAY_READY_DATABASE_URL": scratch.app_url, "PAY_READY_ADMIN_DATABASE_URL": scratch.admin_url,
@@ -146,7 +160,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(scratch: Scratch, tmp
     (exports / "contacts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     for words in (["tenants", "create", "acme"], ["sources", "add", "-t", "acme", "crm", "--kind", "hubspot", "--replay", str(exports)]):
         subprocess.run([*command, *words], env=environment, check=True, capture_output=True)
-    wanted = [*command, "backfill", "-t", "acme", "-s", "crm", "--from", "2026-01-01", "--to", "2026-01-04"]
+    wanted = [*command, "backfill", "-t", "acme", "-s", "crm", "--from", "2026-01-01", "--to", "2026-01-04", "--max-active", str(readers)]
     with subprocess.Popen(wanted, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         while not seen(scratch.admin_url, "select from pay_ready.sync_runs"):
             assert running.poll() is None
@@ -162,5 +176,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(scratch: Scratch, tmp
     again = subprocess.run(wanted, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "resumed plan" in again.stderr
-    assert f"{complete} of 3 chunks are complete, it goes on at 2026-01-0{complete + 1}" in again.stderr
+    assert f"{complete} of 3 chunks are complete, it goes on at 2026-01-0" in again.stderr
+    if readers == 1:
+        assert f"it goes on at 2026-01-0{complete + 1}" in again.stderr
     assert seen(scratch.admin_url, "select count(*), count(distinct record_key) from pay_ready.landed_records") == [(36, 36)]

@@ -20,7 +20,7 @@ from pay_ready.app import App, open_app
 from pay_ready.settings import Environment
 from tests.command_support import EMBEDS, called
 from tests.conftest import Scratch
-from tests.prefect_support import QUIET, ROOT, Prefect, group_exists, shared_server
+from tests.prefect_support import QUIET, ROOT, Prefect, group_exists, only_one, shared_server
 
 # Prefect reads these when it is first imported; without a home of its own it would write into the user's.
 os.environ.update({**QUIET, "PREFECT_HOME": tempfile.mkdtemp(prefix="pay-ready-prefect-")})
@@ -30,10 +30,10 @@ os.environ.update({**QUIET, "PREFECT_HOME": tempfile.mkdtemp(prefix="pay-ready-p
 def prefect(run_folder: Path) -> Iterator[Prefect]:
     """One Prefect server for all tests, with the limits that steps take slots of."""
     with shared_server(run_folder) as server:
-        for name in ("pay-ready-airbyte", "pay-ready-database"):
-            there = server.api("POST", "/v2/concurrency_limits/filter", {"limit": 50})
-            if name not in {each["name"] for each in there}:
-                server.api("POST", "/v2/concurrency_limits/", {"name": name, "limit": 6})
+        with only_one(run_folder / "limits.lock"):
+            there = {each["name"] for each in server.api("POST", "/v2/concurrency_limits/filter", {"limit": 50})}
+            for name in {"pay-ready-airbyte", "pay-ready-database"} - there:
+                server.api("POST", "/v2/concurrency_limits/", {"name": name, "limit": 30})
         yield server
 
 

@@ -110,21 +110,40 @@ def test_the_steps_of_a_run_are_flows_of_their_own(run_flow: Run, prefect: Prefe
 
 
 def test_a_backfill_shows_its_plan_and_does_it_once(run_flow: Run, prefect: Prefect, world: World) -> None:
-    """A dry run keeps nothing; the run lands each chunk; the same parameters again find the plan complete."""
+    """A dry run keeps nothing; the run lands each chunk of two sources; the same parameters again find the plans complete."""
 
-    world.tenant()
-    asked = {"tenant": "acme", "source": "crm", "start": "2026-01-01", "end": "2026-01-05", "streams": ["contacts"]}
+    world.tenant(sources=("crm", "help_desk"))
+    asked = {
+        "tenant": "acme", "sources": ["crm", "help_desk"], "start": "2026-01-01", "end": "2026-01-05", "streams": ["contacts"],
+        "max_active": 3, "run_backwards": True,
+    }  # fmt: skip
     dry = run_flow("backfill", {**asked, "dry_run": True})
-    assert (dry.summary["status"], dry.summary["plan_id"], dry.summary["chunks"]) == ("planned", None, 4)
+    assert (dry.summary["status"], dry.summary["plans"], dry.summary["chunks"]) == ("planned", [], 8)
     assert world.rows("select count(*) from pay_ready.backfill_plans")[0][0] == 0
     done = run_flow("backfill", asked)
-    assert (done.name, done.summary["complete"], done.summary["landed"]) == ("Completed", 4, 20)
+    assert (done.name, done.summary["complete"], done.summary["landed"]) == ("Completed", 8, 40)
     kept = prefect.artifacts(done.run_id)
-    assert "4 chunks" in kept["backfill-plan-acme"]
+    assert "4 chunks, 0 complete" in kept["backfill-plan-acme-crm"]
+    assert "4 chunks, 4 complete" in kept["backfill-done-acme-help-desk"]
+    assert "complete 20" in kept["backfill-done-acme-crm"]  # of that stream on its day
     assert float(kept["backfill-acme"]) == 100
+    assert prefect.run(done.run_id)["name"] == "backfill acme crm, help_desk"
     again = run_flow("backfill", asked)
-    assert (again.summary["plan_id"], again.summary["status"]) == (done.summary["plan_id"], "complete")
-    assert world.rows("select count(*) from pay_ready.backfill_plans")[0][0] == 1
+    assert (again.summary["plans"], again.summary["status"]) == (done.summary["plans"], "complete")
+    assert world.rows("select count(*) from pay_ready.backfill_plans")[0][0] == 2
+
+
+def test_a_backfill_that_failed_is_retried_with_its_plan(run_flow: Run, world: World) -> None:
+    """Every chunk fails, and each is tried; by its plan's id, what failed is done."""
+    world.tenant()
+    asked = {"tenant": "acme", "sources": ["crm"], "start": "2026-01-01", "end": "2026-01-04", "streams": ["contacts"]}
+    failed = run_flow("backfill", asked, failpoints="land.before_commit=raise")
+    assert failed.type == "FAILED"
+    assert world.rows("select status, attempts from pay_ready.backfill_batches") == [("failed", 1)] * 3
+    (plan,) = (str(row[0]) for row in world.rows("select plan_id from pay_ready.backfill_plans"))
+    done = run_flow("backfill", {"tenant": "acme", "plans": [plan]})
+    assert (done.name, done.summary["plans"], done.summary["landed"]) == ("Completed", [plan], 20)
+    assert [row[0] for row in world.rows("select attempts from pay_ready.backfill_batches order by chunk_start")] == [2, 2, 2]
 
 
 def test_maintenance_by_night(run_flow: Run, prefect: Prefect, world: World) -> None:

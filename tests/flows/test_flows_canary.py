@@ -61,7 +61,7 @@ def test_no_canary_reaches_prefect(watched: Prefect, runs: Nursery, world: World
         failed = runs.run(world, "etl", {**asked, "sources": ["crm"]}, failpoints=f"{point}=raise", PAY_READY_CANARY=NAME)
         assert failed.type == "FAILED", point
     assert runs.run(world, "maintenance", {"tenant": "acme"}).status == 0
-    asked = {"tenant": "acme", "source": "crm", "start": "2026-01-01", "end": "2026-01-05"}
+    asked = {"tenant": "acme", "sources": ["crm"], "start": "2026-01-01", "end": "2026-01-05"}
     assert runs.run(world, "backfill", asked).status == 0
     found = everything(watched)
     assert [canary for canary in CANARIES if canary.lower() in found.lower()] == []

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from flows.common import StepDeferredError, StepFailedError, StoppedStep, in_thread, safely, shown, table
+from flows.common import StepDeferredError, StepFailedError, in_thread, safely, shown, table
 from pay_ready.errors import ConfigError, HeldBackError, LeaseHeldError, PayReadyError, TransientError
+from pay_ready.threads import StoppedStep
 
 CANARY = "Zelda Quackenbush"
 MAIL = "zelda.quackenbush@canary.example"

@@ -133,7 +133,7 @@ def test_a_connector_is_asked_by_its_own_keys(work: TenantWork, scratch: Scratch
     columns = "stream, state, watermark, generation, lease_token, run_id, pass_run_id"
     assert sync_step(work, "crm", RunId(new_id())).status == "complete"
     before = live(scratch.admin_url, columns)
-    again = run_backfill(of_source(work, asked), again=True)
+    again = run_backfill(of_source(work, asked), reprocess="completed")
     assert (again.totals.unchanged, again.totals.landed) == (inside, 0)
     assert [chunk.estimated_rows for chunk in again.chunks] == [chunk.landed_before for chunk in again.chunks]
     assert live(scratch.admin_url, columns) == before
@@ -348,7 +348,7 @@ def test_again_plans_anew_and_gives_an_open_plan_up(exported: TenantWork, see: S
     with armed("land.before_commit", "raise"):
         assert run_backfill(source).status == "failed"
     assert see("select count(*) > 0 from pay_ready.backfill_states") == [(True,)]
-    report = run_backfill(source, again=True)
+    report = run_backfill(source, reprocess="completed")
     assert report.status == "complete"
     assert see("select status, count(*) from pay_ready.backfill_plans group by 1 order by 1") == [("aborted", 1), ("complete", 1)]
     assert see("select count(*) from pay_ready.backfill_states") == [(0,)]

@@ -12,7 +12,7 @@ import pytest
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConflictError, RetryLaterError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.backfill import run as backfill
+from pay_ready.pipeline.backfill import turns
 from pay_ready.pipeline.backfill.report import BackfillReport
 from pay_ready.pipeline.backfill.run import run_backfill
 from pay_ready.pipeline.etl import TenantWork
@@ -73,8 +73,8 @@ def test_a_live_sync_starts_while_a_chunk_runs(work: TenantWork, scratch: Scratc
 
     syncing = Beside(live)
     source = of_messages(work, request(), Listing(rows(24), trouble=lambda _: syncing.start(scratch.admin_url)), DATED)
-    monkeypatch.setattr(backfill, "_TURN_AFTER_S", 0.0)
-    monkeypatch.setattr(backfill, "leave_free", lambda _: syncing.join())
+    monkeypatch.setattr(turns, "_TURN_AFTER_S", 0.0)
+    monkeypatch.setattr(turns, "leave_free", lambda _: syncing.join())
     report = run_backfill(source)
     assert (report.status, syncing.join().status) == ("complete", "complete")
     assert seen(scratch.admin_url, RUNS) == [

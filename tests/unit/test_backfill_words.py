@@ -244,12 +244,12 @@ def test_the_pace_follows_rows_where_they_are_expected_and_chunks_elsewhere() ->
     for expected, left in ((400, 30.0), (None, 20.0)):
         now[0] = 0.0
         pace = Pace(source="crm", chunks=4, done=1, expected=expected, progress=told.append, clock=lambda: now[0])
-        pace.begin(chunk)
+        read = pace.begin(chunk)
         assert told[-1].left_s is None
         now[0] = 10.0
-        pace.read(ProgressEvent(step="sync", subject="crm/people", done=60))
-        pace.read(ProgressEvent(step="sync", subject="crm/firms", done=40))
-        pace.end(complete=True)
+        read(ProgressEvent(step="sync", subject="crm/people", done=60))
+        read(ProgressEvent(step="sync", subject="crm/firms", done=40))
+        pace.end(chunk, complete=True)
         assert (told[-1].done, told[-1].total, told[-1].rows_per_s, told[-1].left_s) == (2, 4, 10.0, left)
         assert told[-1].detail == "2026-01-31 12:00, 100 rows"
 

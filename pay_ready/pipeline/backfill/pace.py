@@ -1,8 +1,10 @@
 """How fast a backfill goes, and how long it will take."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pay_ready.db.backfills import Chunk
 from pay_ready.model.progress import Progress, ProgressEvent
@@ -10,7 +12,7 @@ from pay_ready.model.progress import Progress, ProgressEvent
 
 @dataclass(slots=True, kw_only=True)
 class Pace:
-    """Tells the progress of a backfill: chunks done, rows read, rows a second, seconds left.
+    """Tells the progress of a backfill: chunks done, rows read, rows a second, seconds left. Safe for threads.
 
     The time left follows the records that are expected where they are known, else the chunks.
     """
@@ -24,31 +26,36 @@ class Pace:
     _begun_at: float = field(init=False)
     _done_before: int = field(init=False)
     _rows: int = 0  # of chunks that are through
-    _reading: dict[str, int] = field(default_factory=dict)  # of the chunk under way, by stream
+    _reading: dict[datetime, dict[str, int]] = field(default_factory=dict)  # of the chunks under way, by stream
     _label: str = ""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self._begun_at, self._done_before = self.clock(), self.done
 
-    def begin(self, chunk: Chunk) -> None:
-        """A chunk begins."""
-        self._label = f"{chunk.start:%Y-%m-%d}" if chunk.start.hour == chunk.start.minute == 0 else f"{chunk.start:%Y-%m-%d %H:%M}"
-        self._tell()
+    def begin(self, chunk: Chunk) -> Progress:
+        """A chunk begins; its sync is to tell the result how much of a stream it has read."""
+        with self._lock:
+            self._label = f"{chunk.start:%Y-%m-%d}" if chunk.start.hour == chunk.start.minute == 0 else f"{chunk.start:%Y-%m-%d %H:%M}"
+            self._reading[chunk.start] = {}
+            self._tell()
 
-    def read(self, event: ProgressEvent) -> None:
-        """A sync of the chunk tells how much of a stream it has read."""
-        self._reading[event.subject] = event.done
-        self._tell()
+        def read(event: ProgressEvent) -> None:
+            with self._lock:
+                self._reading.setdefault(chunk.start, {})[event.subject] = event.done
+                self._tell()
 
-    def end(self, *, complete: bool) -> None:
+        return read
+
+    def end(self, chunk: Chunk, *, complete: bool) -> None:
         """The chunk is through."""
-        self._rows += sum(self._reading.values())
-        self._reading.clear()
-        self.done += complete
-        self._tell()
+        with self._lock:
+            self._rows += sum(self._reading.pop(chunk.start, {}).values())
+            self.done += complete
+            self._tell()
 
     def _tell(self) -> None:
-        rows = self._rows + sum(self._reading.values())
+        rows = self._rows + sum(sum(streams.values()) for streams in self._reading.values())
         elapsed_s = max(self.clock() - self._begun_at, 1e-6)
         self.progress(ProgressEvent(
             step="backfill", subject=self.source, done=self.done, total=self.chunks, detail=f"{self._label}, {rows:,} rows",

@@ -6,13 +6,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pay_ready.db import backfills
-from pay_ready.db.backfills import Chunk, NewChunk, Scope
+from pay_ready.db import backfills, sources
+from pay_ready.db.backfills import Chunk, ListedPlan, NewChunk, Partition, Scope
+from pay_ready.db.backfills import Plan as StoredPlan
 from pay_ready.db.landing import StreamState
-from pay_ready.errors import ConfigError, UsageError
+from pay_ready.db.tenancy import TenantTransaction
+from pay_ready.errors import ConfigError, ConflictError, UsageError
 from pay_ready.model.ids import PlanId, new_id
 from pay_ready.pipeline.backfill.request import BackfillRequest
 from pay_ready.pipeline.etl import OpenSource, TenantWork, open_source
+from pay_ready.pipeline.feed_keys import most_readers
 from pay_ready.pipeline.feed_range import RangedSource, ranged_source
 from pay_ready.pipeline.land.sync import Plan as Catalogs
 from pay_ready.resources import resource_path
@@ -32,6 +35,8 @@ class BackfillSource:
     ranged: RangedSource
     streams: Mapping[str, FieldPath]  # the fields that date their records, by stream
     left_out: tuple[str, ...]  # streams without such a field
+    most_readers: int = 1  # that may read it at once
+    plan_id: PlanId | None = None  # the plan to go by; None: the one of this range, or a new one
 
     @property
     def scope(self) -> Scope:
@@ -73,6 +78,31 @@ def open_backfill_source(work: TenantWork, request: BackfillRequest, keys: Path 
         UsageError: A stream is not offered or has no date; names those that can be brought in.
         PayReadyError: The source does not say what it has.
     """
+    return _opened(work, request, keys or resource_path("config", "backfill.toml"))
+
+
+def open_plan(work: TenantWork, plan: PlanId, keys: Path | None = None) -> BackfillSource:
+    """The source of a plan that was made before, opened to apply it.
+
+    Raises:
+        NotFoundError: There is no such plan.
+        ConflictError: It was given up for a newer one.
+        PayReadyError: As `open_backfill_source`.
+    """
+    with work.database.tenant_transaction(work.tenant) as tx:
+        found = backfills.require_plan(tx, plan)
+        name = _source_name(tx, found)
+    if found.status == "aborted":
+        raise ConflictError("the plan was given up for a newer one", "find that: pay-ready backfill list", plan=plan)
+    scope = found.scope
+    request = BackfillRequest(
+        source=name, streams=() if scope.all_streams else scope.streams, start=scope.start, end=scope.end, length=scope.length,
+        dated_by=scope.dated_by,
+    )  # fmt: skip
+    return replace(_opened(work, request, keys or resource_path("config", "backfill.toml")), plan_id=plan)
+
+
+def _opened(work: TenantWork, request: BackfillRequest, keys: Path) -> BackfillSource:
     opened = open_source(work, request.source)
     offered = {str(stream.descriptor): stream for stream in _streams(opened.catalog)}
     if request.dated_by == "extracted" and opened.source.ingest_mode != "airbyte":
@@ -91,21 +121,59 @@ def open_backfill_source(work: TenantWork, request: BackfillRequest, keys: Path 
         work=work,
         request=request,
         opened=opened,
-        ranged=ranged_source(opened.feed, opened.source, opened.config, opened.connector, keys or resource_path("config", "backfill.toml")),
+        ranged=ranged_source(opened.feed, opened.source, opened.config, opened.connector, keys),
         streams={name: datable[name] for name in chosen},
         left_out=() if request.streams else tuple(sorted(offered.keys() - datable.keys())),
+        most_readers=most_readers(keys, opened.source.connector.partition("==")[0], opened.source.ingest_mode),
     )
 
 
 def find_plan(source: BackfillSource) -> BackfillPlan | None:
-    """The plan of the same range that is open, or else complete."""
+    """The plan that was named; else the one of the same range that is open, or else complete."""
     with source.work.database.tenant_transaction(source.work.tenant) as tx:
-        found = backfills.find_plan(tx, source.scope)
+        found = backfills.require_plan(tx, source.plan_id) if source.plan_id else backfills.find_plan(tx, source.scope)
         if found is None:
             return None
         chunks = tuple(backfills.chunks_of(tx, found.plan_id))
     state: PlanState = "complete" if found.status == "complete" else "resumed"
     return _plan(source, found.plan_id, state, found.scope, chunks)
+
+
+def list_plans(work: TenantWork, source: str = "", *, most: int) -> list[ListedPlan]:
+    """The newest plans of a tenant, or of one of its sources.
+
+    Raises:
+        NotFoundError: There is no such source.
+    """
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return backfills.list_plans(tx, sources.require(tx, source).source_id if source else None, most=most)
+
+
+def stored_plan(work: TenantWork, plan: PlanId) -> BackfillPlan:
+    """A plan as it stands; its source is not asked.
+
+    Raises:
+        NotFoundError: There is no such plan.
+    """
+    with work.database.tenant_transaction(work.tenant) as tx:
+        found = backfills.require_plan(tx, plan)
+        name = _source_name(tx, found)
+        chunks = tuple(backfills.chunks_of(tx, plan))
+    state: PlanState = "complete" if found.status == "complete" else "resumed"
+    return BackfillPlan(
+        plan_id=plan, is_kept=True, source=name, state=state, scope=found.scope, chunks=chunks, left_out=(),
+        notes=("it was given up for a newer one",) if found.status == "aborted" else (),
+    )  # fmt: skip
+
+
+def partitions(work: TenantWork, plan: PlanId) -> list[Partition]:
+    """Each stream of each chunk of a plan."""
+    with work.database.tenant_transaction(work.tenant) as tx:
+        return backfills.partitions_of(tx, plan)
+
+
+def _source_name(tx: TenantTransaction, plan: StoredPlan) -> str:
+    return next(each.name for each in sources.list_all(tx) if each.source_id == plan.scope.source_id)
 
 
 def draft_plan(source: BackfillSource) -> BackfillPlan:

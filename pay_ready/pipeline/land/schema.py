@@ -32,6 +32,7 @@ def judge_schemas(database: Database, tenant: TenantId, run: Landing, source: Da
     contract = source.config.contract
     with database.tenant_transaction(tenant, work="batch") as tx:
         leases.guard(tx, run.lease)
+        schemas.lock(tx, run.source_id)
         known = schemas.current(tx, run.source_id)
         for configured in catalog.streams:
             stream, after = str(configured.descriptor), fields_of(bytes(configured.stream.json_schema))

@@ -8,7 +8,7 @@ when the source said COMPLETE and all before that is stored.
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ import structlog
 from pay_ready.db import backfills, leases, runs, sources
 from pay_ready.db import landing as rows_of
 from pay_ready.db.landing import Landing, StreamState
+from pay_ready.db.leases import Lease
 from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import CheckFailedError, PartialError, PayReadyError, PoisonError, SecretError, TransientError
@@ -171,6 +172,7 @@ def sync_source(
     findings: RunFindings | None = None,
     chunk: ChunkRead | None = None,
     suppress: Suppress | None = None,
+    lease: Lease | None = None,
 ) -> SyncReport:
     """Bring the records of a source in; the report says how it went, also when it failed.
 
@@ -181,6 +183,7 @@ def sync_source(
             gone, and the run is partial, unless shrinking was accepted.
         findings: What the caller, the plan or the connector find out beside the records; the report says it.
         suppress: Keeps the records of people who were erased out.
+        lease: The source's lease, where the caller holds it; else it is taken here.
         chunk: Land its records alone, from its scratch state on; nothing of the live streams moves but their rows.
 
     Raises:
@@ -197,10 +200,15 @@ def sync_source(
         options=options, progress=progress, is_whole=is_whole, findings=findings or RunFindings(), chunk=chunk, suppress=suppress,
     )  # fmt: skip
     run = RunId(new_id())
-    holder = leases.holder_name(run)
-    name = f"source:{source.source_id}"
-    with held_lease(database, tenant, name, holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s) as lease:
-        return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=lease, chunk=chunk.key if chunk else None))
+    with nullcontext(lease) if lease else _held(sync, run) as held:
+        return _run(sync, Landing(source_id=source.source_id, run_id=run, lease=held, chunk=chunk.key if chunk else None))
+
+
+def _held(sync: Sync, run: RunId) -> AbstractContextManager[Lease]:
+    options, name = sync.options, f"source:{sync.source.source_id}"
+    return held_lease(
+        sync.database, sync.tenant, name, leases.holder_name(run), ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s
+    )  # fmt: skip
 
 
 def _plan_of(catalog: ConfiguredCatalog | Plan) -> Plan:
