@@ -1,4 +1,4 @@
-"""The maintenance flow, by night: of a tenant its checkpoints, tiers and promises; of the house partitions, statistics and lost slots."""
+"""The maintenance flow, by night: of a tenant its checkpoints, old rows, tiers and promises; of the house partitions and lost slots."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,15 +24,18 @@ from pay_ready.pipeline.checkpoint import prune
 from pay_ready.pipeline.etl import TenantWork, recorded
 from pay_ready.pipeline.index import ReconcileReport, reconcile
 from pay_ready.pipeline.maintenance import HouseReport
+from pay_ready.pipeline.retention.apply import run_retention
 from pay_ready.pipeline.verify import Verification, verify_tenant
 
 HOUSE = Step(name="partitions and statistics", timeout_s=HOUR_S, limit=DATABASE)
 PRUNE = Step(name="prune checkpoints", timeout_s=600)
+RETENTION = Step(name="retention", timeout_s=4 * HOUR_S, limit=DATABASE)
 RECONCILE = Step(name="reconcile", timeout_s=2 * HOUR_S, limit=DATABASE)
 VERIFY = Step(name="verify", timeout_s=2 * HOUR_S, limit=DATABASE)
 FLOWS = ("etl", "sync", "resolve", "index", "analyse", "backfill", "rollback", "maintenance")
 _LONGEST_RUN = timedelta(hours=32)  # longer than any flow may take: whatever still says running then is not
 _LOOK_AGAIN_S = 5.0
+_RETENTION_WAIT_S = 60.0  # for an erasure, or a restore
 
 
 class MaintenanceParameters(Parameters):
@@ -50,6 +53,8 @@ class MaintenanceSummary(Summary):
     slots_freed: int = 0
     runs_closed: int = 0  # that said running and were not
     checkpoints_dropped: int = 0
+    archived: int = 0  # rows that went to an archive
+    due: int = 0  # rows that are to go and cannot: the worker has no PAY_READY_ERASURE_DATABASE_URL
     mended: int = 0  # objects of the vector store, passages without a vector
     checks_failed: int = 0
 
@@ -85,17 +90,21 @@ async def _of_tenant(request: MaintenanceParameters, tenant: str) -> Summary | E
     async with begun(tenant) as app:
         work = app.work(tenant)
         dropped = await PRUNE(partial(_prune, work, run_id))
+        gone, due, kept_back = await RETENTION(partial(_retain, app, tenant, run_id))
         compared = await RECONCILE(partial(_reconcile, app, work, run_id, request.repair)) if work.memory else None
         found = await attempted(VERIFY(partial(_verify, app, work, run_id, request.deep), why_not=_failed))
         wrong = 0 if compared is None else compared.found.missing + compared.found.orphans + compared.found.stale + compared.unindexed
+        why_not = _failed(found) or kept_back
         summary = MaintenanceSummary(
-            status="failed" if found.failed else "complete",
+            status="failed" if why_not else "complete",
             checkpoints_dropped=dropped,
+            archived=gone,
+            due=due,
             mended=wrong if request.repair else 0,
             checks_failed=len(found.failed),
         )
         await _kept(tenant, summary, told_checks(found))
-        return ended(summary, _failed(found))
+        return ended(summary, why_not)
 
 
 def told_checks(found: Verification) -> str:
@@ -173,6 +182,14 @@ def _prune(work: TenantWork, run_id: RunId, progress: Progress) -> int:  # noqa:
         gone = prune(work.database, work.tenant, keep_count=work.keep_count, keep_days=work.keep_days, actor=work.actor)
         done(len(gone), "complete")
         return len(gone)
+
+
+def _retain(app: App, tenant: str, run_id: RunId, progress: Progress) -> tuple[int, int, PayReadyError | None]:
+    """Rows that went, rows that are due and stay, and why an archive could not be finished."""
+    may_delete = app.urls.erasure is not None
+    with app.retention(tenant, may_delete=may_delete, wait_s=_RETENTION_WAIT_S) as work:
+        report = run_retention(work, run_id=run_id, dry_run=not may_delete, progress=progress)
+    return report.deleted, 0 if may_delete else report.plan.rows, next(iter(report.errors), None)
 
 
 def _reconcile(app: App, work: TenantWork, run_id: RunId, repair: bool, progress: Progress) -> ReconcileReport:  # noqa: ARG001

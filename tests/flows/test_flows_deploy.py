@@ -1,5 +1,6 @@
 """`pay-ready deploy`: the files are checked for what Prefect would swallow, applied once and for all, and a worker is drained."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -210,7 +211,7 @@ def test_apply_makes_the_server_as_the_files_say(fresh: Prefect, world: World, c
     for slug in ("acme", "globex"):
         world.command("tenants", "create", slug)
     first = applied(fresh, world, checkout)
-    assert {"limit pay-ready-airbyte", "limit pay-ready-database", "automation pay-ready lost runs"} <= set(first["made"])
+    assert {"limit pay-ready-airbyte", "limit pay-ready-database", "automation pay-ready: lost runs"} <= set(first["made"])
     assert set(schedules(fresh, "etl/etl")) == {"every-2-hours-acme", "every-2-hours-globex"}
     assert schedules(fresh, "etl/etl")["every-2-hours-acme"]["parameters"] == {"request": {"tenant": "acme"}}
     assert set(schedules(fresh, "maintenance/maintenance")) == {"house-nightly", "nightly-acme", "nightly-globex"}
@@ -244,12 +245,31 @@ def test_apply_makes_the_server_as_the_files_say(fresh: Prefect, world: World, c
     assert schedules(fresh, "etl/etl")["every-2-hours-acme"]["active"] is False
 
 
+async def freed(server: Prefect) -> int:
+    """What the maintenance of the house does about lost slots."""
+    from prefect import get_client
+    from prefect.logging import disable_run_logger
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.maintenance import free_lost_slots
+
+    with temporary_settings({PREFECT_API_URL: server.url}), disable_run_logger():
+        async with get_client() as client:
+            return await free_lost_slots(client)
+
+
 @pytest.mark.prefect_server
 def test_drain_pauses_and_resume_goes_on(fresh: Prefect, world: World) -> None:
     """A pool without runs is drained at once; with one it is waited for, then exit 75; a pool paused by hand is left so."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     applied(fresh, world, ROOT)
+    (database,) = [
+        each for each in fresh.api("POST", "/v2/concurrency_limits/filter", {"limit": 50}) if each["name"] == "pay-ready-database"
+    ]  # fmt: skip
+    fresh.api("PATCH", f"/v2/concurrency_limits/{database['id']}", {"active_slots": 2})
+    assert asyncio.run(freed(fresh)) == 2  # by night, where nobody can hold them
+    assert fresh.api("GET", f"/v2/concurrency_limits/{database['id']}")["active_slots"] == 0
     pool = fresh.api("GET", "/work_pools/pay-ready")
 
     def said(*words: str, code: int = 0) -> Any:

@@ -10,8 +10,6 @@ import typer
 from pay_ready.cli.main import app
 from tests.deploy_support import DEPLOY, ROOT, NamedCommand, documents, files, named_commands, place, shell_commands, walked
 
-# Made in another change than these files: named only where it is there.
-GROUP = "deploy"
 # These leave the tenant to a variable.
 TENANT_IN_ENVIRONMENT = frozenset(
     {"deploy/github/scheduled-etl.yml", "deploy/kubernetes/tenant/etl.yaml", "deploy/kubernetes/tenant/nightly.yaml"}
@@ -26,6 +24,8 @@ def said_of(words: tuple[str, ...], *, is_whole: bool) -> str:
     while hasattr(command, "commands"):
         if command.invoke_without_command and left and left[0].startswith("-"):
             break
+        if "run" in command.commands and left and left[0].startswith("-") and left[0] != "--help":
+            left.insert(0, "run")  # options alone mean it
         if not left or left[0] not in command.commands:
             return "" if left[:1] in ([], ["--help"]) and (not is_whole or left) else f"no such command: {' '.join(left[:1])}"
         command = command.commands[left.pop(0)]
@@ -45,8 +45,6 @@ def test_a_command_that_is_named_is_there(named: NamedCommand, monkeypatch: pyte
     """Group, command, arguments and options are those of the command line."""
     if named.place in TENANT_IN_ENVIRONMENT:
         monkeypatch.setenv("PAY_READY_TENANT", "acme")
-    if named.words[0] == GROUP and GROUP not in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
-        pytest.skip("the group deploy is not in this command line")
     assert said_of(named.words, is_whole=named.is_whole) == ""
 
 
@@ -91,15 +89,15 @@ def test_files_that_are_named_are_there() -> None:
 
 
 def test_scripts_get_the_words_they_take() -> None:
-    """drain.py, worker.sh and deployments.sh are called with a pool that prefect.yaml deploys to, and with options that they have."""
+    """drain.py and worker.sh are called with a pool that prefect.yaml deploys to, and with options that they have."""
     (pool,) = {each["work_pool"]["name"] for each in documents(ROOT / "prefect.yaml")[0]["deployments"]}
     lists = [each for path in files(".yml", ".yaml") for document in documents(path) for each in walked(document) if isinstance(each, list)]
     words = [each for each in lists if all(isinstance(word, str) for word in each)]
-    calls = [" ".join(each) for each in words if any(word.endswith(("drain.py", "worker.sh", "deployments.sh")) for word in each)]
+    calls = [" ".join(each) for each in words if any(word.endswith(("drain.py", "worker.sh")) for word in each)]
     units = "\n".join(path.read_text("utf-8") for path in files(".service"))
     calls += re.findall(r"^Exec.*(?:drain\.py|worker\.sh).*$", units, re.MULTILINE)
-    assert len(calls) == 8
-    called = r"(?:drain\.py (?:stop|resume)|worker\.sh|deployments\.sh) (\S+)"
+    assert len(calls) == 6
+    called = r"(?:drain\.py (?:stop|resume)|worker\.sh) (\S+)"
     for call in calls:
         found = re.search(called + r"(?: --limit (?:\d+|\$\{WORKER_LIMIT:-\d+\}))?(?:'|$)", call)
         assert found, call
