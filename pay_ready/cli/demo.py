@@ -131,4 +131,6 @@ def nothing_was_new(reports: Sequence["EtlReport"]) -> bool:
 def _command() -> str:
     """How this command was called, as it can be called again."""
     called = Path(sys.argv[0])
-    return "pay-ready" if shutil.which("pay-ready") == str(called) else os.path.relpath(called)
+    command = "pay-ready" if shutil.which("pay-ready") == str(called) else os.path.relpath(called)
+    domain = os.environ.get("PAY_READY_DOMAIN")
+    return f"{command} --domain {domain}" if domain else command
