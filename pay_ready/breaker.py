@@ -10,6 +10,7 @@ from typing import Literal
 import pybreaker
 
 from pay_ready.errors import PayReadyError, RetryLaterError, TransientError
+from pay_ready.telemetry import measured_call
 
 Circuit = Literal["closed", "open", "half_open"]
 
@@ -76,7 +77,8 @@ class Breaker:
         """
         is_probe = self._enter()
         try:
-            yield
+            with measured_call(self.target.partition(":")[0], ""):
+                yield
         except TransientError:
             self._record(failed=True)
             raise

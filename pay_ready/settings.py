@@ -97,6 +97,15 @@ class Review(_Section):
     agent_decides: bool
 
 
+class Watch(_Section):
+    freshness_hours: float = Field(gt=0)
+    stream_freshness_hours: dict[str, float]
+    alert_rules: str
+    webhook_url: str
+    webhook_private: bool
+    webhook_attempts: int = Field(ge=1, le=100)
+
+
 class MemoryManagement(_Section):
     hot_cache_size: int = Field(ge=1)
     hot_cache_mb: int = Field(ge=1)
@@ -234,6 +243,7 @@ class TenantSettings(_Section):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    watch: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -246,6 +256,7 @@ class Settings(_Section):
     checkpoints: Checkpoints
     retention: Retention
     review: Review
+    watch: Watch
     memory_management: MemoryManagement
     embedding: Embedding
     agent: AgentSettings
@@ -285,6 +296,10 @@ class Environment(BaseSettings):
     embedding_api_key: SecretStr | None = None
     weaviate_api_key: SecretStr | None = None
     llm_api_key: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    trace: Path | None = None
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    metrics_host: str = "127.0.0.1"
 
     @property
     def state_folder(self) -> Path:
@@ -298,6 +313,18 @@ class Environment(BaseSettings):
     def archives_folder(self) -> Path:
         """Where rows go that retention takes out of the database: a folder that outlives this machine, if there is one."""
         return self.archives.expanduser().resolve() if self.archives is not None else self.state_folder / "archives"
+
+    @property
+    def sends_traces(self) -> bool:
+        """Whether the variables of OpenTelemetry name a receiver of traces."""
+        if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+            return False
+        return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody is to be told of what this process does."""
+        return self.trace is not None or self.metrics_port is not None or self.sends_traces
 
     @property
     def connectors_folder(self) -> Path:
@@ -317,6 +344,7 @@ class _Overrides(BaseSettings):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    watch: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)
     agent: dict[str, Any] = Field(default_factory=dict)
