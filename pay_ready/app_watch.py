@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from pay_ready.db.connect import connected
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConflictError, PayReadyError, TransientError
 from pay_ready.model.ids import TenantId
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # heavy
 
 log = structlog.get_logger()
 
+_ANSWER_S = 3  # that the database may take
 _FULL = 0.97  # of a disk: no more work can be begun
 
 
@@ -136,6 +138,17 @@ def answers_of(environment: Environment, place: tuple[str, str], metrics: "Proce
     from pay_ready.telemetry.serving import Answers
 
     return Answers(metrics=lambda: generate_latest(metrics.registry), ready=lambda: readiness(environment, place))
+
+
+def insist_it_answers(url: str) -> None:
+    """Ask the database by a connection of its own: a pool says only after its whole wait that none came free.
+
+    Raises:
+        TransientError: It does not answer.
+        ConfigError, DeniedError: It never will.
+    """
+    with connected(url, variable="PAY_READY_DATABASE_URL", parameters={"connect_timeout": _ANSWER_S}):
+        pass
 
 
 def readiness(environment: Environment, place: tuple[str, str]) -> "Mapping[str, Readiness]":

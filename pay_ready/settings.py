@@ -3,6 +3,7 @@
 Only this module reads the environment, and only the composition root reads this module.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -104,6 +105,24 @@ class Watch(_Section):
     webhook_url: str
     webhook_private: bool
     webhook_attempts: int = Field(ge=1, le=100)
+
+    @field_validator("stream_freshness_hours", mode="before")
+    @classmethod
+    def _told_as_json(cls, hours: object) -> object:
+        """A variable of the environment is a text."""
+        if not isinstance(hours, str):
+            return hours
+        try:
+            return json.loads(hours)
+        except ValueError:
+            raise ValueError('hours by stream or source, for example {"hubspot/contacts": 24, "slack": 1}') from None
+
+    @field_validator("stream_freshness_hours")
+    @classmethod
+    def _positive(cls, hours: dict[str, float]) -> dict[str, float]:
+        if wrong := [name for name, each in hours.items() if each <= 0]:
+            raise ValueError(f"more than 0 hours are wanted: {wrong[0]}")
+        return hours
 
 
 class MemoryManagement(_Section):

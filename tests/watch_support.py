@@ -1,6 +1,7 @@
 """What tests of status, alerts and metrics share: one migrated database for a file of tests, and rows as an operator would find them."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def rows(admin_url: str, tenant: TenantId, *statements: str) -> None:
     with psycopg.connect(admin_url) as admin:
         admin.execute("set session_replication_role = replica")
         for statement in statements:
-            admin.execute(statement.replace(":t", f"'{tenant}'"))  # type: ignore[arg-type]
+            admin.execute(re.sub(r"(?<!:):t\b", f"'{tenant}'", statement))  # type: ignore[arg-type]
 
 
 def synced(admin_url: str, tenant: TenantId, source: UUID, stream: str, *, hours_ago: float, emitted: int = 100, broken: int = 0) -> None:
@@ -48,7 +49,7 @@ def synced(admin_url: str, tenant: TenantId, source: UUID, stream: str, *, hours
 
 def watch_work(database: Database, tenant: TenantId, *, own: Path | None = None, webhook: Webhook | None = None) -> WatchWork:
     """The shipped rules, and a file that is laid over them."""
-    status = StatusWork(database=database, tenant=tenant, slug="acme", targets=Targets(), folders=(Path("/tmp"),))  # noqa: S108
+    status = StatusWork(database=database, tenant=tenant, slug="acme", targets=Targets(), folders=(Path("/tmp"),))
     return WatchWork(status=status, rules=load_rules(resource_path("config", "alerts.toml"), own), webhook=webhook)
 
 

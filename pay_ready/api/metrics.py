@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from pay_ready.app import App
-from pay_ready.app_watch import answers_of, open_metrics, process_metrics
+from pay_ready.app_watch import answers_of, insist_it_answers, open_metrics, process_metrics
 from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.metrics import DatabaseCollector, Figures, all_figures
 from pay_ready.telemetry import sinks, use_sinks
@@ -26,8 +26,13 @@ def open_server(app: App, tenants: Callable[[], Mapping[str, TenantId]], host: s
     Raises:
         ConflictError: The port is taken.
     """
+
+    def read() -> Figures:
+        insist_it_answers(app.urls.app)
+        return all_figures(open_metrics(app, tenants()))
+
     metrics = process_metrics(app.database)
-    metrics.registry.register(DatabaseCollector(_Once(lambda: all_figures(open_metrics(app, tenants())))))  # type: ignore[arg-type]
+    metrics.registry.register(DatabaseCollector(_Once(read)))  # type: ignore[arg-type]
     use_sinks(*sinks(), metrics)
     return MetricsServer(answers_of(app.environment, (app.urls.app, app.domain.database_schema), metrics), host, port)
 

@@ -95,7 +95,10 @@ def sql(*statements: str) -> Does:
     return lambda place: place.sql(*statements)
 
 
-QUALITY = "insert into pay_ready.quality_results (tenant_id, result_id, run_id, check_name, subject, severity, passed) values (:t, '{}', '{}', 'volume', 'crm/contacts', 'error', {})"
+QUALITY = (
+    "insert into pay_ready.quality_results (tenant_id, result_id, run_id, check_name, subject, severity, passed)"
+    " values (:t, '{}', '{}', 'volume', 'crm/contacts', 'error', {})"
+)
 RULES: dict[str, tuple[str, Does, Does]] = {
     "stale_stream": (
         "crm/contacts",
@@ -136,7 +139,8 @@ RULES: dict[str, tuple[str, Does, Does]] = {
     "review_age": (
         "pairs",
         sql(
-            "insert into pay_ready.decisions (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor, status, made_at)"
+            "insert into pay_ready.decisions"
+            " (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor, status, made_at)"
             f" values (:t, '{new_id()}', 'person', '{new_id(1)}', '{new_id(2)}', 'match', 'human', 'a', 'open', now() - interval '8 days')"
         ),
         sql("update pay_ready.decisions set superseded_at = now() where tenant_id = :t"),
@@ -198,12 +202,14 @@ def test_a_finding_is_told_of_once(place: Place) -> None:
     for hours in (4.0, 0.1):
         synced(place.admin_url, place.tenant, SOURCE, "contacts", hours_ago=hours)
         check_alerts(work)
-    place.sql("update pay_ready.sync_runs set (started_at, finished_at) = (now() - interval '5 hours', now() - interval '5 hours') where tenant_id = :t")
+    place.sql(
+        "update pay_ready.sync_runs set started_at = now() - interval '5 hours', finished_at = now() - interval '5 hours' where tenant_id = :t"
+    )
     assert [each.alert for each in check_alerts(work).fired] == ["stale_stream"]
 
 
 def test_the_pool_fires_when_it_is_full_for_a_minute(place: Place) -> None:
-    """Full at one look: pending, and nobody is told. Still full a minute later: it fires. Free: over. Free within the minute: nothing was."""
+    """Full at one look: pending, nobody is told. Still full a minute later: it fires. Free: over. Free within the minute: nothing."""
     work, subject = watch_work(place.database, place.tenant), f"{socket.gethostname()}:pool"
 
     def standing() -> list[tuple[str, str]]:
@@ -284,7 +290,7 @@ def deliveries(place: Place) -> dict[str, int]:
 
 
 def test_the_webhook_is_told_in_order_and_once(place: Place, receiver: Receiver) -> None:
-    """Signed as the library of Standard Webhooks wants it; fired, then cleared; nothing is sent twice, and no value of a person is in it."""
+    """Signed as the library of Standard Webhooks wants it; fired, then cleared; nothing is sent twice."""
     standardwebhooks = pytest.importorskip("standardwebhooks", reason="of the dev group")
     work = told(place, receiver)
     place.step("failed")
@@ -336,7 +342,9 @@ def test_what_is_not_taken_is_kept_and_can_be_sent_anew(place: Place, receiver: 
     assert [headers["webhook-id"] for headers, _ in receiver.got[1:]] == [receiver.got[0][0]["webhook-id"]] * 2
 
 
-@pytest.mark.parametrize(("status", "headers", "becomes"), [(410, {}, "dead"), (302, {"Location": "/other"}, "waiting"), (429, {"Retry-After": "7"}, "waiting")])
+@pytest.mark.parametrize(
+    ("status", "headers", "becomes"), [(410, {}, "dead"), (302, {"Location": "/other"}, "waiting"), (429, {"Retry-After": "7"}, "waiting")]
+)
 def test_what_an_answer_means(status: int, headers: dict[str, str], becomes: str, place: Place, receiver: Receiver) -> None:
     """Gone: given up at once. A redirect is not followed. Who asks to wait is asked once, and not before."""
     receiver.answers = [(status, headers)]
@@ -348,7 +356,9 @@ def test_what_an_answer_means(status: int, headers: dict[str, str], becomes: str
     assert len(receiver.got) == 1
     if status == 429:
         with psycopg.connect(place.admin_url) as admin:
-            row = admin.execute("select extract(epoch from next_try_at - now()) from pay_ready.alert_deliveries where tenant_id = %s", (place.tenant,)).fetchone()
+            row = admin.execute(
+                "select extract(epoch from next_try_at - now()) from pay_ready.alert_deliveries where tenant_id = %s", (place.tenant,)
+            ).fetchone()
         assert row is not None
         assert 5 < row[0] <= 7
 

@@ -40,14 +40,20 @@ def hook(url: str, *, allow_private: bool = False) -> Webhook:
 def test_a_name_that_leads_inside_is_refused(found: list[str]) -> None:
     """One address of several is enough."""
     with pytest.raises(DeniedError, match="inner network"):
-        send(hook("https://hooks.example/x"), MESSAGE, resolve=lambda host, port: found)
+        send(hook("https://hooks.example/x"), MESSAGE, resolve=lambda *_: found)
 
 
 def test_plain_http_and_addresses_that_are_none() -> None:
     """http is for inner receivers alone; no names or passwords in an address."""
     with pytest.raises(DeniedError, match="https alone"):
         send(hook("http://hooks.example/x"), MESSAGE)
-    for url in ("ftp://hooks.example", "https://user:pw@hooks.example", "https://", "nonsense", "https://hooks.example:99999"):  # pragma: allowlist secret
+    for url in (
+        "ftp://hooks.example",
+        "https://user:pw@hooks.example",
+        "https://",
+        "nonsense",
+        "https://hooks.example:99999",
+    ):  # pragma: allowlist secret
         with pytest.raises(ConfigError, match="not the address of a webhook"):
             send(hook(url, allow_private=True), MESSAGE)
 
