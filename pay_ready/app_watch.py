@@ -89,6 +89,7 @@ def _status_work(app: "App", tenant: TenantId, slug: str, settings: Settings) ->
     targets = Targets(hours=settings.watch.freshness_hours, by_stream=settings.watch.stream_freshness_hours)
     return StatusWork(
         database=app.database, tenant=tenant, slug=slug, targets=targets, cold=settings.weaviate.mode, folders=_folders(app),
+        cache_prefix=app.domain.cache_prefix,
     )  # fmt: skip
 
 

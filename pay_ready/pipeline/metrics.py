@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pay_ready.db import status
+from pay_ready.db import entities, status
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import PayReadyError
 from pay_ready.pipeline.status import StatusWork, TenantStatus, disks, tenant_status
@@ -80,6 +80,7 @@ FAMILIES: Sequence[Family] = (
     ),
     Family(name="pay_ready_leases", kind="gauge", says="Leases that hold, and that ran out.", labels=("tenant", "state")),
     Family(name="pay_ready_on_hold", kind="gauge", says="Whether resolution rests after a rollback.", labels=("tenant",)),
+    Family(name="pay_ready_entities", kind="gauge", says="People and companies, as published.", labels=("tenant", "kind")),
     Family(name="pay_ready_drift_severity", kind="gauge", says="The worst drift of two weeks, from 0 to 1.", labels=("tenant", "kind")),
     Family(
         name="pay_ready_step_duration_seconds", kind="summary", says="Finished steps: how many, and how long they took.",
@@ -185,7 +186,10 @@ def _add_totals(rows: _Rows, work: StatusWork) -> None:
     with work.database.tenant_transaction(work.tenant) as tx:
         steps, records = status.step_totals(tx), status.row_totals(tx)
         drift, violations = status.drift(tx, _DRIFT_S), status.isolation_violations(tx)
+        published = entities.cached_metric(tx, f"{work.cache_prefix}:published") or {}
     rows.add("isolation_violations_total", violations, label)
+    for kind in ("people", "companies"):
+        rows.add("entities", published.get(kind, 0), label, kind)
     for found in drift:
         rows.add("drift_severity", found.severity, label, found.metric_name)
     for total in steps:

@@ -112,6 +112,7 @@ class StatusWork:
     tenant: TenantId
     slug: str
     targets: Targets
+    cache_prefix: str = "pay_ready"
     cold: str = "off"
     folders: Sequence[Path] = ()
 

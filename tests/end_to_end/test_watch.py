@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from pay_ready.api.metrics import open_server
 from pay_ready.app import App, open_app
 from pay_ready.db.admin import list_tenants
+from pay_ready.pipeline.alerts.webhook import written_secret
 from pay_ready.pipeline.metrics import MOST_SERIES
 from pay_ready.pipeline.status import tenant_status
 from pay_ready.settings import Environment
@@ -256,10 +257,8 @@ def test_alerts_by_command(places: dict[str, str], tmp_path: Path) -> None:
     export = tmp_path / "exports" / "contacts.jsonl"
     kept = export.read_text()
     with receiving() as receiver:
-        import base64
-
         told = {**places, "PAY_READY_WATCH__WEBHOOK_URL": receiver.url, "PAY_READY_WATCH__WEBHOOK_PRIVATE": "true",
-                "PAY_READY_WEBHOOK_SECRET": "whsec_" + base64.b64encode(SECRET).decode()}  # fmt: skip
+                "PAY_READY_WEBHOOK_SECRET": written_secret(SECRET)}  # fmt: skip
 
         def command(*words: str) -> "subprocess.CompletedProcess[str]":
             return called(words, told, tmp_path)

@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -75,6 +75,7 @@ def receiver() -> Iterator[Receiver]:
 
 SOURCE = uuid4()
 FINDING = new_id()
+LONG_AGO = "now() - interval '5 hours'"
 Does = Callable[[Place], None]
 
 
@@ -202,9 +203,7 @@ def test_a_finding_is_told_of_once(place: Place) -> None:
     for hours in (4.0, 0.1):
         synced(place.admin_url, place.tenant, SOURCE, "contacts", hours_ago=hours)
         check_alerts(work)
-    place.sql(
-        "update pay_ready.sync_runs set started_at = now() - interval '5 hours', finished_at = now() - interval '5 hours' where tenant_id = :t"
-    )
+    place.sql(f"update pay_ready.sync_runs set started_at = {LONG_AGO}, finished_at = {LONG_AGO} where tenant_id = :t")
     assert [each.alert for each in check_alerts(work).fired] == ["stale_stream"]
 
 
@@ -297,9 +296,9 @@ def test_the_webhook_is_told_in_order_and_once(place: Place, receiver: Receiver)
     check_alerts(work)
     place.step("complete")
     check_alerts(work)
-    reports = [deliver_alerts(work), deliver_alerts(work), deliver_alerts(work)]
+    assert deliver_alerts(work).delivered == 2
     assert receiver.kinds == ["alert.fired", "alert.cleared"]
-    assert sum(each.delivered for each in reports) == 2
+    assert deliver_alerts(work).delivered == 0
     assert deliveries(place) == {"delivered": 2}
     import base64
 
@@ -331,7 +330,7 @@ def test_what_is_not_taken_is_kept_and_can_be_sent_anew(place: Place, receiver: 
     place.step("failed")
     check_alerts(work)
     assert deliver_alerts(work).waiting == 1
-    assert deliver_alerts(work) == replace(deliver_alerts(work))  # nothing is due
+    assert deliver_alerts(work).waiting == 0  # nothing is due
     assert len(receiver.got) == 1
     due(place)
     assert deliver_alerts(work).dead == 1

@@ -86,10 +86,8 @@ def _checked(work: WatchWork) -> AlertReport:
             fired += _raised(tx, work, rule, reading, mine)
             cleared += _cleared(tx, work, rule, reading, mine)
         names = {rule.name for rule in work.rules}
-        for each in (each for each in stood.values() if each.alert not in names):
-            if alerts.clear(tx, each.alert_id):  # its rule is gone, or off: nobody would ever clear it
-                _queue(tx, work, each, "cleared")
-                cleared.append(_change(each, None))
+        # Their rules are gone, or off: nobody would ever clear them.
+        cleared += [one for each in stood.values() if each.alert not in names for one in _ended(tx, work, None, each, None)]
         standing = [each for each in alerts.standing(tx) if each.status != "pending"]
     for change, changes in (("alert.fired", fired), ("alert.cleared", cleared)):
         for one in changes:
@@ -156,24 +154,27 @@ def _cleared(
         measured = reading.by_subject.get(subject)
         if (measured is None and reading.hosts) or (measured is not None and measured > rule.threshold):
             continue
-        if each.status == "pending":
-            alerts.drop_pending(tx, each.alert_id)
-            continue
         if measured is not None:
             alerts.measure(tx, each.alert_id, severity=rule.severity, measured=measured, threshold=rule.threshold)
-        if alerts.clear(tx, each.alert_id):
-            _queue(tx, work, each, "cleared")
-            cleared.append(_change(each, rule, measured))
+        cleared += _ended(tx, work, rule, each, measured)
     return cleared
 
 
-def _queue(tx: TenantTransaction, work: WatchWork, each: StandingAlert, change: alerts.Change) -> None:
+def _ended(
+    tx: TenantTransaction, work: WatchWork, rule: AlertRule | None, each: StandingAlert, measured: float | None
+) -> list[AlertChange]:  # fmt: skip
+    """What stood is over; what never fired is forgotten."""
+    if each.status == "pending":
+        alerts.drop_pending(tx, each.alert_id)
+        return []
+    if not alerts.clear(tx, each.alert_id):
+        return []
     if work.webhook is not None:
-        alerts.queue_delivery(tx, each.alert_id, change)
-
-
-def _change(each: StandingAlert, rule: AlertRule | None, measured: float | None = None) -> AlertChange:
-    return AlertChange(
-        alert=each.alert, subject_id=each.subject_id, severity=each.severity, measured=measured, threshold=each.threshold,
-        says=rule.says if rule else "its rule is gone", unit=rule.unit if rule else "",
-    )  # fmt: skip
+        alerts.queue_delivery(tx, each.alert_id, "cleared")
+    says, unit = (rule.says, rule.unit) if rule else ("its rule is gone", "")
+    return [
+        AlertChange(
+            alert=each.alert, subject_id=each.subject_id, severity=each.severity, measured=measured, threshold=each.threshold,
+            says=says, unit=unit,
+        )
+    ]  # fmt: skip

@@ -24,7 +24,7 @@ from pay_ready.pipeline.alerts.webhook import Message, ReceiverGoneError, Resolv
 from pay_ready.resilience import insist, transient_retries
 
 TARGET = "webhook"
-_MOST = 50  # messages of one pass
+_MOST, _MOST_ROUNDS = 50, 10  # messages of a round, rounds of a pass
 _LEASE_S = 120.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 30.0, 3_600.0
 _OPENS_AFTER, _OPEN_S = 3, 300.0
@@ -63,8 +63,12 @@ def deliver_alerts(work: WatchWork, *, resolve: Resolve | None = None, wait_s: f
     except BreakerOpenError:
         return DeliveryReport(waiting=sum(each.deliveries for each in _counts(work) if each.status == "waiting"))
     known = breaker.state
-    for each in insist(_claimed)(work):
-        counts[_told(work, webhook, breaker, each, rules.get(each.alert), resolve, wait_s)] += 1
+    # Of an alert one message at a time: that it is over is sent in the next round, once it was taken that it fired.
+    for _ in range(_MOST_ROUNDS):
+        if not (claimed := insist(_claimed)(work)):
+            break
+        for each in claimed:
+            counts[_told(work, webhook, breaker, each, rules.get(each.alert), resolve, wait_s)] += 1
     if breaker.state != known or known != BreakerState():
         insist(_store)(work, breaker)
     return DeliveryReport(**counts)
