@@ -1,6 +1,7 @@
 """Spans by OpenTelemetry, each below what it is a part of; the SDK is of the extra `telemetry`, and loaded when tracing is turned on."""
 
 import json
+import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,8 @@ from pay_ready.telemetry.tenant_label import tenant_hash
 
 if TYPE_CHECKING:  # heavy, and of an extra
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+
+_LAST_WORDS_S = 3.0
 
 
 class Spans:
@@ -45,8 +48,10 @@ class Spans:
             self._context.detach(token)
 
     def close(self) -> None:
-        """Send what waits."""
-        self._provider.shutdown()
+        """Send what waits; a receiver that is away holds up no exit for longer than a few seconds."""
+        ending = threading.Thread(target=self._provider.shutdown, name="spans", daemon=True)
+        ending.start()
+        ending.join(_LAST_WORDS_S)
 
 
 def spans_to(file: Path | None, *, otlp: bool) -> Spans:
@@ -63,7 +68,8 @@ def spans_to(file: Path | None, *, otlp: bool) -> Spans:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
     # The variables' own name of the service outranks ours.
-    provider = TracerProvider(resource=Resource({SERVICE_NAME: "pay_ready"}).merge(Resource.create()))
+    resource = Resource({SERVICE_NAME: "pay_ready"}).merge(Resource.create())
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # `close` ends it, and in time
     if file is not None:
         provider.add_span_processor(SimpleSpanProcessor(_lines_to(file)))
     if otlp:

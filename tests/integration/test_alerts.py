@@ -330,15 +330,19 @@ def test_what_is_not_taken_is_kept_and_can_be_sent_anew(place: Place, receiver: 
     place.step("failed")
     check_alerts(work)
     assert deliver_alerts(work).waiting == 1
-    assert deliver_alerts(work).waiting == 0  # nothing is due
+    place.step("complete")
+    assert [each.alert for each in check_alerts(work).cleared] == ["run_failed"]
+    assert deliver_alerts(work).waiting == 0  # that it is over is not told before that it fired
     assert len(receiver.got) == 1
     due(place)
     assert deliver_alerts(work).dead == 1
-    assert deliveries(place) == {"dead": 1}
+    assert deliveries(place) == {"dead": 1, "waiting": 1}
     receiver.answers = [(200, {})]
     assert revive_dead(work) == 1
-    assert deliver_alerts(work).delivered == 1
-    assert [headers["webhook-id"] for headers, _ in receiver.got[1:]] == [receiver.got[0][0]["webhook-id"]] * 2
+    due(place)
+    assert deliver_alerts(work).delivered == 2
+    assert receiver.kinds[-2:] == ["alert.fired", "alert.cleared"]
+    assert receiver.got[-2][0]["webhook-id"] == receiver.got[0][0]["webhook-id"]
 
 
 @pytest.mark.parametrize(

@@ -92,4 +92,5 @@ def test_the_example_of_the_specification() -> None:
     key = secret_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # pragma: allowlist secret
     body = b'{"test": 2432232314}'
     wanted = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="  # pragma: allowlist secret
-    assert signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body) == wanted
+    message_id = "msg_p5jXN8AQM9LWM0D4loKWxJek"  # pragma: allowlist secret
+    assert signature(key, message_id, 1614265330, body) == wanted
