@@ -4,12 +4,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+import structlog
+
 from pay_ready.app import App
 from pay_ready.app_watch import answers_of, insist_it_answers, open_metrics, process_metrics
+from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.metrics import DatabaseCollector, Figures, all_figures
 from pay_ready.telemetry import sinks, use_sinks
 from pay_ready.telemetry.serving import MetricsServer
+
+log = structlog.get_logger()
 
 _FRESH_S = 2.0  # so long figures are given again: several scrapers ask at once
 
@@ -35,6 +40,29 @@ def open_server(app: App, tenants: Callable[[], Mapping[str, TenantId]], host: s
     metrics.registry.register(DatabaseCollector(_Once(read)))  # type: ignore[arg-type]
     use_sinks(*sinks(), metrics)
     return MetricsServer(answers_of(app.environment, (app.urls.app, app.domain.database_schema), metrics), host, port)
+
+
+def watch_alerts(app: App, tenants: Callable[[], Mapping[str, TenantId]], every_s: float, ended: threading.Event) -> None:
+    """Look at every tenant's alerts and tell its webhook, every so many seconds until `ended`: also when no run begins any more.
+
+    What keeps one tenant's from being looked at is logged and holds up no other.
+    """
+    from pay_ready.pipeline.alerts.check import check_alerts
+    from pay_ready.pipeline.alerts.deliver import deliver_alerts
+
+    while not ended.wait(every_s):
+        try:
+            found = tenants()
+        except PayReadyError as error:
+            log.warning("alerts.not_checked", error_class=type(error).__name__)
+            continue
+        for slug, tenant in found.items():
+            try:
+                work = app.watch(slug)
+                check_alerts(work)
+                deliver_alerts(work)
+            except PayReadyError as error:
+                log.warning("alerts.not_checked", tenant=tenant, error_class=type(error).__name__)
 
 
 class _Once:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -15,16 +16,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from pay_ready.api.metrics import open_server
+from pay_ready.api.metrics import open_server, watch_alerts
 from pay_ready.app import App, open_app
+from pay_ready.db import alerts, operation
 from pay_ready.db.admin import list_tenants
+from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline.alerts.webhook import written_secret
 from pay_ready.pipeline.metrics import MOST_SERIES
 from pay_ready.pipeline.status import tenant_status
 from pay_ready.settings import Environment
 from pay_ready.telemetry import Measured, use_sinks
 from tests.command_support import called
-from tests.conftest import Scratch
+from tests.conftest import Scratch, make_tenant
 from tests.demo_support import DemoRuns
 from tests.watch_support import SECRET, receiving
 
@@ -175,6 +178,29 @@ def test_a_database_that_is_away(scratch: Scratch, tmp_path: Path) -> None:
         assert json.loads(body)["checks"]["database"] == "fail"
         assert metrics[0] == 200
         assert "pay_ready_up 0.0" in metrics[1]
+
+
+def test_alerts_are_looked_at_beside_the_metrics(scratch: Scratch, tmp_path: Path) -> None:
+    """Every so often, of every tenant, until it is ended; a tenant that is not there holds up no other."""
+    urls = {"database_url": SecretStr(scratch.app_url), "admin_database_url": SecretStr(scratch.admin_url)}
+    ended = threading.Event()
+    with open_app(Environment(home=tmp_path / "state", **urls)) as app:
+        tenant = make_tenant(app.database, "acme")
+        with app.database.tenant_transaction(tenant) as tx:
+            operation.finish_step(tx, operation.begin_step(tx, RunId(new_id()), "resolve", ""), "failed", error_class="SourceError")
+        tenants = {"absent": app.tenant_id("absent"), "acme": tenant}
+        looking = threading.Thread(target=watch_alerts, args=(app, lambda: tenants, 0.01, ended))
+        looking.start()
+        try:
+            for _ in range(1_000):
+                with app.database.tenant_transaction(tenant) as tx:
+                    if found := [each.alert for each in alerts.standing(tx)]:
+                        break
+                ended.wait(0.01)
+        finally:
+            ended.set()
+            looking.join()
+    assert found == ["run_failed"]
 
 
 @pytest.fixture

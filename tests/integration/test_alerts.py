@@ -207,6 +207,20 @@ def test_a_finding_is_told_of_once(place: Place) -> None:
     assert [each.alert for each in check_alerts(work).fired] == ["stale_stream"]
 
 
+@pytest.mark.parametrize(
+    "column", ["ingest_mode = 'backfill'", """report = '{"schema_version": 2, "notes": ["replayed from quarantine"]}'"""]
+)
+def test_what_brings_nothing_up_to_date(column: str, place: Place) -> None:
+    """A backfill of last year and a replay of broken rows leave a stream as stale as it was; a paused source is nobody's alert."""
+    work = watch_work(place.database, place.tenant)
+    synced(place.admin_url, place.tenant, SOURCE, "contacts", hours_ago=4)
+    synced(place.admin_url, place.tenant, SOURCE, "contacts", hours_ago=0.1)
+    place.sql(f"update pay_ready.sync_runs set {column} where tenant_id = :t and started_at > now() - interval '1 hour'")
+    assert [each.subject_id for each in check_alerts(work).fired] == ["crm/contacts"]
+    place.sql("update pay_ready.data_sources set status = 'paused' where tenant_id = :t")
+    assert [each.subject_id for each in check_alerts(work).cleared] == ["crm/contacts"]
+
+
 def test_the_pool_fires_when_it_is_full_for_a_minute(place: Place) -> None:
     """Full at one look: pending, nobody is told. Still full a minute later: it fires. Free: over. Free within the minute: nothing."""
     work, subject = watch_work(place.database, place.tenant), f"{socket.gethostname()}:pool"
