@@ -101,14 +101,14 @@ from last;
 -- name: read_drift
 -- Figures that moved away from their baseline, by finding: how far.
 -- params: window_hours float
-select finding_id::text as subject_id, severity::float8 as measured
+select finding_id::text as subject_id, round(severity::numeric, 3)::float8 as measured
 from pay_ready.drift_findings
 where tenant_id = %(tenant_id)s
   and found_at > clock_timestamp() - make_interval(secs => %(window_hours)s * 3600);
 
 -- name: standing
--- Alerts that are not over, whatever their state.
-select alert_id, alert, subject_id, severity::float8 as severity, status, fired_at, measured, threshold,
+-- Alerts that are not over, whatever their state. A severity is a real: .7 of it is a little less than .7.
+select alert_id, alert, subject_id, round(severity::numeric, 3)::float8 as severity, status, fired_at, measured, threshold,
     extract(epoch from clock_timestamp() - fired_at)::float8 as age_s
 from pay_ready.alerts
 where tenant_id = %(tenant_id)s
@@ -118,7 +118,7 @@ order by severity desc, fired_at, alert, subject_id;
 -- name: list
 -- Alerts, newest first.
 -- params: most integer
-select alert_id, alert, subject_id, severity::float8 as severity, status, fired_at, cleared_at, measured, threshold
+select alert_id, alert, subject_id, round(severity::numeric, 3)::float8 as severity, status, fired_at, cleared_at, measured, threshold
 from pay_ready.alerts
 where tenant_id = %(tenant_id)s
 order by fired_at desc, alert, subject_id
@@ -220,7 +220,7 @@ where claimed.tenant_id = %(tenant_id)s
   and alerts.alert_id = claimed.alert_id
 returning
     claimed.delivery_id, claimed.change, claimed.attempts, claimed.made_at, alerts.alert_id, alerts.alert, alerts.subject_id,
-    alerts.severity::float8 as severity, alerts.fired_at, alerts.cleared_at, alerts.measured, alerts.threshold;
+    round(alerts.severity::numeric, 3)::float8 as severity, alerts.fired_at, alerts.cleared_at, alerts.measured, alerts.threshold;
 
 -- name: delivered
 -- params: delivery_id uuid

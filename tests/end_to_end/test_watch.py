@@ -21,9 +21,10 @@ from pay_ready.app import App, open_app
 from pay_ready.db import alerts, operation
 from pay_ready.db.admin import list_tenants
 from pay_ready.model.ids import RunId, new_id
-from pay_ready.pipeline.alerts.webhook import written_secret
+from pay_ready.pipeline.alerts.webhook import secret_of, written_secret
 from pay_ready.pipeline.metrics import MOST_SERIES
 from pay_ready.pipeline.status import tenant_status
+from pay_ready.secrets import generate_key
 from pay_ready.settings import Environment
 from pay_ready.telemetry import Measured, use_sinks
 from tests.command_support import called
@@ -307,3 +308,22 @@ def test_alerts_by_command(places: dict[str, str], tmp_path: Path) -> None:
         assert receiver.kinds == ["alert.test", "alert.fired", "alert.cleared"]
         assert command("alerts", "secret", "-t", "acme").stdout.strip() == told["PAY_READY_WEBHOOK_SECRET"]
     assert called(["alerts", "test", "-t", "acme"], places, tmp_path).returncode == 2
+
+
+def test_a_tenants_own_webhook(places: dict[str, str], tmp_path: Path) -> None:
+    """It names its receiver, but opens no inner network; its secret is derived from the secret key, another tenant's is another."""
+    keyed = {**places, "PAY_READY_SECRET_KEY": generate_key()}
+
+    def command(*words: str) -> "subprocess.CompletedProcess[str]":
+        return called(words, keyed, tmp_path)
+
+    assert command("tenants", "create", "other").returncode == 0
+    secrets = [command("alerts", "secret", "-t", slug).stdout.strip() for slug in ("acme", "other", "acme")]
+    assert secrets[0] == secrets[2] != secrets[1]
+    assert len(secret_of(secrets[0])) == 32
+    with receiving() as receiver:
+        own = ("--set", f"watch.webhook_url={receiver.url}", "--set", "watch.webhook_private=true")
+        assert command("tenants", "settings", "acme", *own).returncode == 0
+        refused = command("alerts", "test", "-t", "acme")
+        assert (refused.returncode, receiver.got) == (5, [])
+        assert receiver.url not in refused.stderr

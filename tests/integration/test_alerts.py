@@ -188,6 +188,7 @@ def test_each_rule_fires_and_clears(rule: str, place: Place) -> None:
     with place.database.tenant_transaction(place.tenant) as tx:
         kept = [each for each in db_alerts.kept(tx, 100) if each.alert == rule]
     assert [(each.subject_id, each.status, each.cleared_at is not None) for each in kept] == [(subject, "cleared", True)]
+    assert [each.severity for each in kept] == [one.severity for one in work.rules if one.name == rule]
 
 
 def test_a_finding_is_told_of_once(place: Place) -> None:

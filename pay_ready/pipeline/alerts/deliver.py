@@ -57,7 +57,7 @@ def deliver_alerts(work: WatchWork, *, resolve: Resolve | None = None, wait_s: f
         return DeliveryReport()
     webhook, counts = work.webhook, {"delivered": 0, "waiting": 0, "dead": 0}
     rules = {rule.name: rule for rule in work.rules}
-    breaker = Breaker(TARGET, opens_after=_OPENS_AFTER, open_s=_OPEN_S)
+    breaker = Breaker(TARGET, opens_after=_OPENS_AFTER, open_s=_OPEN_S, measured=False)
     try:
         insist(_admit)(work, breaker)
     except BreakerOpenError:
