@@ -73,7 +73,7 @@ def test_a_process_has_few_series() -> None:
 
 
 @settings(max_examples=30)
-@example(dict.fromkeys((family.name for family in FAMILIES), 0) | {"pay_ready_step_duration_seconds": 1_500})
+@example(dict.fromkeys((family.name for family in FAMILIES), 0) | {"pay_ready_step_duration_seconds": 1_500, "pay_ready_rows_total": 900})
 @given(st.fixed_dictionaries({family.name: st.integers(min_value=0, max_value=900) for family in FAMILIES}))
 def test_series_are_capped(sizes: dict[str, int]) -> None:
     """Never more than 2,000 with those of the process; what is left out is said; what comes first in the order stays."""
