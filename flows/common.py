@@ -40,6 +40,7 @@ from pay_ready.errors import (
 )
 from pay_ready.logs import MASK, mask_personal, scrub
 from pay_ready.model.progress import Progress, ProgressEvent
+from pay_ready.telemetry import measured_run
 from pay_ready.threads import STOP_S, stop_thread
 
 T = TypeVar("T")
@@ -317,6 +318,10 @@ async def begun(tenant: str = "", sources: Sequence[str] = ()) -> AsyncIterator[
     with safely(), ExitStack() as stack:
         with _prefects_logs():
             app = await in_thread(lambda: stack.enter_context(open_app()))
+        # In this task: steps begin in threads that inherit its context, and their spans stand below the flow's.
+        if tenant and runtime.flow_run.id is not None:
+            flow = runtime.flow_run.flow_name or "flow"
+            stack.enter_context(measured_run(flow, app.tenant_id(tenant), UUID(runtime.flow_run.id)))
         yield app
 
 

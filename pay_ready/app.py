@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.app_memory import MemoryParts
     from pay_ready.db.sources import DataSource
     from pay_ready.memory.tiers import MemoryManager
+    from pay_ready.pipeline.alerts.check import WatchWork
     from pay_ready.pipeline.erase.work import Eraser
     from pay_ready.pipeline.etl import TenantWork
     from pay_ready.pipeline.feed import Feed
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.pipeline.outer import OuterStore
     from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
+    from pay_ready.pipeline.status import StatusWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,28 @@ class App:
 
         return open_work(self, slug, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait_s)
 
+    def status(self, slug: str) -> "StatusWork":
+        """What a tenant's status is read with.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`.
+            ConfigError: A setting of the tenant is off.
+        """
+        from pay_ready.app_watch import open_status
+
+        return open_status(self, slug)
+
+    def watch(self, slug: str) -> "WatchWork":
+        """What a tenant's alerts are looked at with.
+
+        Raises:
+            NotFoundError, DeniedError: As `tenant`.
+            ConfigError: A setting of the tenant, or an alert rule is off.
+        """
+        from pay_ready.app_watch import open_watch
+
+        return open_watch(self, slug)
+
     def desk(self, slug: str) -> "Desk":
         """A reviewer's desk: who runs this command, on a tenant's pairs.
 
@@ -233,8 +257,12 @@ def open_app(environment: Environment | None = None, *, most_connections: int | 
     domain = load_domain(environment.domain)
     settings = load_settings(environment, domain)
     configure_logs(settings.logging.level, settings.logging.format)
-    with _urls(environment) as urls:
+    with _urls(environment) as urls, ExitStack() as closing:
         database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema)
+        if environment.is_watched:
+            from pay_ready.app_watch import turned_on  # heavy, for who is watched alone
+
+            turned_on(environment, database, (urls.app, domain.database_schema), closing)
         database.open()
         app = App(environment=environment, domain=domain, settings=settings, urls=urls, database=database)
         try:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 import pybreaker
 
 from pay_ready.errors import PayReadyError, RetryLaterError, TransientError
+from pay_ready.telemetry import measured_call
 
 Circuit = Literal["closed", "open", "half_open"]
 
@@ -40,8 +41,10 @@ class Breaker:
     error of ours is an answer. A call that was cancelled says nothing either way.
     """
 
-    def __init__(self, target: str, *, opens_after: int = OPENS_AFTER, open_s: float = OPEN_S) -> None:
+    def __init__(self, target: str, *, opens_after: int = OPENS_AFTER, open_s: float = OPEN_S, measured: bool = True) -> None:
+        """Closed; `measured` false where the calls are measured elsewhere, or the breaker is told of them afterwards."""
         self.target, self.open_s = target, open_s
+        self._service = target.partition(":")[0] if measured else ""
         self._opens_after = opens_after
         self._lock = threading.Lock()
         self._probing = False
@@ -76,7 +79,8 @@ class Breaker:
         """
         is_probe = self._enter()
         try:
-            yield
+            with measured_call(self._service, "") if self._service else nullcontext():
+                yield
         except TransientError:
             self._record(failed=True)
             raise

@@ -3,6 +3,7 @@
 Only this module reads the environment, and only the composition root reads this module.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -95,6 +96,33 @@ class Review(_Section):
     gold_percent: float = Field(ge=0, le=100)
     lease_minutes: float = Field(gt=0, le=1_440)
     agent_decides: bool
+
+
+class Watch(_Section):
+    freshness_hours: float = Field(gt=0)
+    stream_freshness_hours: dict[str, float]
+    alert_rules: str
+    webhook_url: str
+    webhook_private: bool
+    webhook_attempts: int = Field(ge=1, le=100)
+
+    @field_validator("stream_freshness_hours", mode="before")
+    @classmethod
+    def _told_as_json(cls, hours: object) -> object:
+        """A variable of the environment is a text."""
+        if not isinstance(hours, str):
+            return hours
+        try:
+            return json.loads(hours)
+        except ValueError:
+            raise ValueError('hours by stream or source, for example {"hubspot/contacts": 24, "slack": 1}') from None
+
+    @field_validator("stream_freshness_hours")
+    @classmethod
+    def _positive(cls, hours: dict[str, float]) -> dict[str, float]:
+        if wrong := [name for name, each in hours.items() if each <= 0]:
+            raise ValueError(f"more than 0 hours are wanted: {wrong[0]}")
+        return hours
 
 
 class MemoryManagement(_Section):
@@ -234,6 +262,7 @@ class TenantSettings(_Section):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    watch: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -246,6 +275,7 @@ class Settings(_Section):
     checkpoints: Checkpoints
     retention: Retention
     review: Review
+    watch: Watch
     memory_management: MemoryManagement
     embedding: Embedding
     agent: AgentSettings
@@ -285,6 +315,10 @@ class Environment(BaseSettings):
     embedding_api_key: SecretStr | None = None
     weaviate_api_key: SecretStr | None = None
     llm_api_key: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+    trace: Path | None = None
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    metrics_host: str = "127.0.0.1"
 
     @property
     def state_folder(self) -> Path:
@@ -298,6 +332,18 @@ class Environment(BaseSettings):
     def archives_folder(self) -> Path:
         """Where rows go that retention takes out of the database: a folder that outlives this machine, if there is one."""
         return self.archives.expanduser().resolve() if self.archives is not None else self.state_folder / "archives"
+
+    @property
+    def sends_traces(self) -> bool:
+        """Whether the variables of OpenTelemetry name a receiver of traces."""
+        if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+            return False
+        return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody is to be told of what this process does."""
+        return self.trace is not None or self.metrics_port is not None or self.sends_traces
 
     @property
     def connectors_folder(self) -> Path:
@@ -317,6 +363,7 @@ class _Overrides(BaseSettings):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    watch: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)
     agent: dict[str, Any] = Field(default_factory=dict)

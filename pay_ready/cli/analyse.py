@@ -7,6 +7,7 @@ import typer
 from pay_ready.cli.memory import WaitOption
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, say
+from pay_ready.cli.profiling import ProfileOption, profiled
 from pay_ready.cli.progress import shown_progress
 
 if TYPE_CHECKING:  # heavy; --help must not load them
@@ -20,6 +21,7 @@ def analyse(
         float | None, typer.Option(min=0, help="Stop after so long, the latest interactions read; else when all are.")
     ] = None,
     wait_s: WaitOption = 0.0,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score how each sentence of each interaction sounds, once: timelines show it, and answers about sentiment need not compute it.
@@ -29,7 +31,7 @@ def analyse(
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline.analyse import analyse_tenant
 
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         found = opened.tenant(tenant)
         report = analyse_tenant(
             opened.database, found.tenant_id, opened.memory.embedder, run_id=RunId(new_id()), most_s=seconds, wait_s=wait_s,

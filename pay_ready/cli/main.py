@@ -9,6 +9,7 @@ import typer
 
 from pay_ready.cli import (
     airbyte,
+    alerts,
     analyse,
     asking,
     audit,
@@ -25,6 +26,7 @@ from pay_ready.cli import (
     keys,
     mcp,
     memory,
+    metrics,
     models,
     quarantine,
     resolve,
@@ -35,6 +37,7 @@ from pay_ready.cli import (
     runs,
     server,
     sources,
+    status,
     tenants,
     timeline,
     undo,
@@ -103,6 +106,9 @@ app.command("search")(asking.search)
 app.command("count")(asking.count)
 app.command("who")(asking.who)
 app.command("mcp")(mcp.mcp)
+app.command("status")(status.status)
+app.add_typer(alerts.app, name="alerts")
+app.command("serve-metrics")(metrics.serve_metrics)
 
 
 @app.callback()
@@ -110,9 +116,10 @@ def options(
     domain: Annotated[str, typer.Option(help="Domain: a name from config/domains, or the path of a .toml file.")] = "",
     home: Annotated[str, typer.Option(help="Folder of the embedded server, connectors and keys.")] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "",
+    trace: Annotated[str, typer.Option(metavar="FILE", help="Append a line of JSON for every run, step, statement and call.")] = "",
 ) -> None:
     """Options of every command become the settings' environment, so that child processes agree."""
-    for variable, value in (("DOMAIN", domain), ("HOME", home), ("LOGGING__LEVEL", log_level)):
+    for variable, value in (("DOMAIN", domain), ("HOME", home), ("LOGGING__LEVEL", log_level), ("TRACE", trace)):
         if value:
             os.environ[f"PAY_READY_{variable}"] = value
 

@@ -8,6 +8,7 @@ import typer
 
 from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
+from pay_ready.cli.profiling import ProfileOption, profiled
 from pay_ready.cli.progress import shown_progress
 from pay_ready.errors import CheckFailedError, PartialError, UsageError
 
@@ -22,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="What is remembered of interactions
 WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait while another process is at it.")]
 
 
-def index(tenant: TenantOption, wait_s: WaitOption = 0.0, as_json: JsonOption = False) -> None:
+def index(tenant: TenantOption, wait_s: WaitOption = 0.0, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Bring memory up to date: passages, vectors, and what the vector store has yet to hear of. Goes on where it was stopped.
 
     Example: pay-ready index --tenant acme
@@ -30,7 +31,7 @@ def index(tenant: TenantOption, wait_s: WaitOption = 0.0, as_json: JsonOption = 
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline.index import index_tenant
 
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         found = opened.tenant(tenant)
         report = index_tenant(
             opened.database, found.tenant_id, opened.memory, run_id=RunId(new_id()), wait_s=wait_s, progress=progress

@@ -7,6 +7,7 @@ import typer
 
 from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened_app
 from pay_ready.cli.output import print_json, print_table, say
+from pay_ready.cli.profiling import ProfileOption, profiled
 from pay_ready.cli.progress import shown_progress
 from pay_ready.errors import UsageError
 
@@ -27,6 +28,7 @@ def resolve(
     config: Annotated[Path | None, typer.Option(help="With --dry-run: a file like config/resolution/default.toml to try.")] = None,
     spark: Annotated[str, typer.Option(metavar="MASTER", help="Score the pairs on Spark: local[2], spark://host:7077, …")] = "",
     examples: Annotated[int, typer.Option(min=0, max=1_000, help="With --dry-run: changed entities to show, of each kind.")] = 5,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find out who is who among the staged records, and publish what changed. Exit 7 when a stream is far smaller than it was.
@@ -41,7 +43,7 @@ def resolve(
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline.etl import resolve_step
 
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant, accept_shrink=accept_shrink)
         if dry_run:
             from pay_ready.pipeline.preview import preview

@@ -8,12 +8,15 @@ import typer
 from pay_ready.cli.analyse import print_analyse, print_warm
 from pay_ready.cli.memory import print_index
 from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened_app
-from pay_ready.cli.output import print_json, print_table, say
+from pay_ready.cli.output import note, print_json, print_table, say
+from pay_ready.cli.profiling import ProfileOption, profiled
 from pay_ready.cli.progress import shown_progress
 from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
+from pay_ready.errors import PayReadyError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
+    from pay_ready.app import App
     from pay_ready.pipeline.etl import EtlReport, SourceOutcome
 
 app = typer.Typer(
@@ -40,6 +43,7 @@ def etl(
     cancel_on_timeout: CancelOption = False,
     wait: WaitOption = 0.0,
     watermarks: WatermarksOption = False,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Sync, stage, resolve, publish, index. Exit 7 when a stream is far smaller than it was: then nothing is published.
@@ -48,9 +52,10 @@ def etl(
     """
     from pay_ready.pipeline.etl import run_etl
 
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait)
         report = run_etl(work, source or (), progress=progress)
+        _tell_operators(opened, tenant)
     if as_json:
         print_json("etl", plain_report(report, show_text=watermarks))
     else:
@@ -66,6 +71,7 @@ def sync(
     cancel_on_timeout: CancelOption = False,
     wait: WaitOption = 0.0,
     watermarks: WatermarksOption = False,
+    profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring records in, without staging them. Example: pay-ready run sync --tenant acme --source hubspot"""
@@ -73,7 +79,7 @@ def sync(
     from pay_ready.pipeline import etl as steps
 
     run_id = RunId(new_id())
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait)
         reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
     if as_json:
@@ -85,13 +91,13 @@ def sync(
 
 
 @app.command()
-def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOption = False) -> None:
+def stage(tenant: TenantOption, source: SourcesOption = None, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Stage what is landed: typed rows, or quarantine. Example: pay-ready run stage --tenant acme"""
     from pay_ready.model.ids import RunId, new_id
     from pay_ready.pipeline import etl as steps
 
     run_id = RunId(new_id())
-    with opened_app() as opened, shown_progress(quiet=as_json) as progress:
+    with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant)
         names = steps.source_names(work, source or ())
         reports = [(name, steps.stage_step(work, name, run_id, progress=progress)) for name in names]
@@ -104,6 +110,19 @@ def stage(tenant: TenantOption, source: SourcesOption = None, as_json: JsonOptio
         for each in report.streams
     )
     print_table(("source", "stream", "staged", "unmapped", "quarantined", "removed", "restaged"), rows)
+
+
+def _tell_operators(opened: "App", tenant: str) -> None:
+    """Look at the alerts at the end of a run; what keeps that from being done is no failure of the run."""
+    from pay_ready.pipeline.alerts.check import check_alerts
+    from pay_ready.pipeline.alerts.deliver import deliver_alerts
+
+    try:
+        watch = opened.watch(tenant)
+        check_alerts(watch)
+        deliver_alerts(watch)
+    except PayReadyError as error:
+        note(f"alerts were not looked at: {error}")
 
 
 def print_etl(report: "EtlReport") -> None:

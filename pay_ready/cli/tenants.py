@@ -93,7 +93,7 @@ def settings(
                 tenants.change_settings(tx, changed, actor=opened.actor, reason=reason)
             tenant = opened.tenant(slug)
         effective = opened.settings_of(tenant)
-    shown = ("entity_resolution", "etl", "staging", "checkpoints", "retention", "review")
+    shown = ("entity_resolution", "etl", "staging", "checkpoints", "retention", "review", "watch")
     sections = {name: getattr(effective, name).model_dump() for name in shown}
     if as_json:
         print_json("settings", {"version": tenant.settings_version, "own": tenant.settings, "effective": sections})

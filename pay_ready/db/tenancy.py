@@ -21,6 +21,7 @@ from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries, of_embedder
 from pay_ready.errors import DeniedError, IsolationError, NotFoundError
+from pay_ready.telemetry import measured_statement, measured_transaction
 
 if TYPE_CHECKING:  # heavy
     import numpy as np
@@ -126,14 +127,15 @@ class TenantTransaction:
         counted = sql.SQL("select count(*) as rows, min(aged_at) as first_at, max(aged_at) as last_at from ({}) as counted").format(
             sql.SQL(self._query(name).sql)
         )
-        with translating():
+        with translating(), measured_statement(name, self.tenant):
             row = self._connection.cursor(row_factory=namedtuple_row).execute(counted, self._bound(params)).fetchone()
         return Extent(rows=0, first_at=None, last_at=None) if row is None else Extent(**row._asdict())
 
     def stream(self, name: str, params: Params | None = None, *, page: int = 5_000) -> Iterator[list[Any]]:
         """Pages of rows through a server-side cursor: memory stays at one page."""
         with translating(), self._connection.cursor(name="pages", row_factory=namedtuple_row) as cursor:
-            cursor.execute(self._query(name).sql, self._bound(params))
+            with measured_statement(name, self.tenant):
+                cursor.execute(self._query(name).sql, self._bound(params))
             while rows := cursor.fetchmany(page):
                 yield rows
 
@@ -149,7 +151,12 @@ class TenantTransaction:
 
         literals = {key: sql.Literal(value).as_string() for key, value in self._bound(params).items()}
         statement = f"copy ({self._query(name).sql % literals}) to stdout (format binary)"
-        with translating(), self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        with (
+            translating(),
+            measured_statement(name, self.tenant),
+            self._connection.cursor() as cursor,
+            cursor.copy(statement.encode()) as copy,
+        ):
             data = b"".join(bytes(part) for part in copy)
         layout = np.dtype(_copy_layout(fields))
         # A header of 19 bytes, the rows, two bytes at the end.
@@ -185,7 +192,12 @@ class TenantTransaction:
             sql.Identifier("pg_temp", table), sql.SQL(", ").join(map(sql.Identifier, columns))
         )
         statement = target + sql.SQL(" (format binary)") if binary_types is not None else target
-        with translating(), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+        with (
+            translating(),
+            measured_statement(f"copy.{table}", self.tenant),
+            self._connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
             if binary_types:
                 copy.set_types(list(binary_types))
             yield copy
@@ -216,7 +228,7 @@ class TenantTransaction:
         if embedder_tag is not None:
             # Never prepared: a generic plan knows neither the vector nor the filters, and reads where it should ask the index.
             statement, prepare = of_embedder(statement, embedder_tag), False
-        with translating():
+        with translating(), measured_statement(name, self.tenant):
             return self._connection.cursor(row_factory=namedtuple_row).execute(statement, self._bound(params), prepare=prepare)
 
 
@@ -295,7 +307,13 @@ class Database:
             IsolationError: Called inside another tenant transaction, or the transaction ended under another tenant.
             TransientError: No connection came free, or the database could not finish.
         """
-        with _entered(tenant), translating(), self._pool.connection() as connection, connection.transaction():
+        with (
+            _entered(tenant),
+            measured_transaction(work, tenant),
+            translating(),
+            self._pool.connection() as connection,
+            connection.transaction(),
+        ):
             limits = self._options.batch if work == "batch" else self._options.people
             if snapshot:
                 connection.execute(_SNAPSHOT)
@@ -322,6 +340,7 @@ class Database:
         literals = {key: sql.Literal(value).as_string() for key, value in {**(params or {}), "tenant_id": tenant}.items()}
         with (
             translating(),
+            measured_statement(name, tenant),
             adbc_driver_postgresql.dbapi.connect(self._url) as connection,
             connection.cursor() as cursor,
         ):

@@ -50,6 +50,7 @@ from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
 from pay_ready.resilience import insist, transient_retries
 from pay_ready.secrets import Keyring
 from pay_ready.sources.catalog import ConfiguredCatalog
+from pay_ready.telemetry import measured_run, measured_step
 
 if TYPE_CHECKING:  # heavy
     from pay_ready.agent.toolbox import Toolbox
@@ -180,12 +181,13 @@ def run_etl(work: TenantWork, only: Sequence[str] = (), *, progress: Progress = 
         NotFoundError: A named source is not there.
     """
     started, run_id = time.monotonic(), RunId(new_id())
-    with alone(work, run_id):
-        outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
-        published = publish_step(work, run_id, outcomes, progress=progress)
-    report = concluded(work, run_id, outcomes, published, started)
-    for name in FOLLOWING:
-        report = followed(work, report, name, progress=progress)
+    with measured_run("etl", work.tenant, run_id):
+        with alone(work, run_id):
+            outcomes = tuple(bring_in(work, name, run_id, progress=progress) for name in source_names(work, only))
+            published = publish_step(work, run_id, outcomes, progress=progress)
+        report = concluded(work, run_id, outcomes, published, started)
+        for name in FOLLOWING:
+            report = followed(work, report, name, progress=progress)
     return report
 
 
@@ -574,17 +576,19 @@ def recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterat
         ended.append((rows, status))
 
     step_run_id = new_id()
-    insist(_begin)(work, run_id, step, subject, step_run_id)
-    try:
-        yield done
-    except BaseException as error:
-        status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
-        # Where the database is away, what the step raised is the news.
-        with suppress(TransientError):
-            insist(_finish)(work, step_run_id, status, None, type(error).__name__)
-        raise
-    rows, final = ended[-1] if ended else (0, "complete")
-    insist(_finish)(work, step_run_id, final, rows, None)
+    # Every line that is logged meanwhile says of which run and step it is.
+    with structlog.contextvars.bound_contextvars(run_id=run_id, step=step), measured_step(step, subject, work.tenant, run_id):
+        insist(_begin)(work, run_id, step, subject, step_run_id)
+        try:
+            yield done
+        except BaseException as error:
+            status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
+            # Where the database is away, what the step raised is the news.
+            with suppress(TransientError):
+                insist(_finish)(work, step_run_id, status, None, type(error).__name__)
+            raise
+        rows, final = ended[-1] if ended else (0, "complete")
+        insist(_finish)(work, step_run_id, final, rows, None)
 
 
 def _begin(work: TenantWork, run_id: RunId, step: str, subject: str, step_run_id: UUID) -> None:

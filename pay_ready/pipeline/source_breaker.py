@@ -40,7 +40,7 @@ def admitted(
     if source.ingest_mode != "connector":
         yield lambda _: None
         return
-    breaker = Breaker(f"source:{source.name}", opens_after=options.opens_after, open_s=options.open_s)
+    breaker = Breaker(f"source:{source.name}", opens_after=options.opens_after, open_s=options.open_s, measured=False)
     insist(_admit)(database, tenant, breaker)
     known = breaker.state
     ended: list[PayReadyError | None] = []

@@ -17,6 +17,7 @@ from typing import Self
 
 from pay_ready.errors import NotFoundError
 from pay_ready.sources.scratch import scratch_folder, write_private
+from pay_ready.telemetry import measured_call
 
 # The world outside that a connector may need to reach its API; nothing else of our environment is its business.
 _PASSED_ON = (
@@ -72,6 +73,7 @@ class ConnectorProcess:
 
     def __enter__(self) -> Self:
         with ExitStack() as contexts, ExitStack() as until_started:
+            contexts.enter_context(measured_call("connector", f"{self._command.name} {self._verb}", is_parent=False))
             self.folder = contexts.enter_context(scratch_folder(self._command.home))
             write_private(self.folder, {f"{name}.json": content for name, content in self._files.items()})
             # The write ends are the connector's alone: the stream is over when it closes them.

@@ -1,5 +1,6 @@
 """Each flow under a real Prefect server gives what the plain steps give, and shows it."""
 
+import json
 from collections.abc import Callable
 
 import psycopg
@@ -107,6 +108,22 @@ def test_the_steps_of_a_run_are_flows_of_their_own(run_flow: Run, prefect: Prefe
     for name, state in (("sync", synced), ("resolve", resolved), ("index", indexed), ("analyse", analysed)):
         assert f"{name}-acme" in prefect.artifacts(state.run_id)
     assert {step for step, _, _ in world.steps()} == {"sync", "stage", "volume", "resolve", "index", "analyse", "caches"}
+
+
+def test_spans_of_a_flow(run_flow: Run, world: World) -> None:
+    """Every step, in whatever thread, stands below its flow's span, with its statements below it."""
+    pytest.importorskip("opentelemetry.sdk", reason="of the extra telemetry")
+    world.tenant(sources=("crm", "mail"))
+    file = world.folder / "spans.jsonl"
+    assert run_flow("etl", {"tenant": "acme"}, PAY_READY_TRACE=str(file)).name == "Completed"
+    spans = [json.loads(line) for line in file.read_text().splitlines()]
+    (flow,) = [each for each in spans if each["attributes"].get("pay_ready.flow") == "etl"]
+    steps = {each["span_id"]: each for each in spans if "pay_ready.step" in each["attributes"]}
+    told = sorted((each["attributes"]["pay_ready.step"], each["attributes"].get("pay_ready.subject", "")) for each in steps.values())
+    assert told == sorted((step, subject) for step, subject, _ in world.steps())
+    assert {each["parent_id"] for each in steps.values()} == {flow["span_id"]}
+    transactions = {each["span_id"] for each in spans if each["parent_id"] in steps and each["name"].startswith("transaction")}
+    assert any(each["parent_id"] in transactions and "db.query.summary" in each["attributes"] for each in spans)
 
 
 def test_a_backfill_shows_its_plan_and_does_it_once(run_flow: Run, prefect: Prefect, world: World) -> None:

@@ -35,10 +35,17 @@ def app_with(scratch: Scratch, overrides: Overrides, folder: Path) -> Iterator[A
         section, _, key = name.rpartition(".")
         sections.setdefault(section, {})[key] = value
     own = folder / "own.toml"
-    own.write_text("".join(f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items()) for name, keys in sections.items()))
+    own.write_text("".join(f"[{name}]\n" + "".join(f"{k} = {_toml(v)}\n" for k, v in keys.items()) for name, keys in sections.items()))
     environment = Environment(home=folder / "state", config=own, database_url=scratch.app_url, admin_database_url=scratch.admin_url)  # type: ignore[arg-type]
     with open_app(environment) as app:
         yield app
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it: as JSON does, but for tables."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{key}" = {_toml(each)}' for key, each in value.items()) + "}"
+    return json.dumps(value)
 
 
 def contact(number: int, **properties: object) -> dict[str, Any]:
@@ -410,6 +417,36 @@ def checkpoints_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> ob
             return len(db_checkpoints.checkpoints(tx))
 
 
+def with_tenant(app: App) -> App:
+    """Tenant `acme`, made."""
+    with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+        tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+    return app
+
+
+def freshness_targets(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How old a stream may be."""
+    with app_with(scratch, overrides, folder) as app:
+        targets = with_tenant(app).status("acme").targets
+        return targets.of("crm", "contacts")
+
+
+def alert_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """When alerts fire."""
+    own = folder / "own_rules.toml"
+    own.write_text("[disk]\nthreshold = 50\n")
+    given = {name: str(own) if name == "watch.alert_rules" else value for name, value in overrides.items()}
+    with app_with(scratch, given, folder) as app:
+        return [(rule.name, rule.threshold) for rule in with_tenant(app).watch("acme").rules]
+
+
+def webhook_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Where alerts are sent to, and how; the address is there where another key is looked at."""
+    with app_with(scratch, {"watch.webhook_url": "https://hooks.example/", **overrides}, folder) as app:
+        webhook = with_tenant(app).watch("acme").webhook
+        return webhook and (webhook.url, webhook.allow_private, webhook.attempts)
+
+
 def rows_due(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """How many rows of each table are due, and which archives."""
     from pay_ready.pipeline.retention.plan import plan_retention
@@ -501,6 +538,12 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "staging.phone_region": ("DE", phone_staged),
     "staging.time_zone": ("America/New_York", naive_time_staged),
     "staging.internal_domains": (["b.example"], side_staged),
+    "watch.freshness_hours": (24, freshness_targets),
+    "watch.stream_freshness_hours": ({"crm/contacts": 24}, freshness_targets),
+    "watch.alert_rules": ("own_rules.toml", alert_rules),
+    "watch.webhook_url": ("https://hooks.example/x", webhook_options),
+    "watch.webhook_private": (True, webhook_options),
+    "watch.webhook_attempts": (1, webhook_options),
     "review.blind": (True, review_rules),
     "review.double": (True, review_rules),
     "review.gold_percent": (50, review_rules),
@@ -610,7 +653,7 @@ CHANGED_TO: dict[str, object] = {"database.pool.max_size": 2}
 def flat(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """The keys of nested tables, with dots."""
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from flat(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

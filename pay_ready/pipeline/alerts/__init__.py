@@ -1,0 +1,1 @@
+"""Alerts: rules read figures, the table keeps what fires, and a webhook is told."""
