@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.app import App
     from pay_ready.pipeline.airbyte.source import PlatformOptions
     from pay_ready.pipeline.erase.work import Eraser
+    from pay_ready.pipeline.quality.rules import Rule
     from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
 
@@ -79,7 +80,20 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             most_s=settings.agent.analyse_seconds,
             answers=settings.agent.warm_answers,
         ),
+        quality=quality_rules(settings) if settings.quality.check_runs else None,
     )
+
+
+def quality_rules(settings: Settings) -> "tuple[Rule, ...]":
+    """The rules of data quality that hold under a tenant's settings.
+
+    Raises:
+        ConfigError: A file, key or value is wrong; names it and the choices.
+    """
+    from pay_ready.pipeline.quality.rules import load_rules
+
+    own = Path(settings.quality.folder) if settings.quality.folder else None
+    return load_rules(resource_path("config", "quality"), own, settings.quality.rules)
 
 
 def open_desk(app: "App", slug: str) -> "Desk":

@@ -97,6 +97,21 @@ class Review(_Section):
     agent_decides: bool
 
 
+class Quality(_Section):
+    check_runs: bool
+    folder: str
+    rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Drift(_Section):
+    baseline_days: int = Field(ge=28, le=730)
+    current_days: int = Field(ge=7, le=90)
+    least_observations: int = Field(ge=2)
+    high_severity: float = Field(gt=0, lt=1)
+    critical_severity: float = Field(gt=0, le=1)
+    metrics: tuple[Literal["volume", "sentiment", "response_time", "talk_ratio", "match_rate", "quarantine_rate"], ...]
+
+
 class MemoryManagement(_Section):
     hot_cache_size: int = Field(ge=1)
     hot_cache_mb: int = Field(ge=1)
@@ -234,6 +249,8 @@ class TenantSettings(_Section):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -246,6 +263,8 @@ class Settings(_Section):
     checkpoints: Checkpoints
     retention: Retention
     review: Review
+    quality: Quality
+    drift: Drift
     memory_management: MemoryManagement
     embedding: Embedding
     agent: AgentSettings
@@ -317,6 +336,8 @@ class _Overrides(BaseSettings):
     checkpoints: dict[str, Any] = Field(default_factory=dict)
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)
     agent: dict[str, Any] = Field(default_factory=dict)

@@ -26,6 +26,7 @@ from pay_ready.cli import (
     mcp,
     memory,
     models,
+    quality,
     quarantine,
     resolve,
     retention,
@@ -83,6 +84,7 @@ app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(quality.app, name="quality")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
