@@ -12,6 +12,7 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, DeniedError
 from pay_ready.model.resolution import ResolutionConfig
+from pay_ready.pipeline.drift.options import DriftOptions
 from pay_ready.pipeline.etl import InsightSteps, TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
@@ -79,6 +80,14 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             is_analysed=settings.agent.analyse_after_run,
             most_s=settings.agent.analyse_seconds,
             answers=settings.agent.warm_answers,
+        ),
+        drift=DriftOptions(
+            baseline_days=settings.drift.baseline_days,
+            current_days=settings.drift.current_days,
+            least_observations=settings.drift.least_observations,
+            high=settings.drift.high_severity,
+            critical=settings.drift.critical_severity,
+            metrics=settings.drift.metrics,
         ),
         quality=quality_rules(settings) if settings.quality.check_runs else None,
     )

@@ -18,6 +18,7 @@ from pay_ready.cli import (
     decide,
     demo,
     deploy,
+    drift,
     entities,
     erase,
     evaluate,
@@ -85,6 +86,7 @@ app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(quality.app, name="quality")
+app.add_typer(drift.app, name="drift")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

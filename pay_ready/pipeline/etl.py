@@ -35,6 +35,7 @@ from pay_ready.errors import (
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
+from pay_ready.pipeline.drift.options import DriftOptions
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.buffer import Keep
 from pay_ready.pipeline.land.findings import RunFindings
@@ -100,6 +101,7 @@ class TenantWork:
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
     memory: "Callable[[], MemoryManager] | None" = None  # asked only when there is something to index; None: not a step of a run
     insight: "InsightSteps | None" = None  # None: neither analysed nor warmed in a run
+    drift: DriftOptions = field(default_factory=DriftOptions)
     quality: "Sequence[Rule] | None" = None  # rules that hold before and after a publish; None: not looked at
 
     def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
