@@ -1,6 +1,6 @@
 """Whether drift is found where it is, and how long that takes.
 
-    python -m tests.benchmarks.drift [--series 10000] [--accounts 1000] [--interactions 200000]
+    python -m tests.benchmarks.drift [--series 10000] [--accounts 1000] [--interactions 260000]
 
 First simulated series (tests/drift_support.py): seasons of the week, days like those before them, holiday weeks in a fifth of the current
 windows, late data and huge outliers in three of ten. Told are recall (severity of 0.5) of shifts by 2 standard deviations with a hundred
@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=10_000)
     parser.add_argument("--accounts", type=int, default=1_000)
-    parser.add_argument("--interactions", type=int, default=200_000)
+    parser.add_argument("--interactions", type=int, default=260_000)
     words = parser.parse_args()
     is_right = simulate(words.series)
     return 0 if look(words.accounts, words.interactions) and is_right else 1

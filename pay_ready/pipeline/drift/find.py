@@ -116,21 +116,18 @@ def look_for_drift(
     windows = windows_of(moment, options)
     seconds: dict[str, float] = {}
     judged: dict[Subject, tuple[Finding, DailySeries]] = {}
-    looked = 0
     with database.tenant_transaction(tenant, work="batch", snapshot=True) as tx:
         for metric in options.metrics:
             began = time.monotonic()
             for subject, rows in _by_subject(metric, drift.figures(tx, metric, windows, QUANTILES)):
-                found = _judge(tenant, subject, rows, windows, options, moment)
-                if found is not None:
-                    looked += 1
-                    judged[subject] = found
+                if (answer := _judge(tenant, subject, rows, windows, options, moment)) is not None:
+                    judged[subject] = answer
             seconds[metric] = round(time.monotonic() - began, 3)
     with database.tenant_transaction(tenant, work="batch", snapshot=not keeps) as tx:
         if keeps:
             found, fresh, ended = _kept(tx, judged, windows, options, moment)
         else:
-            found, fresh, ended = _known(tx, judged, windows, options), frozenset(), 0
+            found, fresh, ended = _known(tx, judged, windows, options), frozenset[uuid.UUID](), 0
         names = _names(tx, found)
     told = tuple(
         Told(
@@ -141,8 +138,8 @@ def look_for_drift(
         for each in sorted(found, key=lambda each: (-each.severity, each.metric_name, each.subject_kind, each.subject_id))
     )  # fmt: skip
     return DriftReport(
-        tenant=slug, windows=windows, looked=looked, found=told, fresh=tuple(each for each in told if each.finding.finding_id in fresh),
-        ended=ended, seconds=round(time.monotonic() - started, 3), seconds_by_metric=seconds,
+        tenant=slug, windows=windows, looked=len(judged), found=told,
+        fresh=tuple(each for each in told if each.finding.finding_id in fresh), ended=ended, seconds=round(time.monotonic() - started, 3), seconds_by_metric=seconds,
     )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ What is judged is a daily series, baseline before current:
 - Each day loses the baseline's median of its weekday; weekdays on which hardly anything happens are left out.
 - The effect is the smallest of several shifts in robust standard deviations of the baseline (IQR / 1.349; Rousseeuw and Croux, JASA 88
   (1993)): of a value the lower quartile's, the median's and the upper quartile's; of a count the median's and the upper quartile's, and
-  where it went down the upper decile's; of a share that of either half of the current days. A real shift moves all of them. A holiday week
-  or data that is late leaves the upper ones where they were, an outlier all.
+  where it went down the upper decile's; of a share that of all current days but one, unless half of them hardly moved. A real shift
+  moves all of them. A holiday week or data that is late leaves the upper ones where they were, an outlier all.
 - A rank test of the days (Mann and Whitney, Annals of Mathematical Statistics 18 (1947), ties corrected), of a share the test of two
   shares, must agree. Its statistic is shrunk by sqrt((1 - r) / (1 + r)) for days whose neighbours are alike (r: lag-1 autocorrelation;
   Bayley and Hammersley, JRSS Supplement 8 (1946)).
@@ -40,6 +40,8 @@ _MOST_ALIKE = 0.9
 _CLIP = 2.5  # robust standard deviations, for the autocorrelation
 _COUNT_RELATIVE = 0.025  # in the scale of 2 sqrt(x): 5 % more or less is one standard deviation at least
 _RATE_FLOOR = 0.0025  # a quarter of a point of percent is one standard deviation at least
+_WEAKER_HALF = 1 / 3  # of the shift: less, and it is one week's
+_FEW_HITS = 10
 _RARE = 0.005  # p (1 - p) at least: of what never happened nobody knows how it varies
 
 
@@ -153,7 +155,7 @@ def _even(series: Series) -> tuple[Days, Days]:
 def _shift_of_rate(series: Series) -> Shift | None:
     """Of a share: days are pooled, for on a single day what is rare is mostly absent.
 
-    The effect is the smaller of those of the current window's two halves: neither one bad sync nor one bad week is a shift. Variance
+    Neither one bad sync nor one bad week is a shift: the loudest day is left out, and either half must have moved. Variance
     beyond the binomial (phi: Pearson's chi-squared over its degrees of freedom; McCullagh and Nelder, Generalized Linear Models (1989))
     widens both the scale and the test of two shares.
     """
@@ -172,12 +174,28 @@ def _shift_of_rate(series: Series) -> Shift | None:
     shrunk = (1 - alike) / (1 + alike)
     effective = shrunk / (1 / days_before + 1 / days_after)
     scale = max(_RATE_FLOOR, math.sqrt(phi * max(certain, _RARE) / float(np.median(old_n[old_n > 0]))))
-    half = len(new_n) // 2
-    parts = [(float(new_hits[part].sum()), float(new_n[part].sum())) for part in (slice(0, half), slice(half, None))]
-    shifts = [hits / n - usual for hits, n in parts if n > 0]
-    effect = min(shifts, key=abs) / scale if len(shifts) == len(parts) and (min(shifts) > 0 or max(shifts) < 0) else 0.0
+    effect = _moved_share(new_hits, new_n, usual) / scale
     evidence = _two_shares(float(cut.sum()), float(old_n.sum()), float(new_hits.sum()), float(new_n.sum())) * math.sqrt(shrunk / phi)
     return Shift(severity=_severity(effect, evidence, effective), effect=effect, evidence=evidence, effective_days=effective)
+
+
+def _moved_share(hits: Days, n: Days, usual: float) -> float:
+    """How far the share moved, without the day that speaks most for it; where half of the days hardly moved, only as far as these did."""
+    whole = float(hits.sum() / n.sum()) - usual
+    away = (hits - n * usual) * (1 if whole > 0 else -1)
+    rest = np.arange(len(n)) != int(np.argmax(away))
+    halves = [slice(0, len(n) // 2), slice(len(n) // 2, None)]
+    if not n[rest].sum() or not all(n[half].sum() for half in halves):
+        return 0.0
+    moved = float(hits[rest].sum() / n[rest].sum()) - usual
+    weaker = min((float(hits[half].sum() / n[half].sum()) - usual for half in halves), key=abs)
+    if moved * whole <= 0:
+        return 0.0
+    if min(float(hits[rest].sum()), float((n - hits)[rest].sum())) < _FEW_HITS:
+        return moved  # too few to ask either half
+    if weaker * whole <= 0:
+        return 0.0
+    return moved if abs(weaker) >= abs(moved) * _WEAKER_HALF else weaker
 
 
 def _usual_share(hits: Days, n: Days) -> tuple[float, Days]:
