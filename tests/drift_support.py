@@ -179,7 +179,8 @@ _FILL: LiteralString = """
                                            provenance, content_hash)
     select tenant_id, pg_temp.id('e' || record_key), 1, 'person',
            pg_temp.id('account' || split_part(record_key, '/', 2)::int %% %(accounts)s),
-           1 + (hashtext(record_key) & 1), '{"schema_version": 1}', '{"schema_version": 1}', sha256('')
+           1 + (split_part(record_key, '/', 2)::int / %(accounts)s + split_part(record_key, '/', 1)::int) %% 2,
+           '{"schema_version": 1}', '{"schema_version": 1}', sha256('')
     from pay_ready.person_records where tenant_id = %(tenant)s;
     insert into pay_ready.sync_runs (tenant_id, run_id, source_id, ingest_mode, status, lease_token, started_at, finished_at)
     select %(tenant)s, pg_temp.id('sync' || day), pg_temp.id('source'), 'replay', 'complete', 1,

@@ -76,6 +76,11 @@ def figures(tx: TenantTransaction, metric: Metric, windows: Windows, quantiles: 
     return [DayFigure(**row._asdict()) for row in tx.rows(f"drift.{metric}", asked)]
 
 
+def give_room(tx: TenantTransaction) -> None:
+    """Memory for the sorts of this transaction."""
+    tx.execute("drift.room")
+
+
 def standing(tx: TenantTransaction, ended_since: datetime) -> list[Finding]:
     """Findings that stand, and those that ended since then, the newest first."""
     return [Finding(**row._asdict()) for row in tx.rows("drift.standing", {"since": ended_since})]

@@ -4,21 +4,26 @@
 -- name: volume
 -- Interactions by day.
 -- params: since timestamptz, split timestamptz, until timestamptz, quantiles float[] (of the other metrics)
-select subjects.subject_kind, subjects.subject_id, interactions.occurred_at >= %(split)s::timestamptz as is_current,
-    (interactions.occurred_at at time zone 'UTC')::date as day, count(*) as observations, null::double precision as total,
-    null::double precision[] as quantiles
-from pay_ready.interaction_records as interactions
-join pay_ready.data_sources as sources on sources.tenant_id = interactions.tenant_id and sources.source_id = interactions.source_id
-left join pay_ready.interaction_entities as accounts
-    on accounts.tenant_id = interactions.tenant_id and accounts.interaction_id = interactions.interaction_id
-    and accounts.closed_run_no is null and accounts.is_primary and accounts.entity_type = 'company'
-cross join lateral (values ('tenant', ''), ('source', sources.name), ('account', accounts.entity_id::text))
+with daily as (
+    select sources.name as source, accounts.entity_id as account_id, interactions.occurred_at >= %(split)s::timestamptz as is_current,
+        (interactions.occurred_at at time zone 'UTC')::date as day, count(*) as observations
+    from pay_ready.interaction_records as interactions
+    join pay_ready.data_sources as sources on sources.tenant_id = interactions.tenant_id and sources.source_id = interactions.source_id
+    left join pay_ready.interaction_entities as accounts
+        on accounts.tenant_id = interactions.tenant_id and accounts.interaction_id = interactions.interaction_id
+        and accounts.closed_run_no is null and accounts.is_primary and accounts.entity_type = 'company'
+    where interactions.tenant_id = %(tenant_id)s
+      and interactions.is_primary
+      and interactions.occurred_at >= %(since)s
+      and interactions.occurred_at < %(until)s
+    group by 1, 2, 3, 4
+)
+select subjects.subject_kind, subjects.subject_id, daily.is_current, daily.day, sum(daily.observations)::bigint as observations,
+    null::double precision as total, null::double precision[] as quantiles
+from daily
+cross join lateral (values ('tenant', ''), ('source', daily.source), ('account', daily.account_id::text))
     as subjects (subject_kind, subject_id)
-where interactions.tenant_id = %(tenant_id)s
-  and interactions.is_primary
-  and interactions.occurred_at >= %(since)s
-  and interactions.occurred_at < %(until)s
-  and subjects.subject_id is not null
+where subjects.subject_id is not null
 group by 1, 2, 3, 4;
 
 -- name: sentiment
@@ -233,6 +238,12 @@ from pay_ready.entity_versions
 where tenant_id = %(tenant_id)s
   and entity_id = any(%(entity_ids)s)
   and closed_run_no is null;
+
+-- name: room
+-- Memory for the sorts of this transaction: a few hundred thousand observations need not go to disk.
+-- params: none
+select set_config('work_mem', '64MB', true)
+where %(tenant_id)s is not null;
 
 -- name: lock
 -- One look of a tenant at a time, until the commit.

@@ -88,7 +88,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 def _contact(number: int, day: int) -> dict[str, Any]:
     person = {
         "email": f"p{number % 15_000}.{number % 7}@firm{number % 900}.example", "firstname": f"Ann{number % 800}",
-        "lastname": f"Abel{number}", "jobtitle": f"Head {day} of {number % 40}", "phone": f"+1202{number % 10_000_000:07}", "city": f"City {number % 300}",
+        "lastname": f"Abel{number}", "jobtitle": f"Head {day} of {number % 40}", "phone": f"+1202{number % 10_000_000:07}",
+        "city": f"City {number % 300}",
     }  # fmt: skip
     return {"id": str(number), "updatedAt": f"2026-01-{day:02}T00:00:00Z", **_TIMES, "properties": person}
 
@@ -97,7 +98,8 @@ def _email(number: int, contacts: int) -> dict[str, Any]:
     written = {
         "hs_timestamp": f"2026-0{1 + number % 6}-{1 + number % 28:02}T10:00:00Z", "hs_email_subject": f"About {number % 999}",
         "hs_email_text": f"Hello, this is what we spoke about. {number} " * 5,
-        "hs_email_direction": "EMAIL" if number % 2 else "INCOMING_EMAIL", "hs_email_from_email": f"p{number % 15_000}@firm{number % 900}.example", "hs_email_thread_id": str(number // 4),
+        "hs_email_direction": "EMAIL" if number % 2 else "INCOMING_EMAIL",
+        "hs_email_from_email": f"p{number % 15_000}@firm{number % 900}.example", "hs_email_thread_id": str(number // 4),
     }  # fmt: skip
     return {"id": f"9{number}", "updatedAt": "2026-01-01T00:00:00Z", **_TIMES, "properties": written, "contacts": [str(number % contacts)]}
 

@@ -117,6 +117,7 @@ def look_for_drift(
     seconds: dict[str, float] = {}
     judged: dict[Subject, tuple[Finding, DailySeries]] = {}
     with database.tenant_transaction(tenant, work="batch", snapshot=True) as tx:
+        drift.give_room(tx)
         for metric in options.metrics:
             began = time.monotonic()
             for subject, rows in _by_subject(metric, drift.figures(tx, metric, windows, QUANTILES)):
@@ -139,7 +140,8 @@ def look_for_drift(
     )  # fmt: skip
     return DriftReport(
         tenant=slug, windows=windows, looked=len(judged), found=told,
-        fresh=tuple(each for each in told if each.finding.finding_id in fresh), ended=ended, seconds=round(time.monotonic() - started, 3), seconds_by_metric=seconds,
+        fresh=tuple(each for each in told if each.finding.finding_id in fresh), ended=ended,
+        seconds=round(time.monotonic() - started, 3), seconds_by_metric=seconds,
     )  # fmt: skip
 
 
