@@ -21,6 +21,8 @@ from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress
 from pay_ready.pipeline import maintenance as house
 from pay_ready.pipeline.checkpoint import prune
+from pay_ready.pipeline.drift.find import DriftReport
+from pay_ready.pipeline.drift.step import find_drift
 from pay_ready.pipeline.etl import TenantWork, recorded
 from pay_ready.pipeline.index import ReconcileReport, reconcile
 from pay_ready.pipeline.maintenance import HouseReport
@@ -31,6 +33,7 @@ HOUSE = Step(name="partitions and statistics", timeout_s=HOUR_S, limit=DATABASE)
 PRUNE = Step(name="prune checkpoints", timeout_s=600)
 RETENTION = Step(name="retention", timeout_s=4 * HOUR_S, limit=DATABASE)
 RECONCILE = Step(name="reconcile", timeout_s=2 * HOUR_S, limit=DATABASE)
+DRIFT = Step(name="drift", timeout_s=HOUR_S, limit=DATABASE)
 VERIFY = Step(name="verify", timeout_s=2 * HOUR_S, limit=DATABASE)
 FLOWS = ("etl", "sync", "resolve", "index", "analyse", "backfill", "rollback", "maintenance")
 _LONGEST_RUN = timedelta(hours=32)  # longer than any flow may take: whatever still says running then is not
@@ -57,6 +60,7 @@ class MaintenanceSummary(Summary):
     due: int = 0  # rows that are to go and cannot: the worker has no PAY_READY_ERASURE_DATABASE_URL
     mended: int = 0  # objects of the vector store, passages without a vector
     checks_failed: int = 0
+    drifted: int = 0  # figures of which nobody was told before
 
 
 def _called() -> str:
@@ -92,6 +96,7 @@ async def _of_tenant(request: MaintenanceParameters, tenant: str) -> Summary | E
         dropped = await PRUNE(partial(_prune, work, run_id))
         gone, due, kept_back = await RETENTION(partial(_retain, app, tenant, run_id))
         compared = await RECONCILE(partial(_reconcile, app, work, run_id, request.repair)) if work.memory else None
+        drifted = await DRIFT(partial(_drift, work, run_id))
         found = await attempted(VERIFY(partial(_verify, app, work, run_id, request.deep), why_not=_failed))
         wrong = 0 if compared is None else compared.found.missing + compared.found.orphans + compared.found.stale + compared.unindexed
         why_not = _failed(found) or kept_back
@@ -102,8 +107,9 @@ async def _of_tenant(request: MaintenanceParameters, tenant: str) -> Summary | E
             due=due,
             mended=wrong if request.repair else 0,
             checks_failed=len(found.failed),
+            drifted=len(drifted.fresh),
         )
-        await _kept(tenant, summary, told_checks(found))
+        await _kept(tenant, summary, f"{told_checks(found)}\n\n{told_drift(drifted)}")
         return ended(summary, why_not)
 
 
@@ -115,6 +121,20 @@ def told_checks(found: Verification) -> str:
         for each in found.results
     ]
     return f"## Promises, as of run {found.run_no}\n\n{table(heads, rows)}"
+
+
+def told_drift(found: DriftReport) -> str:
+    """What drifts: figure, of whom by id, how far. Names of ours and numbers."""
+    heads = ("figure", "of", "level", "severity", "before", "now", "moved", "judged")
+    rows = [
+        (
+            each.finding.metric_name, f"{each.finding.subject_kind} {each.finding.subject_id}", each.level, f"{each.finding.severity:.2f}",
+            f"{each.finding.baseline_value:.2f}", f"{each.finding.current_value:.2f}", f"{each.finding.effect:+.1f} sd",
+            each.finding.judgement or "",
+        )
+        for each in found.found
+    ]  # fmt: skip
+    return f"## Drift\n\n{table(heads, rows)}" if rows else "## Drift\n\nNothing drifts."
 
 
 async def close_lost_runs(client: PrefectClient) -> int:
@@ -197,6 +217,10 @@ def _reconcile(app: App, work: TenantWork, run_id: RunId, repair: bool, progress
         report = reconcile(work.database, work.tenant, app.memory, run_id=run_id, repair=repair, wait_s=60)
         done(report.found.passages, "complete")
         return report
+
+
+def _drift(work: TenantWork, run_id: RunId, progress: Progress) -> DriftReport:  # noqa: ARG001
+    return find_drift(work, run_id)
 
 
 def _verify(app: App, work: TenantWork, run_id: RunId, deep: bool, progress: Progress) -> Verification:

@@ -7,6 +7,7 @@ from flows.common import run_link, shown, table
 from pay_ready.model.resolution import ChangeKind, ResolveReport
 from pay_ready.pipeline.etl import EtlReport, SourceOutcome
 from pay_ready.pipeline.figures import MOST_PAIRS, TenantFigures
+from pay_ready.pipeline.quality.check import Result
 
 _FIGURES = (
     "emitted",
@@ -71,8 +72,14 @@ def told_guards(report: EtlReport) -> str:
     lines = [f"held back: {shown(report.held)}"] if report.held else []
     lines += [f"on hold: {shown(report.on_hold)}"] if report.on_hold else []
     lines += [f"memory or insight is behind: {shown(report.index_error)}"] if report.index_error else []
+    lines += [f"quality, {each.state}: {each.rule_id} of {each.subject}, expected {each.expected}" for each in _unfit(report)]
     lines += [f"{outcome.source}: {shown(outcome.error)}" for outcome in report.sources if outcome.error]
     return "## Guards\n\n" + ("".join(f"- {line}\n" for line in lines) or "none was needed\n")
+
+
+def _unfit(report: EtlReport) -> list[Result]:
+    """Rules of data quality that did not hold."""
+    return [each for checked in (report.quality, report.entities) if checked for each in checked.failed]
 
 
 def told_links(tenant: str, resolve: ResolveReport | None) -> str:

@@ -12,6 +12,7 @@ from pay_ready.db.sources import DataSource
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, DeniedError
 from pay_ready.model.resolution import ResolutionConfig
+from pay_ready.pipeline.drift.options import DriftOptions
 from pay_ready.pipeline.etl import InsightSteps, TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.app import App
     from pay_ready.pipeline.airbyte.source import PlatformOptions
     from pay_ready.pipeline.erase.work import Eraser
+    from pay_ready.pipeline.quality.rules import Rule
     from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
 
@@ -79,7 +81,28 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             most_s=settings.agent.analyse_seconds,
             answers=settings.agent.warm_answers,
         ),
+        drift=DriftOptions(
+            baseline_days=settings.drift.baseline_days,
+            current_days=settings.drift.current_days,
+            least_observations=settings.drift.least_observations,
+            high=settings.drift.high_severity,
+            critical=settings.drift.critical_severity,
+            metrics=settings.drift.metrics,
+        ),
+        quality=quality_rules(settings) if settings.quality.check_runs else None,
     )
+
+
+def quality_rules(settings: Settings) -> "tuple[Rule, ...]":
+    """The rules of data quality that hold under a tenant's settings.
+
+    Raises:
+        ConfigError: A file, key or value is wrong; names it and the choices.
+    """
+    from pay_ready.pipeline.quality.rules import load_rules
+
+    own = Path(settings.quality.folder) if settings.quality.folder else None
+    return load_rules(resource_path("config", "quality"), own, settings.quality.rules)
 
 
 def open_desk(app: "App", slug: str) -> "Desk":

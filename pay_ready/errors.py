@@ -97,6 +97,10 @@ class HeldBackError(PublishHeldError):
     """A stream is far smaller than when it was published last; publishing waits until somebody says that this is right."""
 
 
+class QualityError(PublishHeldError):
+    """A rule of data quality whose severity is error does not hold."""
+
+
 class ContractError(PayReadyError):
     """A record or protocol message breaks its contract."""
 

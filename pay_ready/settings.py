@@ -125,6 +125,21 @@ class Watch(_Section):
         return hours
 
 
+class Quality(_Section):
+    check_runs: bool
+    folder: str
+    rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Drift(_Section):
+    baseline_days: int = Field(ge=28, le=730)
+    current_days: int = Field(ge=7, le=90)
+    least_observations: int = Field(ge=2)
+    high_severity: float = Field(gt=0, lt=1)
+    critical_severity: float = Field(gt=0, le=1)
+    metrics: tuple[Literal["volume", "sentiment", "response_time", "talk_ratio", "match_rate", "quarantine_rate"], ...]
+
+
 class MemoryManagement(_Section):
     hot_cache_size: int = Field(ge=1)
     hot_cache_mb: int = Field(ge=1)
@@ -263,6 +278,8 @@ class TenantSettings(_Section):
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
     watch: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -276,6 +293,8 @@ class Settings(_Section):
     retention: Retention
     review: Review
     watch: Watch
+    quality: Quality
+    drift: Drift
     memory_management: MemoryManagement
     embedding: Embedding
     agent: AgentSettings
@@ -364,6 +383,8 @@ class _Overrides(BaseSettings):
     retention: dict[str, Any] = Field(default_factory=dict)
     review: dict[str, Any] = Field(default_factory=dict)
     watch: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
     memory_management: dict[str, Any] = Field(default_factory=dict)
     embedding: dict[str, Any] = Field(default_factory=dict)
     agent: dict[str, Any] = Field(default_factory=dict)

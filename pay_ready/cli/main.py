@@ -19,6 +19,7 @@ from pay_ready.cli import (
     decide,
     demo,
     deploy,
+    drift,
     entities,
     erase,
     evaluate,
@@ -28,6 +29,7 @@ from pay_ready.cli import (
     memory,
     metrics,
     models,
+    quality,
     quarantine,
     resolve,
     retention,
@@ -86,6 +88,8 @@ app.add_typer(sources.app, name="sources")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(quality.app, name="quality")
+app.add_typer(drift.app, name="drift")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

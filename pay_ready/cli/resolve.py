@@ -41,7 +41,7 @@ def resolve(
     if config is not None and not dry_run:
         raise UsageError("--config is tried, not published", "add --dry-run", config=str(config))
     from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline.etl import resolve_step
+    from pay_ready.pipeline.etl import quality_step, resolve_step
 
     with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant, accept_shrink=accept_shrink)
@@ -53,7 +53,10 @@ def resolve(
             print_json("resolve_preview", found) if as_json else _print_preview(found)
             return
         reads: Reads = "all" if read_all else "auto"
-        report = resolve_step(work, RunId(new_id()), refresh=refresh, reads=reads, spark=spark or None, progress=progress)
+        run_id = RunId(new_id())
+        if (checked := quality_step(work, run_id)) is not None:
+            checked.raise_for_failure()
+        report = resolve_step(work, run_id, refresh=refresh, reads=reads, spark=spark or None, progress=progress)
     if as_json:
         print_json("resolve", report)
     else:

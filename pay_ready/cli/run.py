@@ -11,6 +11,7 @@ from pay_ready.cli.options import JsonOption, ShrinkOption, TenantOption, opened
 from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.cli.profiling import ProfileOption, profiled
 from pay_ready.cli.progress import shown_progress
+from pay_ready.cli.quality import print_quality
 from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
 from pay_ready.errors import PayReadyError
@@ -153,8 +154,10 @@ def print_etl(report: "EtlReport") -> None:
             for line in unusual_volumes(outcome.sync):
                 say(line)
             say_run(outcome.sync, said=str(outcome.error))
+    print_quality(report.quality)
     if report.resolve is not None:
         print_resolve(report.resolve)
+    print_quality(report.entities)
     if report.index is not None:
         print_index(report.index)
     if report.analyse is not None:

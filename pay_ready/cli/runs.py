@@ -14,7 +14,9 @@ from pay_ready.errors import UsageError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
+    from pay_ready.db.run_stats import FlowFigures
     from pay_ready.db.runs import Run, RunFilter
+    from pay_ready.pipeline.run_stats import RunStats
     from pay_ready.pipeline.runs import Aborted, RunDetail
 
 app = typer.Typer(
@@ -29,6 +31,7 @@ _FIGURES = (
 )  # fmt: skip
 _VOLUME = ("stream", "records", "volume", "usually", "least", "most", "of runs", "watermark before", "after")
 _LONGEST_WHY = 60
+_MOST_SPARKS = 40
 
 
 @app.command("list")
@@ -114,6 +117,81 @@ def abort(tenant: TenantOption, run: RunArgument, reason: ReasonOption = None, a
     say(f"run {ended.run_id} of {ended.source} is aborted: its lease is taken away, late writes are refused")
     say(_process_line(ended))
     note(f"next: pay-ready runs retry {ended.run_id} --tenant {tenant}")
+
+
+@app.command()
+def stats(
+    tenant: TenantOption,
+    days: Annotated[float, typer.Option(min=0.01, max=3_660, help="How far back.")] = 30,
+    slowest: Annotated[int, typer.Option(min=0, max=1_000, help="Steps to name that took longest.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """How often each flow and step ran, how it ended, how long it took; what failed; each day. Example: pay-ready runs stats -t acme"""
+    from pay_ready.pipeline.run_stats import stats_of
+
+    with opened_app() as opened:
+        found = stats_of(opened.database, opened.tenant(tenant).tenant_id, days, slowest=slowest)
+    if as_json:
+        print_json("run_stats", found)
+    else:
+        print_stats(found, tenant)
+
+
+@app.command()
+def trend(
+    tenant: TenantOption,
+    metric: Annotated[str | None, typer.Option(help="Only this figure, for example entities.person, quarantine.open, stream.rows.")] = None,
+    days: Annotated[float, typer.Option(min=0.01, max=3_660, help="How far back.")] = 90,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Newest so many points.")] = 10_000,
+    as_json: JsonOption = False,
+) -> None:
+    """What stood at the end of each run: entities, records, quarantine, queues. Example: pay-ready runs trend -t acme"""
+    from pay_ready.pipeline.run_stats import trend_of
+
+    with opened_app() as opened:
+        points = trend_of(opened.database, opened.tenant(tenant).tenant_id, metric, days, limit)
+    if as_json:
+        print_json("run_trend", points)
+        return
+    series: dict[tuple[str, str], list[float]] = {}
+    for point in reversed(points):
+        series.setdefault((point.metric_name, point.subject_id), []).append(point.metric_value)
+    rows = [(name, subject, len(each), int(each[0]), int(each[-1]), _sparks(each)) for (name, subject), each in sorted(series.items())]
+    print_table(("figure", "of", "runs", "first", "now", "trend"), rows)
+
+
+def print_stats(found: "RunStats", tenant: str) -> None:
+    """Flows, steps, days, slow steps and errors as tables."""
+    heads = ("runs", "success", "partial", "failed", "p50 s", "p95 s", "p99 s")
+    title = f"{tenant}, {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"
+    print_table(("flow", *heads), ((each.flow, *_figures_of(each)) for each in found.flows), title=title)
+    print_table(("flow", "step", *heads, "rows"), ((each.flow, each.step, *_figures_of(each), each.row_count) for each in found.steps))
+    print_table(("day", "flow", *heads), ((each.day, each.flow, *_figures_of(each)) for each in found.days))
+    if found.slowest:
+        columns = ("slowest step", "of", "run", "began (UTC)", "status", "rows", "seconds")
+        print_table(
+            columns,
+            ((each.step, each.subject, each.run_id, each.started_at, each.status, each.row_count, each.seconds) for each in found.slowest),
+        )
+    if found.errors:
+        rows = ((each.error_class, each.step, each.times, each.runs, each.last_at) for each in found.errors)
+        print_table(("error", "step", "times", "runs", "last (UTC)"), rows)
+        note(f"next: pay-ready runs list --tenant {tenant} --status failed")
+
+
+def _figures_of(each: "FlowFigures") -> Sequence[object]:
+    of = each.figures
+    success = None if of.success_rate is None else f"{100 * of.success_rate:.1f} %"
+    return (of.runs, success, of.partial or None, of.failed or None, of.p50, of.p95, of.p99)
+
+
+def _sparks(values: Sequence[float]) -> str:
+    """The last values as blocks, from the least to the most of them."""
+    from pay_ready.agent.chart import sparkline
+
+    last = values[-_MOST_SPARKS:]
+    low, high = min(last), max(last)
+    return sparkline(last, low, high if high > low else low + 1)
 
 
 def print_run(detail: "RunDetail", tenant: str) -> None:

@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries, of_embedder
-from pay_ready.errors import DeniedError, IsolationError, NotFoundError
+from pay_ready.errors import ConfigError, DeniedError, IsolationError, NotFoundError, RetryLaterError
 from pay_ready.telemetry import measured_statement, measured_transaction
 
 if TYPE_CHECKING:  # heavy
@@ -130,6 +130,42 @@ class TenantTransaction:
         with translating(), measured_statement(name, self.tenant):
             row = self._connection.cursor(row_factory=namedtuple_row).execute(counted, self._bound(params)).fetchone()
         return Extent(rows=0, first_at=None, last_at=None) if row is None else Extent(**row._asdict())
+
+    def aggregates(self, name: str, columns: sql.Composable, tail: sql.Composable, params: Params) -> list[Any]:
+        """Columns that configuration names, computed over the rows of a named statement: that one holds them to the tenant.
+
+        Args:
+            name: The statement whose rows are read; columns of it that nobody names cost nothing.
+            columns: What is computed of them.
+            tail: What follows: a condition, a grouping.
+            params: Parameters of all of these.
+        """
+        statement = sql.SQL("select {} from ({}) as measured {}").format(columns, sql.SQL(self._query(name).sql), tail)
+        with translating():
+            return self._connection.cursor(row_factory=namedtuple_row).execute(statement, self._bound(params), prepare=False).fetchall()
+
+    def own_statement(self, statement: str, timeout_s: float) -> Any | None:
+        """The first value of a statement that an operator wrote, which reads as `select … from (statement)`: so it can only read.
+
+        Raises:
+            ConfigError: The server refuses it; says with which SQLSTATE, never the values in it.
+            TransientError: It took longer.
+        """
+        limited = "select set_config('statement_timeout', %(limit)s, true)"
+        wrapped = sql.SQL("select * from ({}) as own_statement limit 1").format(sql.SQL(in_schema(statement, self.schema)))
+        with translating():
+            self._connection.execute(limited, {"limit": str(int(timeout_s * 1000))})
+            try:
+                row = self._connection.execute(wrapped, self._bound(None), prepare=False).fetchone()
+            except psycopg.errors.QueryCanceled as error:
+                raise RetryLaterError("the statement of a rule took too long", "let it read less", after_s=timeout_s) from error
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                hint = "try it as the app's login, in a read-only transaction"
+                raise ConfigError("the database refuses the statement of a rule", hint, sqlstate=error.sqlstate or "none") from None
+            self._connection.execute(limited, {"limit": str(self.limits.statement_ms)})
+        return None if row is None else row[0]
 
     def stream(self, name: str, params: Params | None = None, *, page: int = 5_000) -> Iterator[list[Any]]:
         """Pages of rows through a server-side cursor: memory stays at one page."""

@@ -35,6 +35,7 @@ from pay_ready.errors import (
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
+from pay_ready.pipeline.drift.options import DriftOptions
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.buffer import Keep
 from pay_ready.pipeline.land.findings import RunFindings
@@ -58,6 +59,8 @@ if TYPE_CHECKING:  # heavy
     from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource
     from pay_ready.pipeline.analyse import AnalyseReport
     from pay_ready.pipeline.index import IndexReport
+    from pay_ready.pipeline.quality.check import QualityReport
+    from pay_ready.pipeline.quality.rules import Rule
     from pay_ready.pipeline.warm import WarmReport
 
 P = ParamSpec("P")
@@ -99,6 +102,8 @@ class TenantWork:
     platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
     memory: "Callable[[], MemoryManager] | None" = None  # asked only when there is something to index; None: not a step of a run
     insight: "InsightSteps | None" = None  # None: neither analysed nor warmed in a run
+    drift: DriftOptions = field(default_factory=DriftOptions)
+    quality: "Sequence[Rule] | None" = None  # rules that hold before and after a publish; None: not looked at
 
     def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
         """What keeps the records of erased people from landing; None when nobody was erased."""
@@ -146,13 +151,15 @@ class EtlReport:
     analyse: "AnalyseReport | None" = None  # None: nothing to read, another process is at it, or it is no step of this run
     caches: "WarmReport | None" = None
     index_error: PayReadyError | None = None  # what kept memory or insight behind; everything before stands
+    quality: "QualityReport | None" = None  # of the streams, before the publish; None: no step of this run
+    entities: "QualityReport | None" = None  # of what was published
 
     def raise_for_failure(self) -> None:
         """Raise what went wrong.
 
         Raises:
-            PublishHeldError: Nothing was published: a stream is far smaller than it was, too much of one is broken, or records
-                are unaccounted for.
+            PublishHeldError: Nothing was published: a stream is far smaller than it was, too much of one is broken, records are
+                unaccounted for, or a rule of data quality does not hold; or such a rule does not hold of what was published.
             TransientError: Whatever failed may succeed later: the first such error.
             PayReadyError: Every source failed: the error of the first.
             PartialError: Some did.
@@ -166,6 +173,8 @@ class EtlReport:
             raise failed[0].error
         if self.status == "failed" and failed and failed[0].error is not None:
             raise failed[0].error
+        if self.entities is not None and not failed:
+            self.entities.raise_for_failure(is_published=True)
         if self.status != "complete":
             names = ", ".join(outcome.source for outcome in failed) or "some streams are not complete"
             raise PartialError("part of the run did not finish", "run it again: it goes on from there", sources=names)
@@ -198,6 +207,8 @@ class Published:
     resolve: ResolveReport | None = None
     held: CheckFailedError | None = None
     on_hold: OnHoldError | None = None
+    quality: "QualityReport | None" = None  # of the streams
+    entities: "QualityReport | None" = None  # of what was published
 
 
 def publish_step(
@@ -213,7 +224,24 @@ def publish_step(
     Raises:
         TransientError, PayReadyError: As `resolve_step`, for any other reason.
     """
-    held: CheckFailedError | None = held_by(outcomes)
+    checked = quality_step(work, run_id)
+    published = replace(_published(work, run_id, outcomes, checked, refresh=refresh, progress=progress), quality=checked)
+    if published.resolve is not None:
+        published = replace(published, entities=entity_quality_step(work, run_id, published.resolve))
+    insist(_keep_snapshot)(work, run_id, checked)
+    return published
+
+
+def _published(
+    work: TenantWork,
+    run_id: RunId,
+    outcomes: Sequence[SourceOutcome],
+    checked: "QualityReport | None",
+    *,
+    refresh: bool,
+    progress: Progress,
+) -> Published:
+    held: CheckFailedError | None = held_by(outcomes) or quality_held(checked)
     if held is not None or (outcomes and all(outcome.stage is None for outcome in outcomes)):
         return Published(held=held)
     try:
@@ -222,6 +250,68 @@ def publish_step(
         return Published(held=error)
     except OnHoldError as error:
         return Published(on_hold=error)
+
+
+def quality_step(work: TenantWork, run_id: RunId) -> "QualityReport | None":
+    """What the rules of data quality find of the staged streams, stored; None where that is no step of a run.
+
+    Whether that holds the publish back is the caller's to ask (`quality_held`).
+
+    Raises:
+        ConfigError: The database refuses a statement of a rule.
+        TransientError: Such a statement took too long.
+    """
+    if work.quality is None:
+        return None
+    from pay_ready.pipeline.quality.check import check_streams
+
+    with recorded(work, run_id, "quality", "") as done:
+        report = insist(check_streams)(work.database, work.tenant, work.slug, work.quality)
+        insist(_keep_quality)(work, run_id, report)
+        done(len(report.results), "failed" if report.errors else "complete")
+    for each in report.failed:
+        log.warning("quality.failed", tenant=work.tenant, run_id=run_id, rule=each.rule_id, status=each.state)
+    return report
+
+
+def entity_quality_step(work: TenantWork, run_id: RunId, resolved: ResolveReport) -> "QualityReport | None":
+    """The same of the entities, where a run published any; what was published stands, whatever they find."""
+    if work.quality is None or resolved.run_no is None:
+        return None
+    from pay_ready.pipeline.quality.check import check_entities
+
+    with recorded(work, run_id, "quality", "entities") as done:
+        report = insist(check_entities)(work.database, work.tenant, work.slug, work.quality)
+        insist(_keep_quality)(work, run_id, report)
+        done(len(report.results), "failed" if report.errors else "complete")
+    for each in report.failed:
+        log.warning("quality.failed", tenant=work.tenant, run_id=run_id, rule=each.rule_id, status=each.state)
+    return report
+
+
+def quality_held(checked: "QualityReport | None") -> CheckFailedError | None:
+    """Why a rule keeps everything from being published; None where none does."""
+    try:
+        if checked is not None:
+            checked.raise_for_failure()
+    except CheckFailedError as error:
+        return error
+    return None
+
+
+def _keep_quality(work: TenantWork, run_id: RunId, report: "QualityReport") -> None:
+    from pay_ready.pipeline.quality.check import keep
+
+    with work.database.tenant_transaction(work.tenant) as tx:
+        keep(tx, run_id, report)
+
+
+def _keep_snapshot(work: TenantWork, run_id: RunId, checked: "QualityReport | None") -> None:
+    """The figures at the end of a run: points of time series."""
+    from pay_ready.db import run_stats
+
+    with work.database.tenant_transaction(work.tenant, work="batch") as tx:
+        run_stats.snapshot(tx, run_id, datetime.now(UTC), checked.rows if checked else {})
 
 
 def index_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_progress) -> "IndexReport | None":
@@ -611,5 +701,6 @@ def concluded(
         status = "failed" if len(failed) == len(outcomes) and all(outcome.sync is None for outcome in failed) else "partial"
     return EtlReport(
         run_id=run_id, tenant=work.slug, status="failed" if published.held else status, sources=tuple(outcomes), resolve=published.resolve,
-        seconds=round(time.monotonic() - started, 3), held=published.held, on_hold=published.on_hold,
+        seconds=round(time.monotonic() - started, 3), held=published.held, on_hold=published.on_hold, quality=published.quality,
+        entities=published.entities,
     )  # fmt: skip

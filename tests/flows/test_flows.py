@@ -107,7 +107,7 @@ def test_the_steps_of_a_run_are_flows_of_their_own(run_flow: Run, prefect: Prefe
     assert [each.name for each in (resolved, indexed, analysed)] == ["Completed"] * 3
     for name, state in (("sync", synced), ("resolve", resolved), ("index", indexed), ("analyse", analysed)):
         assert f"{name}-acme" in prefect.artifacts(state.run_id)
-    assert {step for step, _, _ in world.steps()} == {"sync", "stage", "volume", "resolve", "index", "analyse", "caches"}
+    assert {step for step, _, _ in world.steps()} == {"sync", "stage", "quality", "volume", "resolve", "index", "analyse", "caches"}
 
 
 def test_spans_of_a_flow(run_flow: Run, world: World) -> None:

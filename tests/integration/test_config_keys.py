@@ -343,6 +343,22 @@ def coaching_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> obje
         return app.agent(_tenant_of(app)).toolbox._coaching_rules()
 
 
+def quality_rules(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """What is looked at before a publish; what each rule does is tested in test_quality.py."""
+    own = folder / "rules"
+    own.mkdir(exist_ok=True)
+    (own / "default.toml").write_text('schema_version = 1\n[[rule]]\nid = "own"\ncheck = "volume"\nmin_rows = 1\n')
+    changed = {key: str(own) if key == "quality.folder" else value for key, value in overrides.items()}
+    with app_with(scratch, changed, folder) as app:
+        return app.work(_tenant_of(app)).quality
+
+
+def drift_options(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """How drift is looked for; what each value does is tested in test_drift.py."""
+    with app_with(scratch, overrides, folder) as app:
+        return app.work(_tenant_of(app)).drift
+
+
 def _tenant_of(app: App) -> str:
     with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
         if tenants.find(tx) is None:
@@ -573,6 +589,14 @@ KEYS: dict[str, tuple[object, Watch]] = {
 # Only at a small size does one key of the pool show without the other.
 # What these change shows in the options that memory is made with: no rows are needed, and one database does for all.
 MEMORY_KEYS: dict[str, tuple[object, Watch]] = {
+    "quality.check_runs": (False, quality_rules),
+    "quality.folder": ("rules", quality_rules),
+    "drift.baseline_days": (60, drift_options),
+    "drift.current_days": (7, drift_options),
+    "drift.least_observations": (100, drift_options),
+    "drift.high_severity": (0.6, drift_options),
+    "drift.critical_severity": (0.9, drift_options),
+    "drift.metrics": (["volume"], drift_options),
     "memory_management.hot_cache_size": (10, memory_options),
     "memory_management.hot_cache_mb": (10, memory_options),
     "memory_management.hot_cache_ttl_hours": (1, memory_options),

@@ -131,7 +131,9 @@ def test_a_refresh_that_empties_a_stream_is_not_published(app: App, scratch: Scr
         assert held.value.hint.endswith("pay-ready run etl --tenant acme --accept-shrink")
         assert baselines(crm.work, scratch) == {"people": 1000}
     steps = seen(scratch, f"select step, status, error_class from pay_ready.step_runs where run_id = '{report.run_id}' order by started_at")
-    assert steps == [("sync", "partial", None), ("stage", "complete", None), ("volume", "failed", "HeldBackError")]
+    assert steps == [
+        ("sync", "partial", None), ("stage", "complete", None), ("quality", "complete", None), ("volume", "failed", "HeldBackError"),
+    ]  # fmt: skip
     checked = seen(scratch, "select check_name, subject, passed, measured from pay_ready.quality_results order by checked_at desc limit 1")
     assert checked == [("volume", "crm/people", False, 0.0)]
     assert report.sources[0].sync is not None
