@@ -202,6 +202,7 @@ class WorkTimeouts(_Section):
 
 class DatabaseSettings(_Section):
     transaction_pooler: bool
+    slow_statement_ms: float = Field(ge=0)
     pool: Pool
     people: WorkTimeouts
     batch: WorkTimeouts

@@ -7,6 +7,14 @@ create schema if not exists pay_ready_mart authorization pay_ready_owner;
 
 set role pay_ready_owner;
 
+-- What the recorded plans (tests/plans) showed to be read whole: people and companies asked for by phone, what was once said
+-- of a record, and what became of one that was merged away.
+create index if not exists person_records_by_phone on pay_ready.person_records (tenant_id, phone) where phone is not null;
+create index if not exists company_records_by_phone on pay_ready.company_records (tenant_id, phone) where phone is not null;
+create index if not exists decisions_superseded on pay_ready.decisions (tenant_id, left_id, right_id) where superseded_at is not null;
+create index if not exists entity_changes_by_other
+on pay_ready.entity_changes (tenant_id, other_entity_id, change_seq) where other_entity_id is not null;
+
 comment on schema pay_ready_mart is 'Documented views for BI tools on what is published: people, companies, interactions, account health.';
 revoke all on schema pay_ready_mart from public;
 grant usage on schema pay_ready_mart to pay_ready_app, pay_ready_readonly_bi;

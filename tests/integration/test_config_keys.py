@@ -261,6 +261,20 @@ def server_timeouts(scratch: Scratch, folder: Path, overrides: Overrides) -> obj
     return told
 
 
+def slow_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a statement of 0.2 s is kept account of."""
+    from time import sleep
+
+    from pay_ready.app import slow_statements_file
+    from pay_ready.db.slow_statements import slow_statements
+    from pay_ready.model.ids import TenantId, new_id
+
+    with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(TenantId(new_id())) as tx, tx._watched("tests.slept", "select 1", {}):
+            sleep(0.2)
+        return [each.query for each in slow_statements(slow_statements_file(app.environment)) if each.query == "tests.slept"]
+
+
 def logged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What an information line looks like, if it comes out at all."""
     import contextlib
@@ -510,6 +524,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
     "database.transaction_pooler": (True, prepared),
+    "database.slow_statement_ms": (100_000, slow_kept),
     "database.pool.min_size": (2, connections_kept),
     "database.pool.max_size": (0, pool_exhausted),
     "database.pool.overflow": (0, pool_exhausted),
