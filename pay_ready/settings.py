@@ -208,6 +208,12 @@ class DatabaseSettings(_Section):
     batch: WorkTimeouts
 
 
+class LineageSettings(_Section):
+    mode: Literal["auto", "off", "file", "url"]
+    target: str
+    namespace: str = Field(min_length=1, max_length=200)
+
+
 class Logging(_Section):
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["console", "json"]
@@ -252,6 +258,7 @@ class Settings(_Section):
     agent: AgentSettings
     weaviate: Weaviate
     database: DatabaseSettings
+    lineage: LineageSettings
     logging: Logging
 
     def for_tenant(self, overrides: Mapping[str, Any]) -> Self:
@@ -286,6 +293,12 @@ class Environment(BaseSettings):
     embedding_api_key: SecretStr | None = None
     weaviate_api_key: SecretStr | None = None
     llm_api_key: SecretStr | None = None
+    lineage_api_key: SecretStr | None = None
+
+    @property
+    def has_openlineage_variables(self) -> bool:
+        """Whether the variables of OpenLineage's own client say where events go."""
+        return any(os.environ.get(name) for name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT__TYPE"))
 
     @property
     def state_folder(self) -> Path:
@@ -323,6 +336,7 @@ class _Overrides(BaseSettings):
     agent: dict[str, Any] = Field(default_factory=dict)
     weaviate: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
+    lineage: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -163,8 +163,8 @@ def dbt_sources(views: Sequence[MartView], schema: str, *, warn_hours: int, erro
 
 
 _DBT_HEAD = """\
-# Made by: pay-ready mart dbt. The login that dbt uses needs the role readonly_bi of this domain, and a tenant, for example
-#   create role acme_bi login in role pay_ready_readonly_bi; alter role acme_bi set app.tenant_id = '<id of the tenant>';
+# Made by: pay-ready mart dbt. The login that dbt uses needs the role readonly_bi of this domain, and the id of its tenant as its
+# setting app.tenant_id (alter role acme_bi set ...): pay-ready tenants show NAME --json tells the id.
 """
 _KEYS = {"people": "person_id", "companies": "company_id", "interactions": "interaction_id", "account_health": "company_id"}
 
