@@ -78,7 +78,10 @@ def test_the_manifest_says_what_is_in_the_files(demo: DemoRuns, tmp_path: Path) 
     again = demo.command("mart", "export", "-t", "acme-robotics", "--to", str(folder), code=6)
     assert "absent or empty" in again.stderr
     assert json.loads((folder / "manifest.json").read_text("utf-8")) == manifest
-    assert [path.name for path in tmp_path.iterdir()] == ["mart"], "no draft is left"
+    (tmp_path / "file").write_text("")
+    failed = demo.command("mart", "export", "-t", "acme-robotics", "--to", str(tmp_path / "file" / "mart"), code=1)
+    assert "cannot be written: Not a directory" in failed.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"mart", "file"}, "no draft is left"
 
 
 def test_the_mask_policy_keeps_personal_columns_back(demo: DemoRuns, tmp_path: Path) -> None:
