@@ -14,6 +14,7 @@ from pay_ready.db.admin import grant_app, grant_erasure
 from pay_ready.db.embedded import start_embedded, stop_embedded
 from pay_ready.db.health import Finding, Place, disk, examine
 from pay_ready.db.migrate import migrate, migration_status
+from pay_ready.db.slow_statements import SlowStatements
 from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
 from pay_ready.errors import PayReadyError, SecretError, UsageError
 from pay_ready.logs import configure_logs
@@ -258,7 +259,7 @@ def open_app(environment: Environment | None = None, *, most_connections: int | 
     settings = load_settings(environment, domain)
     configure_logs(settings.logging.level, settings.logging.format)
     with _urls(environment) as urls, ExitStack() as closing:
-        database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema)
+        database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema, slow=_slow_statements(environment, settings))
         if environment.is_watched:
             from pay_ready.app_watch import turned_on  # heavy, for who is watched alone
 
@@ -293,8 +294,18 @@ def admin_urls(environment: Environment | None = None) -> Iterator[tuple[Urls, s
         stop_embedded(environment.state_folder)
 
 
-def diagnose(environment: Environment | None = None) -> list[Finding]:
-    """Every finding about configuration, database, disk, key and connectors."""
+def _slow_statements(environment: Environment, settings: Settings) -> SlowStatements | None:
+    bound = settings.database.slow_statement_ms
+    return SlowStatements(bound, slow_statements_file(environment)) if bound else None
+
+
+def slow_statements_file(environment: Environment) -> Path:
+    """Where statements that took long are kept account of, on this machine."""
+    return environment.state_folder / "slow-statements.jsonl"
+
+
+def diagnose(environment: Environment | None = None, *, deep: bool = False) -> list[Finding]:
+    """Every finding about configuration, database, disk, key and connectors; a deep look also into how the database does its work."""
     environment = environment or Environment()
     findings: list[Finding] = []
     try:
@@ -303,10 +314,24 @@ def diagnose(environment: Environment | None = None) -> list[Finding]:
                 _prepare_embedded(urls, schema)
             how = f"embedded, in {environment.state_folder}" if urls.embedded else "PAY_READY_DATABASE_URL"
             findings.append(Finding(check="configuration", state="ok", found=f"domain {environment.domain}, database: {how}"))
-            findings += examine(Place(app_url=urls.app, admin_url=urls.admin, schema=schema, erasure_url=urls.erasure))
+            place = Place(app_url=urls.app, admin_url=urls.admin, schema=schema, erasure_url=urls.erasure)
+            findings += examine(place)
+            if deep:
+                findings += _deep_findings(environment, place)
     except PayReadyError as error:
         findings.append(Finding(check="configuration", state="fail", found=str(error), fix=error.hint))
     return [*findings, disk(environment.state_folder), _key_finding(environment), _connector_finding()]
+
+
+def _deep_findings(environment: Environment, place: Place) -> list[Finding]:
+    from pay_ready.db.care import CareBounds, examine_deeply  # for this alone
+
+    settings = load_settings(environment, load_domain(environment.domain))
+    pool = settings.database.pool
+    bounds = CareBounds(
+        slow_ms=settings.database.slow_statement_ms, slow_file=slow_statements_file(environment), connections=pool.max_size + pool.overflow,
+    )  # fmt: skip
+    return examine_deeply(place, bounds)
 
 
 def _key_finding(environment: Environment) -> Finding:

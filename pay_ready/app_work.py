@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pay_ready.db import tenants
 from pay_ready.db.sources import DataSource
@@ -19,6 +20,8 @@ from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.poison import PoisonLimit
 from pay_ready.pipeline.land.sync import SyncOptions
 from pay_ready.pipeline.land.write import ShrinkGuard
+from pay_ready.pipeline.lineage.events import Lineage, LineageTarget
+from pay_ready.pipeline.lineage.steps import Place
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
@@ -90,6 +93,7 @@ def open_work(app: "App", slug: str, *, accept_shrink: bool, cancel_on_timeout: 
             metrics=settings.drift.metrics,
         ),
         quality=quality_rules(settings) if settings.quality.check_runs else None,
+        lineage=_lineage(app, slug, settings),
     )
 
 
@@ -210,6 +214,22 @@ def mapping_path(kind: str, own: str | None) -> Path:
         choices = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
         raise ConfigError("no mapping of this kind", f"choose one of {choices}, or give your own file with --mapping", kind=kind)
     return path
+
+
+def _lineage(app: "App", slug: str, settings: Settings) -> Lineage | None:
+    """Who is told what steps read and write; None unless the settings, or OpenLineage's own variables, say where."""
+    lineage, key = settings.lineage, app.environment.lineage_api_key
+    if lineage.mode == "off" or (lineage.mode == "auto" and not app.environment.has_openlineage_variables):
+        return None
+    target = LineageTarget(
+        to="client" if lineage.mode == "auto" else lineage.mode, target=lineage.target, api_key=key.get_secret_value() if key else None
+    )
+    parts = urlsplit(app.urls.app)
+    place = Place(
+        database=f"postgres://{parts.hostname or 'localhost'}:{parts.port or 5432}",
+        prefix=f"{parts.path.lstrip('/') or 'postgres'}.{app.domain.database_schema}",
+    )
+    return Lineage(target, namespace=f"{lineage.namespace}.{slug}", place=place)
 
 
 def _toolbox(app: "App", tenant: tenants.Tenant) -> "Toolbox":

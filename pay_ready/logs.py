@@ -22,7 +22,7 @@ SAFE_KEYS = frozenset({
     "event", "level", "timestamp", "logger", "tenant", "domain", "source", "kind", "stream", "step", "phase", "subject_kind", "status",
     "outcome", "reason", "rule", "field", "error_class", "error_place", "sqlstate", "constraint", "table", "column", "version",
     "contract_version", "connector", "command", "lease", "holder", "checkpoint", "entity_type", "change", "query", "file", "mode",
-    "template", "failure_type", "signal", "migration", "schema", "flow", "deployment",
+    "template", "failure_type", "signal", "migration", "plan_hash", "schema", "flow", "deployment",
 })  # fmt: skip
 _OF_STRUCTLOG = frozenset({"_record", "_from_structlog"})
 _KEY = re.compile(r"[a-z_][a-z0-9_]{0,40}")

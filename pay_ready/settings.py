@@ -245,9 +245,16 @@ class WorkTimeouts(_Section):
 
 class DatabaseSettings(_Section):
     transaction_pooler: bool
+    slow_statement_ms: float = Field(ge=0)
     pool: Pool
     people: WorkTimeouts
     batch: WorkTimeouts
+
+
+class LineageSettings(_Section):
+    mode: Literal["auto", "off", "file", "url"]
+    target: str
+    namespace: str = Field(min_length=1, max_length=200)
 
 
 class Logging(_Section):
@@ -300,6 +307,7 @@ class Settings(_Section):
     agent: AgentSettings
     weaviate: Weaviate
     database: DatabaseSettings
+    lineage: LineageSettings
     logging: Logging
 
     def for_tenant(self, overrides: Mapping[str, Any]) -> Self:
@@ -338,6 +346,12 @@ class Environment(BaseSettings):
     trace: Path | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     metrics_host: str = "127.0.0.1"
+    lineage_api_key: SecretStr | None = None
+
+    @property
+    def has_openlineage_variables(self) -> bool:
+        """Whether the variables of OpenLineage's own client say where events go."""
+        return any(os.environ.get(name) for name in ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT__TYPE"))
 
     @property
     def state_folder(self) -> Path:
@@ -390,6 +404,7 @@ class _Overrides(BaseSettings):
     agent: dict[str, Any] = Field(default_factory=dict)
     weaviate: dict[str, Any] = Field(default_factory=dict)
     database: dict[str, Any] = Field(default_factory=dict)
+    lineage: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 
 

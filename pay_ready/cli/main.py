@@ -25,6 +25,7 @@ from pay_ready.cli import (
     evaluate,
     explain,
     keys,
+    mart,
     mcp,
     memory,
     metrics,
@@ -94,6 +95,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app, name="erase")
+app.add_typer(mart.app, name="mart")
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
 app.command("index")(memory.index)

@@ -9,15 +9,30 @@ from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.errors import CheckFailedError, UsageError
 
 
-def doctor(as_json: JsonOption = False) -> None:
-    """Look at everything pay_ready stands on; each failing line says how to mend it. Exit 7 when one fails."""
+def doctor(
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also how the database works: slow statements, indexes, bloat, statistics, partitions, settings, what row security costs.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at everything pay_ready stands on; each failing line says how to mend it. Exit 7 when one fails.
+
+    Example: pay-ready doctor --deep
+    """
     from pay_ready.app import diagnose
 
-    findings = diagnose()
+    findings = diagnose(deep=deep)
     if as_json:
         print_json("findings", findings)
     else:
         print_table(("check", "state", "found", "fix"), ((each.check, each.state, each.found, each.fix) for each in findings))
+        for each in findings:
+            for line in each.details:
+                say(f"{each.check}: {line}")
     if failing := [each.check for each in findings if each.state == "fail"]:
         raise CheckFailedError("doctor found something", "each failing line says how to mend it", checks=", ".join(failing))
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ class Finding:
     state: Literal["ok", "warn", "fail"]
     found: str
     fix: str = ""
+    details: Sequence[str] = ()  # the lines below it, worst first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ def examine(place: Place) -> list[Finding]:
         ("row security, live", _row_security_live),
         ("extensions", _extensions),
     )
-    return [_found(name, check, place) for name, check in checks]
+    return [guarded(name, partial(check, place)) for name, check in checks]
 
 
 def disk(folder: Path) -> Finding:
@@ -67,9 +69,10 @@ def disk(folder: Path) -> Finding:
     return Finding(check="disk", state="ok", found=found)
 
 
-def _found(name: str, check: Callable[[Place], Finding], place: Place) -> Finding:
+def guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    """A check's finding; an error of ours or the database's becomes one."""
     try:
-        return check(place)
+        return check()
     except PayReadyError as error:
         return Finding(check=name, state="fail", found=error.what, fix=error.hint)
     except psycopg.Error as error:

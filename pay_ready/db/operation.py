@@ -1,10 +1,12 @@
 """Our own record of what ran: an orchestrator's states can be wrong both ways."""
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.ids import RunId, new_id
+from pay_ready.model.lineage import QualityResult
 
 StepStatus = Literal["complete", "partial", "failed", "aborted"]
 
@@ -29,3 +31,15 @@ def finish_step(
 def keep_log_partitions(tx: TenantTransaction, months: int) -> int:
     """Make this month's partition of log lines and those of so many months to come; how many were made. It is nobody's rows."""
     return int(tx.value("operation.keep_log_partitions", {"months": months}))
+
+
+def quality_of_run(tx: TenantTransaction, run_id: RunId) -> Sequence[QualityResult]:
+    """Results of the checks that a run has made so far."""
+    rows = tx.rows("lineage.quality", {"run_id": run_id})
+    return [
+        QualityResult(
+            check=row.check_name, subject=row.subject, severity=row.severity, passed=row.passed, expected=row.expected,
+            measured=row.measured,
+        )
+        for row in rows
+    ]  # fmt: skip

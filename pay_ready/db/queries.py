@@ -13,16 +13,18 @@ SCHEMA = "pay_ready"
 _SCHEMA_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _TAG = re.compile(r"[0-9a-f]{8}")
 _HEADER = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_HOT = re.compile(r"^-- hot: (\S.*)$", re.MULTILINE)  # its plan is recorded: tests/isolation/test_hot_plans.py
 # A statement about temporary tables alone has no tenant to name; it says so.
 _SESSION_SCOPE = re.compile(r"^-- scope: session$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One named statement; `name` is "<aggregate>.<statement>"."""
+    """One named statement; `name` is "<aggregate>.<statement>". `hot` says who waits for it, of one that must answer through an index."""
 
     name: str
     sql: str
+    hot: str = ""
 
 
 def in_schema(sql: str, schema: str) -> str:
@@ -75,4 +77,5 @@ def _parse(path: Path, schema: str) -> Iterator[Query]:
             raise ConfigError("a statement without its tenant", "add tenant_id = %(tenant_id)s", file=path.name, name=name)
         # Comments stay out of the statement: psycopg would take their % signs for placeholders.
         sql = "\n".join(line for line in body.splitlines() if not line.lstrip().startswith("--"))
-        yield Query(name=f"{path.stem}.{name}", sql=in_schema(sql.strip().rstrip(";"), schema))
+        hot = _HOT.search(body)
+        yield Query(name=f"{path.stem}.{name}", sql=in_schema(sql.strip().rstrip(";"), schema), hot=hot[1] if hot else "")

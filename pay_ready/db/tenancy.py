@@ -5,7 +5,7 @@ is checked again before the commit: a transaction that ends under another tenant
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from psycopg_pool import ConnectionPool
 from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries, of_embedder
+from pay_ready.db.slow_statements import SlowStatements
 from pay_ready.errors import ConfigError, DeniedError, IsolationError, NotFoundError, RetryLaterError
 from pay_ready.telemetry import measured_statement, measured_transaction
 
@@ -33,6 +34,7 @@ Work = Literal["people", "batch"]
 Params = Mapping[str, object]
 
 _COPIED_AT_ONCE = 100_000  # rows
+_UNWATCHED = nullcontext()
 _current_tenant: ContextVar[TenantId | None] = ContextVar("current_tenant", default=None)
 
 _SNAPSHOT = "set transaction isolation level repeatable read, read only"  # before the first query
@@ -86,12 +88,23 @@ class TenantTransaction:
     `limits`: when the server gives up.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], tenant: TenantId, schema: str, limits: Timeouts) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        tenant: TenantId,
+        schema: str,
+        limits: Timeouts,
+        *,
+        slow: SlowStatements | None = None,
+        is_awaited: bool = False,
+    ) -> None:
         self.tenant = tenant
         self.schema = schema
         self.limits = limits
         self._connection = connection
         self._queries = load_queries(schema)
+        self._slow = slow
+        self._is_awaited = is_awaited
 
     def execute(self, name: str, params: Params | None = None, *, embedder_tag: str | None = None) -> int:
         """Run a statement; the number of rows it touched.
@@ -264,8 +277,12 @@ class TenantTransaction:
         if embedder_tag is not None:
             # Never prepared: a generic plan knows neither the vector nor the filters, and reads where it should ask the index.
             statement, prepare = of_embedder(statement, embedder_tag), False
-        with translating(), measured_statement(name, self.tenant):
-            return self._connection.cursor(row_factory=namedtuple_row).execute(statement, self._bound(params), prepare=prepare)
+        bound = self._bound(params)
+        with translating(), measured_statement(name, self.tenant), self._watched(name, statement, bound):
+            return self._connection.cursor(row_factory=namedtuple_row).execute(statement, bound, prepare=prepare)
+
+    def _watched(self, name: str, statement: str, bound: Params) -> AbstractContextManager[None]:
+        return _UNWATCHED if self._slow is None else self._slow.watch(self._connection, name, statement, bound, is_awaited=self._is_awaited)
 
 
 def _copy_layout(fields: "np.dtype[np.void]") -> list[tuple[str, str]]:
@@ -279,8 +296,9 @@ def _copy_layout(fields: "np.dtype[np.void]") -> list[tuple[str, str]]:
 class Database:
     """The pool of one process. Open it after a fork, close it at the end; the composition root does both."""
 
-    def __init__(self, url: str, options: PoolOptions, schema: str = SCHEMA) -> None:
+    def __init__(self, url: str, options: PoolOptions, schema: str = SCHEMA, *, slow: SlowStatements | None = None) -> None:
         self.schema = schema
+        self._slow = slow  # keeps account of statements that take long; None keeps none
         self._url = with_keepalives(url)
         self._options = options
         self._settle = b""  # what every session of ours is set to, once the server was asked
@@ -356,7 +374,7 @@ class Database:
             if isinstance(snapshot, str):
                 connection.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)))
             connection.execute(_BEGIN, _begin_params(tenant, limits))
-            yield TenantTransaction(connection, tenant, self.schema, limits)
+            yield TenantTransaction(connection, tenant, self.schema, limits, slow=self._slow, is_awaited=work == "people")
             _refuse_switched_tenant(connection, tenant)
 
     def tenant_arrow(self, tenant: TenantId, name: str, params: Params | None = None) -> "pa.Table":

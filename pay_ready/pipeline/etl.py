@@ -33,6 +33,7 @@ from pay_ready.errors import (
     TransientError,
 )
 from pay_ready.model.ids import RunId, TenantId, new_id
+from pay_ready.model.lineage import QualityResult
 from pay_ready.model.progress import Progress, no_progress
 from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline.drift.options import DriftOptions
@@ -42,6 +43,8 @@ from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_source
+from pay_ready.pipeline.lineage.events import Lineage, Moment, StepMoment
+from pay_ready.pipeline.lineage.steps import Place, StepData, step_data
 from pay_ready.pipeline.mapping.kinds import MappingContext
 from pay_ready.pipeline.run_column import amend_report, with_step
 from pay_ready.pipeline.source_breaker import BreakerOptions, admitted
@@ -104,6 +107,7 @@ class TenantWork:
     insight: "InsightSteps | None" = None  # None: neither analysed nor warmed in a run
     drift: DriftOptions = field(default_factory=DriftOptions)
     quality: "Sequence[Rule] | None" = None  # rules that hold before and after a publish; None: not looked at
+    lineage: Lineage | None = None  # None: nobody collects it
 
     def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
         """What keeps the records of erased people from landing; None when nobody was erased."""
@@ -666,9 +670,11 @@ def recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterat
         ended.append((rows, status))
 
     step_run_id = new_id()
+    began = StepMoment(moment="START", run_id=run_id, step=step, subject=subject, step_run_id=step_run_id)
     # Every line that is logged meanwhile says of which run and step it is.
     with structlog.contextvars.bound_contextvars(run_id=run_id, step=step), measured_step(step, subject, work.tenant, run_id):
         insist(_begin)(work, run_id, step, subject, step_run_id)
+        _tell(work, began)
         try:
             yield done
         except BaseException as error:
@@ -676,9 +682,27 @@ def recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterat
             # Where the database is away, what the step raised is the news.
             with suppress(TransientError):
                 insist(_finish)(work, step_run_id, status, None, type(error).__name__)
+            moment: Moment = "FAIL" if status == "failed" else "ABORT"
+            _tell(work, replace(began, moment=moment, error_class=type(error).__name__))
             raise
         rows, final = ended[-1] if ended else (0, "complete")
         insist(_finish)(work, step_run_id, final, rows, None)
+        _tell(work, replace(began, moment="COMPLETE", rows=rows))
+
+
+def _tell(work: TenantWork, moment: StepMoment) -> None:
+    """Lineage of a step, where somebody collects it."""
+    if work.lineage is not None:
+        work.lineage.tell(moment, partial(_told_data, work, work.lineage.place, moment))
+
+
+def _told_data(work: TenantWork, place: Place, moment: StepMoment) -> StepData:
+    mapping = work.feed(_source(work, moment.subject)).mapping if moment.step in ("sync", "stage") else None
+    quality: Sequence[QualityResult] = ()
+    if moment.moment == "COMPLETE":
+        with work.database.tenant_transaction(work.tenant) as tx:
+            quality = operation.quality_of_run(tx, moment.run_id)
+    return step_data(moment.step, place, moment.subject, mapping, quality)
 
 
 def _begin(work: TenantWork, run_id: RunId, step: str, subject: str, step_run_id: UUID) -> None:

@@ -1,6 +1,7 @@
 -- Answers that are kept until what they rest on changes.
 
 -- name: give
+-- hot: every question that was asked before
 -- A kept answer that holds still; the count of its uses goes up.
 -- params: metric_name text
 update pay_ready.analytics_cache

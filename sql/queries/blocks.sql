@@ -19,6 +19,7 @@ where name in ('enable_hashjoin', 'enable_mergejoin', 'enable_material', 'enable
   and %(tenant_id)s is not null;
 
 -- name: blocks_of
+-- hot: one record that is decided
 -- params: record_ids uuid[]
 select kept.record_id, kept.blocks
 from unnest(%(record_ids)s::uuid[]) as asked (record_id)

@@ -9,6 +9,7 @@ select clock_timestamp(), set_config('synchronous_commit', 'on', true)
 where %(tenant_id)s is not null;
 
 -- name: current
+-- hot: a reviewer who decides
 -- The current words about a pair, at most one of a human and one of an agent.
 -- params: entity_type text, left_id uuid, right_id uuid
 select
@@ -58,6 +59,7 @@ where tenant_id = %(tenant_id)s
 order by made_at desc, decision_id desc;
 
 -- name: listed
+-- hot: whoever looks at decisions
 -- Words, newest first, current ones or all.
 -- params: with_superseded boolean, and by text or null: verdict, status, actor, actor_type, context, entity_type; entity_id uuid or null,
 -- params: since timestamptz or null, most integer

@@ -12,6 +12,7 @@ select
     (select coalesce(max(run_no), 0) from pay_ready.resolution_runs where tenant_id = %(tenant_id)s) as run_no;
 
 -- name: current_id
+-- hot: every question about somebody
 -- The entity that an id leads to now, through any number of redirects; no row for an id never given.
 -- params: entity_id uuid
 with recursive leads as (
@@ -33,6 +34,7 @@ order by step desc
 limit 1;
 
 -- name: by_exact
+-- hot: whoever asks for a name, an address, a phone or a domain
 -- Current entities with exactly this name, or with a record of this address, phone or domain: a golden record shows one of
 -- each, its records may know more. Most records first.
 -- params: wanted text (lower case), email text or null (normalized), phone text or null (E.164), domain text or null,
@@ -96,6 +98,7 @@ where tenant_id = %(tenant_id)s
 order by record_count desc, entity_id;
 
 -- name: golden
+-- hot: whoever looks at a person or company
 -- One current golden record.
 -- params: entity_id uuid
 select
@@ -111,6 +114,7 @@ where versions.tenant_id = %(tenant_id)s
   and versions.closed_run_no is null;
 
 -- name: people_of
+-- hot: whoever looks at a company
 -- People whose company this is, most interactions first.
 -- params: entity_id uuid, most integer
 select people.entity_id, people.name, people.email, people.title, count(links.interaction_id) as interactions
@@ -125,6 +129,7 @@ order by interactions desc, people.entity_id
 limit %(most)s;
 
 -- name: person_records_of
+-- hot: whoever looks at a person
 -- The records of a person, side by side.
 -- params: entity_id uuid
 select

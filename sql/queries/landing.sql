@@ -88,6 +88,7 @@ where streams.tenant_id = %(tenant_id)s
   and streams.stream = kept.stream;
 
 -- name: states
+-- hot: every sync
 -- params: source_id uuid
 select stream, state, watermark, generation, lease_token, pass_run_id
 from pay_ready.stream_states

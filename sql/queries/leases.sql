@@ -96,6 +96,7 @@ where tenant_id = %(tenant_id)s
   and token = %(token)s;
 
 -- name: find
+-- hot: every write under a lease
 -- The lease that is held under a token. Locks nothing.
 -- params: token bigint
 select lease, holder, token, acquired_at, expires_at

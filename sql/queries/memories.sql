@@ -1,6 +1,7 @@
 -- Memory: passages of interactions, what is to be done about them, and what is read of them.
 
 -- name: claim_outbox
+-- hot: the indexer, over and over
 -- What happened, in commit order; whoever claims holds the lease of indexing.
 -- params: most integer
 select outbox_seq, change, object_kind, object_id
@@ -250,6 +251,7 @@ where tenant_id = %(tenant_id)s
   and touched_at <= %(moment)s::timestamptz - %(at_least)s::interval;
 
 -- name: passages_of
+-- hot: every search
 -- Passages with what is shown of them: who and what they are about now.
 -- params: memory_ids uuid[]
 select
@@ -450,6 +452,7 @@ where tenant_id = %(tenant_id)s
   and target_entity_id is not null;
 
 -- name: interaction
+-- hot: every miss of the hot tier
 -- One interaction as it is shown.
 -- params: interaction_id uuid
 select
@@ -533,6 +536,7 @@ join pay_ready.data_sources as sources on sources.tenant_id = passages.tenant_id
 order by passages.occurred_at, passages.interaction_id, passages.chunk_no;
 
 -- name: surrounding_passages
+-- hot: answers with context
 -- A passage of a call with those before and after it.
 -- params: memory_id uuid, most integer
 select
@@ -548,6 +552,7 @@ where asked.tenant_id = %(tenant_id)s
 order by passages.chunk_no;
 
 -- name: recent_passages
+-- hot: contexts of people and companies
 -- The latest passages of people and companies, and of those that they absorbed, the newest first.
 -- params: entity_ids uuid[], most integer, until timestamptz
 with present as (
@@ -591,6 +596,7 @@ order by passages.occurred_at desc, passages.interaction_id, passages.chunk_no
 limit %(most)s;
 
 -- name: passages_in
+-- hot: answers about one interaction
 -- The first passages of an interaction.
 -- params: interaction_id uuid, most integer
 select

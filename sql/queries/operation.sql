@@ -13,6 +13,7 @@ where tenant_id = %(tenant_id)s
   and status = 'running';
 
 -- name: steps_of_run
+-- hot: whoever looks at a run
 -- params: run_id uuid
 select step, subject, status, started_at, finished_at, row_count, error_class
 from pay_ready.step_runs

@@ -39,6 +39,7 @@ where kept.tenant_id = %(tenant_id)s
   and not exists (select from chunk_breaches where chunk_breaches.quarantine_id = kept.quarantine_id);
 
 -- name: list
+-- hot: a steward
 -- Quarantined records, newest first; without their bytes. A filter that is null lets everything pass.
 -- params: source_id uuid, stream text, step text, reason text, status text, run_id uuid, most integer
 select

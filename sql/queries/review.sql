@@ -124,6 +124,7 @@ where said.tenant_id = %(tenant_id)s
   and one.entity_id <> other.entity_id;
 
 -- name: waiting
+-- hot: a reviewer's next pair
 -- Pairs on which another human's word waits for this reviewer, oldest first; whoever spoke in this round settles nothing.
 -- params: actor text, entity_type text or null, most integer
 select

@@ -1,4 +1,5 @@
 -- name: list
+-- hot: whoever looks at runs
 -- Runs, newest first: ids are made in the order of time. A filter that is null lets everything pass. `is_alive` says of a
 -- running one whether its lease holds.
 -- params: source_id uuid, status text, since timestamptz, most integer
@@ -45,6 +46,7 @@ order by runs.run_id desc
 limit %(most)s;
 
 -- name: in_range
+-- hot: every command about a run
 -- Runs whose ids lie between two, newest first: those that begin with a prefix.
 -- params: lowest uuid, highest uuid, most integer
 select runs.run_id, sources.name as source, runs.status, runs.started_at

@@ -43,6 +43,7 @@ set sentiment = excluded.sentiment, model_name = excluded.model_name, content_ha
     sentence_scores = excluded.sentence_scores, sentence_labels = excluded.sentence_labels, computed_at = excluded.computed_at;
 
 -- name: known
+-- hot: answers about sentiment
 -- params: interaction_ids uuid[], model_name text
 select known.interaction_id, known.sentiment, known.content_hash, known.sentence_scores, known.sentence_labels
 from pay_ready.interaction_sentiment as known

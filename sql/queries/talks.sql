@@ -1,6 +1,7 @@
 -- What was said, with whom and when: what the agent reads.
 
 -- name: chosen_with
+-- hot: every question about somebody's interactions
 -- Interactions with people and companies that pass the filters, the latest first, and how many there are.
 -- params: entity_ids uuid[], with_ids uuid[] or null, since timestamptz, until timestamptz, source_ids uuid[], interaction_types text[],
 -- languages text[], most integer
@@ -56,6 +57,7 @@ order by records.occurred_at desc, records.interaction_id
 limit %(most)s;
 
 -- name: talks
+-- hot: every answer that shows interactions
 -- Interactions with whoever wrote them and the language of their beginning.
 -- params: interaction_ids uuid[]
 select
@@ -88,6 +90,7 @@ where records.tenant_id = %(tenant_id)s
 order by records.occurred_at, records.interaction_id;
 
 -- name: turns
+-- hot: every answer that shows what was said
 -- What was spoken in interactions, in order, and by whom.
 -- params: interaction_ids uuid[]
 select
@@ -115,6 +118,7 @@ where turns.tenant_id = %(tenant_id)s
 order by turns.interaction_id, turns.record_id, turns.turn_no;
 
 -- name: entries_with
+-- hot: a page of a timeline
 -- A page of the timeline of people and companies, the latest first, behind a place: one line each, with its first names.
 -- Whoever is asked about is walked in the order of an index, and no further than a page; one interaction may be with several of them.
 -- params: as chosen_with, and before_at timestamptz, before_id uuid, most_names integer; of since, until and before none is null
@@ -252,6 +256,7 @@ from (
 ) as periods;
 
 -- name: who
+-- hot: questions about who took part
 -- People or companies of interactions, by how many of them they took part in: counted first, looked at once each.
 -- params: interaction_ids uuid[], entity_type text, without_ids uuid[], side text or null, most integer
 with counted as materialized (

@@ -268,6 +268,37 @@ def server_timeouts(scratch: Scratch, folder: Path, overrides: Overrides) -> obj
     return told
 
 
+def slow_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Whether a statement of 0.2 s is kept account of."""
+    from time import sleep
+
+    from pay_ready.app import slow_statements_file
+    from pay_ready.db.slow_statements import slow_statements
+    from pay_ready.model.ids import TenantId, new_id
+
+    with app_with(scratch, overrides, folder) as app:
+        with app.database.tenant_transaction(TenantId(new_id())) as tx, tx._watched("tests.slept", "select 1", {}):
+            sleep(0.2)
+        return [each.query for each in slow_statements(slow_statements_file(app.environment)) if each.query == "tests.slept"]
+
+
+def lineage_told(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
+    """Which jobs were told of, in which of two files."""
+    from pay_ready.model.ids import RunId, new_id
+    from pay_ready.pipeline.etl import recorded
+
+    targets = {name: folder / f"{name}.jsonl" for name in ("one", "other")}
+    named = {key: str(targets[str(value)]) if key == "lineage.target" else value for key, value in overrides.items()}
+    with app_with(scratch, named, folder) as app:
+        with app.database.tenant_transaction(app.tenant_id("acme")) as tx:
+            if tenants.find(tx) is None:
+                tenants.create(tx, slug="acme", name="Acme", settings={"schema_version": 1}, actor="tests")
+        with recorded(app.work("acme"), RunId(new_id()), "volume", "") as done:
+            done(1, "complete")
+    lines = {name: path.read_text().splitlines() for name, path in targets.items() if path.exists()}
+    return {name: [json.loads(line)["job"]["namespace"] for line in each] for name, each in lines.items()}
+
+
 def logged(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """What an information line looks like, if it comes out at all."""
     import contextlib
@@ -569,6 +600,7 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "review.lease_minutes": (1, review_rules),
     "review.agent_decides": (False, review_rules),
     "database.transaction_pooler": (True, prepared),
+    "database.slow_statement_ms": (100_000, slow_kept),
     "database.pool.min_size": (2, connections_kept),
     "database.pool.max_size": (0, pool_exhausted),
     "database.pool.overflow": (0, pool_exhausted),
@@ -583,6 +615,9 @@ KEYS: dict[str, tuple[object, Watch]] = {
     "database.batch.lock_ms": (1234, server_timeouts),
     "database.batch.idle_in_transaction_ms": (1234, server_timeouts),
     "memory_management.index_after_run": (False, indexed_by_a_run),
+    "lineage.mode": ("off", lineage_told),
+    "lineage.target": ("other", lineage_told),
+    "lineage.namespace": ("elsewhere", lineage_told),
     "logging.level": ("info", logged),
     "logging.format": ("json", logged),
 }
@@ -668,6 +703,7 @@ RETENTION_KEYS: dict[str, tuple[object, Watch]] = {
 BESIDE: dict[str, Overrides] = {
     "embedding.model": {"embedding.url": "http://127.0.0.1:9/v1"},
     "embedding.dimensions": {"embedding.url": "http://127.0.0.1:9/v1"},
+    **{f"lineage.{key}": {"lineage.mode": "file", "lineage.target": "one"} for key in ("mode", "target", "namespace")},
     "database.pool.max_size": {"database.pool.max_size": 4, "database.pool.overflow": 0},
     "database.pool.overflow": {"database.pool.max_size": 2, "database.pool.overflow": 2},
 }

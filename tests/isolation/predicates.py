@@ -15,6 +15,7 @@ from pglast.enums import A_Expr_Kind, BoolExprType, JoinType
 
 PARAMETER = re.compile(r"%\((\w+)\)[sbt]")
 SCHEMA = "pay_ready"
+_READ_SCHEMAS = (SCHEMA, "pay_ready_mart")  # tables, and views on them that are read as if they were tables
 _TENANT = 1  # $1 stands for the tenant in what the parser sees
 _STATEMENTS = (ast.SelectStmt, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
 _PARAM = ""  # the name under which the parameter itself is bound
@@ -147,7 +148,7 @@ def _relations(item: Any, scope: _Scope, outer: Mapping[str, bool], ctes: frozen
     match item:
         case ast.RangeVar():
             alias = item.alias.aliasname if item.alias else item.relname
-            scope.tables[alias] = item.relname if item.schemaname == SCHEMA else None
+            scope.tables[alias] = item.relname if item.schemaname in _READ_SCHEMAS else None
             if not item.schemaname and item.relname in ctes:
                 scope.bound.add(alias)  # its own tables are tied where it is written
             return frozenset({alias})
