@@ -259,7 +259,8 @@ def open_app(environment: Environment | None = None, *, most_connections: int | 
     settings = load_settings(environment, domain)
     configure_logs(settings.logging.level, settings.logging.format)
     with _urls(environment) as urls, ExitStack() as closing:
-        database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema, slow=_slow_statements(environment, settings))
+        slow = _slow_statements(environment, settings)
+        database = Database(urls.app, _pool_options(settings, most_connections), domain.database_schema, slow=slow)
         if environment.is_watched:
             from pay_ready.app_watch import turned_on  # heavy, for who is watched alone
 
