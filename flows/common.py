@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -361,6 +362,12 @@ async def _tag(tags: Sequence[str]) -> None:
             await client.update_flow_run(UUID(runtime.flow_run.id), tags=sorted({*runtime.flow_run.tags, *tags}))
     except Exception as error:  # noqa: BLE001 - a run without tags is a run
         get_run_logger().warning("not tagged: %s", type(error).__name__)
+
+
+async def tell_operators(app: App, tenant: str) -> None:
+    """Look at the tenant's alerts once its run is over; what keeps that from being done changes nothing about the run."""
+    if error := await in_thread(partial(app.tell_operators, tenant)):
+        get_run_logger().warning("alerts were not looked at: %s", type(error).__name__)
 
 
 async def kept(key: str, markdown: str, description: str) -> None:

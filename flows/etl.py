@@ -31,6 +31,7 @@ from flows.common import (
     in_thread,
     kept,
     skipped,
+    tell_operators,
 )
 from flows.telling import rows_of, told_run
 from pay_ready.errors import LeaseHeldError, PayReadyError
@@ -95,6 +96,7 @@ async def _etl(request: EtlParameters, run_id: RunId) -> Summary | Ending:
             report = await followed(work, report, name)
         figures = await in_thread(partial(tenant_figures, app.desk(request.tenant)))
         await kept(f"etl-{request.tenant}", told_run(report, figures), f"etl of {request.tenant}: {report.status}")
+        await tell_operators(app, request.tenant)
         return ended(_summary(report, figures), failure_of(report))
 
 

@@ -13,7 +13,22 @@ from prefect.context import FlowRunContext
 from prefect.states import Crashed
 from pydantic import Field
 
-from flows.common import AIRBYTE, DATABASE, Ending, Parameters, Slug, Step, Summary, attempted, begun, ended, ending, kept, table
+from flows.common import (
+    AIRBYTE,
+    DATABASE,
+    Ending,
+    Parameters,
+    Slug,
+    Step,
+    Summary,
+    attempted,
+    begun,
+    ended,
+    ending,
+    kept,
+    table,
+    tell_operators,
+)  # fmt: skip
 from flows.etl import HOUR_S
 from pay_ready.app import App
 from pay_ready.errors import CheckFailedError, PayReadyError
@@ -110,6 +125,7 @@ async def _of_tenant(request: MaintenanceParameters, tenant: str) -> Summary | E
             drifted=len(drifted.fresh),
         )
         await _kept(tenant, summary, f"{told_checks(found)}\n\n{told_drift(drifted)}")
+        await tell_operators(app, tenant)
         return ended(summary, why_not)
 
 

@@ -165,6 +165,12 @@ class App:
 
         return open_watch(self, slug)
 
+    def tell_operators(self, slug: str) -> PayReadyError | None:
+        """Look at a tenant's alerts and tell its webhook what fired and what is over; what kept that from being done is given back."""
+        from pay_ready.app_watch import tell_operators
+
+        return tell_operators(self, slug)
+
     def desk(self, slug: str) -> "Desk":
         """A reviewer's desk: who runs this command, on a tenant's pairs.
 

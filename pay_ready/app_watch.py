@@ -52,6 +52,21 @@ def open_watch(app: "App", slug: str) -> "WatchWork":
     )
 
 
+def tell_operators(app: "App", slug: str) -> PayReadyError | None:
+    """As `App.tell_operators`."""
+    from pay_ready.pipeline.alerts.check import check_alerts
+    from pay_ready.pipeline.alerts.deliver import deliver_alerts
+
+    try:
+        work = open_watch(app, slug)
+        check_alerts(work)
+        deliver_alerts(work)
+    except PayReadyError as error:
+        log.warning("alerts.not_checked", error_class=type(error).__name__)
+        return error
+    return None
+
+
 def open_metrics(app: "App", tenants: Mapping[str, TenantId]) -> "MetricsWork":
     """What the metrics of these tenants are read with; a tenant that is not there, or is suspended, is left out."""
     from pay_ready.pipeline.metrics import MetricsWork

@@ -47,22 +47,14 @@ def watch_alerts(app: App, tenants: Callable[[], Mapping[str, TenantId]], every_
 
     What keeps one tenant's from being looked at is logged and holds up no other.
     """
-    from pay_ready.pipeline.alerts.check import check_alerts
-    from pay_ready.pipeline.alerts.deliver import deliver_alerts
-
     while not ended.wait(every_s):
         try:
             found = tenants()
         except PayReadyError as error:
             log.warning("alerts.not_checked", error_class=type(error).__name__)
             continue
-        for slug, tenant in found.items():
-            try:
-                work = app.watch(slug)
-                check_alerts(work)
-                deliver_alerts(work)
-            except PayReadyError as error:
-                log.warning("alerts.not_checked", tenant=tenant, error_class=type(error).__name__)
+        for slug in found:
+            app.tell_operators(slug)
 
 
 class _Once:

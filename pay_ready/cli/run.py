@@ -14,7 +14,6 @@ from pay_ready.cli.progress import shown_progress
 from pay_ready.cli.quality import print_quality
 from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
-from pay_ready.errors import PayReadyError
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
@@ -115,14 +114,7 @@ def stage(tenant: TenantOption, source: SourcesOption = None, profile: ProfileOp
 
 def _tell_operators(opened: "App", tenant: str) -> None:
     """Look at the alerts at the end of a run; what keeps that from being done is no failure of the run."""
-    from pay_ready.pipeline.alerts.check import check_alerts
-    from pay_ready.pipeline.alerts.deliver import deliver_alerts
-
-    try:
-        watch = opened.watch(tenant)
-        check_alerts(watch)
-        deliver_alerts(watch)
-    except PayReadyError as error:
+    if error := opened.tell_operators(tenant):
         note(f"alerts were not looked at: {error}")
 
 

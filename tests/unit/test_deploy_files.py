@@ -230,7 +230,7 @@ def test_the_image_copies_what_is_there_and_nothing_secret() -> None:
 def test_compose_publishes_on_the_loopback_alone() -> None:
     """Every port that leaves a container is bound to this machine; Prefect's database is reached by its server alone."""
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(ports) == {"postgres", "prefect-server"}
+    assert set(ports) == {"postgres", "prefect-server", "metrics"}
     assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
     assert COMPOSED["networks"]["prefect-data"]["internal"] is True
     assert {name for name, service in SERVICES.items() if "prefect-data" in service["networks"]} == {
@@ -504,6 +504,6 @@ def test_json_of_health_checks_is_python() -> None:
     """The one-liners that ask for health compile."""
     found = [each["healthcheck"]["test"] for each in SERVICES.values() if "python" in str(each.get("healthcheck"))]
     found += [json.loads(each) for each in re.findall(r"CMD (\[\"python\".*\])", DOCKERFILE.read_text("utf-8"))]
-    assert len(found) == 2
+    assert len(found) == 3
     for words in found:
         compile(words[-1], "healthcheck", "exec")
