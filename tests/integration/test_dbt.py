@@ -17,7 +17,7 @@ from psycopg import sql
 from ..conftest import Scratch, Server
 from ..demo_support import demo_runs
 
-LOGIN, PASSWORD = "acme_bi_of_dbt", "a-word-of-this-test"
+LOGIN, PASSWORD = "acme_bi_of_dbt", "a-word-of-this-test"  # pragma: allowlist secret
 
 
 @pytest.fixture
