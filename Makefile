@@ -2,7 +2,7 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-deep test-spark check format bench eval lock clean
+.PHONY: help install demo test test-deep test-spark check types style format bench eval lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,9 +26,13 @@ test-spark: $(INSTALLED) ## the same edges on Spark with two workers (brings pys
 	@$(BIN)/uv pip install -q --python $(BIN)/python "pyspark[sql]>=4,<5"
 	@$(BIN)/python -m pytest -n 0 -m spark tests/integration/test_spark.py $(ARGS)
 
-check: $(INSTALLED) ## style, types, layers, security, secrets
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+check: types style ## style, types, layers, security, secrets
+
+types: $(INSTALLED)
 	@$(BIN)/mypy
+
+style: $(INSTALLED)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
 	@$(BIN)/bandit -q -c pyproject.toml -r pay_ready flows 2>/dev/null
 	@git ls-files -z | grep -zvE '^(requirements\.lock|pay_ready/demo/exports/)' | xargs -0 $(BIN)/detect-secrets-hook

@@ -24,6 +24,8 @@ class _Work(Generic[T]):
     def __init__(self, call: Callable[[], T], name: str) -> None:
         self.value: T | None = None
         self.error: BaseException | None = None
+        # Not Thread.join: interrupted by an exception, it takes the thread for ended while it runs (Python 3.11).
+        self.ended = threading.Event()
         self._call = call
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -32,6 +34,8 @@ class _Work(Generic[T]):
             self.value = self._call()
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             self.error = error
+        finally:
+            self.ended.set()
 
 
 def stop_thread(thread: threading.Thread) -> None:
@@ -48,14 +52,14 @@ def in_threads(calls: Sequence[Callable[[], T]], *, name: str) -> list[T]:
     if len(calls) == 1:
         return [calls[0]()]
     works = [_Work(call, f"{name} {number}") for number, call in enumerate(calls)]
-    for work in works:
-        work.thread.start()
     try:
         for work in works:
-            while work.thread.is_alive():
-                work.thread.join(_LOOK_S)
+            work.thread.start()
+        for work in works:
+            while not work.ended.wait(_LOOK_S):
+                pass
     except BaseException:
-        _stop_all([work.thread for work in works])
+        _stop_all([work for work in works if work.thread.ident])
         raise
     for work in works:
         if work.error is not None:
@@ -63,9 +67,9 @@ def in_threads(calls: Sequence[Callable[[], T]], *, name: str) -> list[T]:
     return [cast("T", work.value) for work in works]
 
 
-def _stop_all(threads: Sequence[threading.Thread]) -> None:
+def _stop_all(works: Sequence[_Work[T]]) -> None:
     until = time.monotonic() + STOP_S
-    for thread in threads:
-        stop_thread(thread)
-    for thread in threads:
-        thread.join(max(until - time.monotonic(), 0.0))
+    for work in works:
+        stop_thread(work.thread)
+    for work in works:
+        work.ended.wait(max(until - time.monotonic(), 0.0))

@@ -83,10 +83,15 @@ class Prefect:
         """As a machine that goes away would."""
         end_group(self.pid, signal.SIGKILL)
 
-    def stop(self) -> None:
-        """End it, and see that it has ended."""
+    def close(self) -> None:
+        """Ask it no more; it goes on."""
         if self._api is not None:
             self._api.close()
+            self._api = None
+
+    def stop(self) -> None:
+        """End it, and see that it has ended."""
+        self.close()
         end_group(self.pid, signal.SIGTERM)
 
     def api(self, method: str, path: str, body: object = None) -> Any:
@@ -149,14 +154,21 @@ def end_group(pid: int, number: signal.Signals) -> None:
 
 
 def group_exists(group: int) -> bool:
-    """Whether a process of the group lives; a child of ours that has ended is reaped on the way."""
+    """Whether a process of the group lives; one that has ended and that nobody asked how (another worker's child) does not."""
     if group in _STARTED:
         _STARTED[group].poll()
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
-    return True
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of_group = stat.read_text("ascii", "replace").rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(of_group) == group and state != "Z":
+            return True
+    return False
 
 
 @contextmanager
@@ -185,6 +197,7 @@ def shared_server(run_folder: Path) -> Iterator[Prefect]:
                 _keep_template(run_folder, server)
                 info.write_text(json.dumps({"port": server.port, "pid": server.pid}))
         yield server
+        server.close()
         with only_one(lock):
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)

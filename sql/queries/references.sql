@@ -1,5 +1,26 @@
 -- References that lead nowhere, a statement a table; written from the catalogue by `python -m tests.references`, never by hand.
 
+-- name: alert_deliveries
+with wrong as materialized (
+    select 'alert_deliveries.alert_id ' || child.alert_id::text as offender
+    from (
+        select distinct alert_id
+        from pay_ready.alert_deliveries
+        where tenant_id = %(tenant_id)s
+          and alert_id is not null
+    ) as child
+    where not exists (
+        select from pay_ready.alerts as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.alert_id = child.alert_id
+    )
+)
+select
+    (select count(*) from pay_ready.alert_deliveries where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select offender from wrong order by offender limit %(most)s) as offenders,
+    0::bigint as pending;
+
 -- name: archived_interactions
 with wrong as materialized (
     select 'archived_interactions.archive_id ' || child.archive_id::text as offender
@@ -236,6 +257,27 @@ with wrong as materialized (
 )
 select
     (select count(*) from pay_ready.company_records where tenant_id = %(tenant_id)s) as checked,
+    (select count(*) from wrong) as wrong,
+    array(select offender from wrong order by offender limit %(most)s) as offenders,
+    0::bigint as pending;
+
+-- name: drift_judgements
+with wrong as materialized (
+    select 'drift_judgements.finding_id ' || child.finding_id::text as offender
+    from (
+        select distinct finding_id
+        from pay_ready.drift_judgements
+        where tenant_id = %(tenant_id)s
+          and finding_id is not null
+    ) as child
+    where not exists (
+        select from pay_ready.drift_findings as parent
+        where parent.tenant_id = %(tenant_id)s
+          and parent.finding_id = child.finding_id
+    )
+)
+select
+    (select count(*) from pay_ready.drift_judgements where tenant_id = %(tenant_id)s) as checked,
     (select count(*) from wrong) as wrong,
     array(select offender from wrong order by offender limit %(most)s) as offenders,
     0::bigint as pending;

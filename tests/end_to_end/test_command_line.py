@@ -128,7 +128,7 @@ def test_a_newcomers_way(run: Run, exports: Path) -> None:
         (
             ["tenants", "settings", "acme", "--set", "database.pool=1"],
             2,
-            "the keys here are: airbyte, checkpoints, entity_resolution, etl, retention, review, staging",
+            "the keys here are: airbyte, checkpoints, drift, entity_resolution, etl, quality, retention, review, staging, watch",
         ),
         (["tenants", "settings", "acme", "--set", "staging.internal_domains=acme.com"], 2, 'a list is wanted, for example ["one"'),
         (["connectors", "install", "airbyte-source-faker"], 2, "airbyte-source-faker==7.2.1, or a shipped manifest: gong"),

@@ -85,6 +85,9 @@ def told(server: Server, template: str, tmp_path_factory: pytest.TempPathFactory
     return events_in(file)
 
 
+STEPS = ("sync.crm", "stage.crm", "quality", "volume", "resolve", "quality.entities", "stage.crm")
+
+
 def test_each_step_begins_and_ends_once(told: list[dict[str, Any]]) -> None:
     """START and then COMPLETE (FAIL of the one that failed) of every step, under its own id, with the run as its parent."""
     moments: dict[str, list[str]] = {}
@@ -92,7 +95,7 @@ def test_each_step_begins_and_ends_once(told: list[dict[str, Any]]) -> None:
         moments.setdefault(event["run"]["runId"], []).append(f"{event['eventType']} {event['job']['name']}")
         assert event["run"]["facets"]["parent"]["job"]["namespace"] == event["job"]["namespace"] == "pay_ready.acme"
     assert list(moments.values()) == [
-        *([f"START {step}", f"COMPLETE {step}"] for step in ("sync.crm", "stage.crm", "volume", "resolve", "stage.crm")),
+        *([f"START {step}", f"COMPLETE {step}"] for step in STEPS),
         ["START index", "FAIL index"],
     ]
     assert len({event["run"]["facets"]["parent"]["run"]["runId"] for event in told}) == 2

@@ -157,7 +157,7 @@ def test_a_whole_tenant_goes_and_comes_back(estate: Estate) -> None:
     tables = {table for each in report.archives for table in each.deleted}
     assert tables == {
         "assignments", "entity_versions", "large_payloads", "quarantined_records", "landed_records", "sync_runs", "stream_runs", "memories",
-        "step_runs",
+        "step_runs", "quality_results",
     }  # fmt: skip
     assert all(dict(each.rows) == dict(each.deleted) for each in report.archives)
     assert archived_tables(url, acme)["memories"] == []

@@ -18,9 +18,9 @@ DROPPED_LATER = {"0004_staging": "blocking_keys", "0005_resolution": "interactio
 # Files whose grants or descriptions later ones change: whoever runs the first alone runs the others after it.
 NARROWED_LATER = {
     "0003_ingest": ("0011_backfill", "0024_operators"),
+    "0007_insight": ("0025_watch", "0026_quality"),
     "0011_backfill": ("0024_operators",),
     "0005_resolution": ("0015_reversible", "0017_erase"),
-    "0007_insight": ("0025_watch",),
     "0014_increments": ("0017_erase",),
     "0015_reversible": ("0017_erase",),
 }

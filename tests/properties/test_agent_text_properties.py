@@ -18,6 +18,7 @@ from pay_ready.agent.sentences import sentences_of, split_sentences, words_of
 from pay_ready.agent.sentiment_model import Scorer
 from pay_ready.agent.stopwords import STOP_WORDS
 from pay_ready.agent.topics import topics_of
+from pay_ready.resolve.normalize import fold
 from tests.talk_support import BEGAN, groups, passage, utterance
 
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=200)
@@ -61,8 +62,8 @@ def test_a_summary_keeps_to_its_budget_and_order(said: list[str], words: int, se
 
 
 def _is_a_name(text: str) -> bool:
-    """Long enough, and no word that counts with a capital alone: "be"."""
-    return sum(map(str.isalnum, text)) >= 2 and text not in STOP_WORDS
+    """Long enough, and no word that counts with a capital alone: "be", "bé"."""
+    return sum(map(str.isalnum, text)) >= 2 and fold(text) not in STOP_WORDS
 
 
 names = st.text("abcdeé ", min_size=2, max_size=9).map(str.strip).filter(_is_a_name)
