@@ -80,7 +80,7 @@ def test_a_domain_is_whole_and_alone(house: House) -> None:
     assert found["hits"]
     for words in (
         ("ask", "who is unhappy?", "-t", "acme"),
-        ("people", "example", "-t", "acme"),
+        ("tenants", "show", "acme"),
         ("run", "etl", "-t", "acme"),
         ("backfill", "-t", "acme", "-s", "crm", "--from", "2026-01-01", "--to", "2026-02-01", "--chunk", "1mo"),
         ("resolve", "-t", "acme", "--all"),
