@@ -7,6 +7,7 @@ Lines go to standard error.
 
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -78,13 +79,24 @@ class _Lenient(io.TextIOBase):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with suppress(OSError):
+        try:
             return self._open.write(text)
+        except OSError:
+            self._lose()
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        try:
             self._open.flush()
+        except OSError:
+            self._lose()
+
+    def _lose(self) -> None:
+        """What nobody reads goes nowhere from now on; left in the buffer, it would be the exit code of the process (120)."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._open.fileno())
+            os.close(nowhere)
 
     @property
     def _open(self) -> TextIO:
