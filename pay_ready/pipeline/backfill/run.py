@@ -8,7 +8,7 @@ that closes its run. The source's lease is left free from time to time, so that 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -273,7 +273,8 @@ def _run_chunks(source: BackfillSource, plan: BackfillPlan, lease: Lease, manner
     )  # fmt: skip
     readers = _Readers(source=source, plan=plan, lease=lease, manner=manner, pace=pace, turns=_turns(source))
     count = min(source.most_readers, len(waiting)) if manner.slots else 1
-    in_threads([readers.read] * max(count, 1), name="reader")
+    with closing(readers.turns):
+        in_threads([readers.read] * max(count, 1), name="reader")
     return Ended(error=readers.error, stopped=readers.stopped)
 
 

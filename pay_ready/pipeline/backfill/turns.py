@@ -43,6 +43,12 @@ class SourceTurns:
         finally:
             self._leave()
 
+    def close(self) -> None:
+        """No reader is left: a lease that one had taken when it was interrupted, before it began, is given back."""
+        with self._door:
+            self._lease = None
+            self._held.close()
+
     def _enter(self) -> Lease:
         with self._door:
             while self._readers and self._is_over():  # the others finish their chunks, then somebody else has his turn
