@@ -194,7 +194,7 @@ HANDLED: Mapping[str, str] = {
     "interaction_turns.spoken_text": "staged anew from masked rows, or goes",
     **{
         f"entity_versions.{column}": "goes, or is made anew from the records that stay, in every version"
-        for column in ("name", "email", "phone", "title", "golden")
+        for column in ("name", "name_lower", "email", "email_lower", "phone", "title", "golden")
     },
     "memories.chunk_text": "passages of touched interactions go",
     "memories.lexemes": "with the passage",

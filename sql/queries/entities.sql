@@ -44,7 +44,7 @@ with meant as (
     from pay_ready.entity_versions
     where tenant_id = %(tenant_id)s
       and closed_run_no is null
-      and (lower(name) = %(wanted)s or lower(email) = %(wanted)s or domain = %(domain)s)
+      and (name_lower = %(wanted)s or email_lower = %(wanted)s or domain = %(domain)s)
     union
     select assigned.entity_id
     from pay_ready.person_records as records

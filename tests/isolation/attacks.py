@@ -49,8 +49,9 @@ class Attacker:
     errors: list[psycopg.Error] = field(default_factory=list)
 
     def attempt(self, text: str, table: Table, params: Sequence[object] = ()) -> Outcome:
-        """Run one statement (`{}` is the table) in a savepoint that is rolled back."""
-        statement = sql.SQL(text).format(sql.Identifier(self.factory.schema, table.name))
+        """Run one statement (`{}` is the table, `{columns}` are those that may be written) in a savepoint that is rolled back."""
+        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+        statement = sql.SQL(text).format(sql.Identifier(self.factory.schema, table.name), columns=columns)
         return self.undone(lambda: self._run(statement, params))
 
     def insert(self, table: Table, row: Row, tail: str = "") -> Outcome:
@@ -365,7 +366,8 @@ def _refused_as_absent(attacker: Attacker, table: Table, key: str, pinned: Mappi
 def _assignment(attacker: Attacker, table: Table) -> str:
     """An assignment that the role may make, or that of the tenant where it may make none."""
     rows = attacker.connection.execute(
-        "select quote_ident(attname) from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
+        "select quote_ident(attname) from pg_attribute where attrelid = %s::regclass and attnum > 0"
+        " and not attisdropped and attgenerated = ''"
         " and has_column_privilege(attrelid, attnum, 'update') order by attnum desc limit 1",
         (f"{attacker.factory.schema}.{table.name}",),
     ).fetchall()

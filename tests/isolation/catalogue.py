@@ -161,7 +161,7 @@ def _columns(connection: psycopg.Connection[Any], oid: int) -> Mapping[str, Colu
         "select a.attname, format_type(a.atttypid, null), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),"
         " col_description(a.attrelid, a.attnum) from pg_attribute as a"
         " left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum"
-        " where a.attrelid = %s and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        " where a.attrelid = %s and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' order by a.attnum",
         (oid,),
     )
     return {

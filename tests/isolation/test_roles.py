@@ -18,7 +18,7 @@ from .conftest import Filled
 ROLES = ("owner", "app", "operator", "readonly_bi", "erasure", "search")
 OPERATOR_COLUMNS = ("tenant_id", "slug", "name", "status", "created_at", "suspended_at")
 WRITES: tuple[LiteralString, ...] = (
-    "insert into {} select * from {}",
+    "insert into {} ({columns}) select {columns} from {}",
     "update {} set tenant_id = tenant_id",
     "delete from {}",
     "truncate {}",

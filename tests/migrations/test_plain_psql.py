@@ -20,9 +20,9 @@ NARROWED_LATER = {
     "0003_ingest": ("0011_backfill", "0024_operators"),
     "0007_insight": ("0025_watch", "0026_quality"),
     "0011_backfill": ("0024_operators",),
-    "0005_resolution": ("0015_reversible", "0017_erase"),
+    "0005_resolution": ("0015_reversible", "0017_erase", "0028_look_up"),
     "0014_increments": ("0017_erase",),
-    "0015_reversible": ("0017_erase",),
+    "0015_reversible": ("0017_erase", "0028_look_up"),
 }
 PSQL = shutil.which("psql")
 needs_psql = pytest.mark.skipif(PSQL is None, reason="psql is not installed (Debian: apt-get install postgresql-client)")
