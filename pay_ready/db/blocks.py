@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pay_ready.db.id_arrays import Ids, hex_of, ids_of, uuid_list
+from pay_ready.db.id_arrays import Ids, hex_of, ids_of, number_list, uuid_list
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.resolution import EntityType
 from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
@@ -120,28 +120,28 @@ class BlockRows:
 
     def others(self, blocks: Numbers, limits: Numbers) -> Members:
         """The members of blocks, of each as many as its limit says."""
-        return self.tx.copy_out("blocks.others", {"blocks": blocks.tolist(), "limits": limits.tolist()}, MEMBER)
+        return self.tx.packed_out("blocks.others", {"blocks": number_list(blocks), "limits": number_list(limits)}, MEMBER)
 
     def near(self, asked: Members, windows: Numbers) -> Members:
         """The nearest members on both sides of places, as many as each window says."""
         if not len(asked):
             return np.empty(0, dtype=NEAR)
         params = {
-            "blocks": asked["block"].tolist(), "places": asked["place"].tolist(), "record_ids": uuid_list(asked["record"]),
-            "windows": windows.tolist(),
+            "blocks": number_list(asked["block"]), "places": number_list(asked["place"]), "record_ids": uuid_list(asked["record"]),
+            "windows": number_list(windows),
         }  # fmt: skip
-        return self.tx.copy_out("blocks.near", params, NEAR)
+        return self.tx.packed_out("blocks.near", params, NEAR)
 
     def sizes(self, blocks: Numbers, limits: Numbers) -> Numbers:
         """How many members blocks have, counted up to a limit each."""
-        return self._counted("blocks.sizes", {"blocks": blocks.tolist(), "limits": limits.tolist()}, len(blocks))
+        return self._counted("blocks.sizes", {"blocks": number_list(blocks), "limits": number_list(limits)}, len(blocks))
 
     def between(self, first: Members, last: Members, windows: Numbers) -> Numbers:
         """How many members lie between two places of a block, counted up to a window each."""
         params = {
-            "blocks": first["block"].tolist(), "windows": windows.tolist(),
-            "first_places": first["place"].tolist(), "first_ids": uuid_list(first["record"]),
-            "last_places": last["place"].tolist(), "last_ids": uuid_list(last["record"]),
+            "blocks": number_list(first["block"]), "windows": number_list(windows),
+            "first_places": number_list(first["place"]), "first_ids": uuid_list(first["record"]),
+            "last_places": number_list(last["place"]), "last_ids": uuid_list(last["record"]),
         }  # fmt: skip
         return self._counted("blocks.between", params, len(first))
 
@@ -158,7 +158,7 @@ def drop_edges_of(tx: TenantTransaction, scope: Mapping[str, object], records: I
 
 def edges_among(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """Pairs (`left`, `right`) of these records of which a model keeps an edge."""
-    found = tx.copy_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, _PAIR)
+    found = tx.packed_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, _PAIR)
     return found[np.isin(found["right"], records)]
 
 
@@ -169,9 +169,9 @@ def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, ri
 
 def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """The matches (`left`, `right`) of a model with one of these records."""
-    return np.unique(tx.copy_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, _PAIR))
+    return np.unique(tx.packed_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, _PAIR))
 
 
 def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> Ids:
     """Everybody who is published together with one of these records."""
-    return np.unique(tx.copy_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, _ID)["record"])
+    return np.unique(tx.packed_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, _ID)["record"])

@@ -1,4 +1,4 @@
-"""Ids in numbers: as 16 bytes each in numpy, and as the text of a uuid[] for a statement."""
+"""Ids and numbers in bulk: ids as 16 bytes each in numpy, and both as the text of an array for a statement."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -28,3 +28,8 @@ def hex_of(ids: Ids) -> list[str]:
     """The ids in hexadecimal digits."""
     digits = np.ascontiguousarray(ids, dtype="S16").tobytes().hex()
     return [digits[at : at + 32] for at in range(0, len(digits), 32)]
+
+
+def number_list(numbers: NDArray[np.int64]) -> str:
+    """Numbers as the text of a bigint[]: many times faster than a list of them."""
+    return "{" + ",".join(map(str, numbers.tolist())) + "}"

@@ -1,13 +1,11 @@
 """Writing one published version: what changed comes by COPY into temporary tables; rows are closed and opened, never rewritten."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel
 
 from pay_ready.db import tenants
 from pay_ready.db.tenancy import Database, TenantTransaction
@@ -196,12 +194,8 @@ def _version_values(entity_id: UUID, version: EntityVersion | None) -> tuple[obj
     if version is None:
         return (entity_id, *(None for _ in _VERSION_COLUMNS[1:]))
     values = (version.value(field) for field in ("name", "email", "phone", "domain", "title"))
-    documents = (_json(version.golden), _json(version.provenance))
+    documents = (version.golden.model_dump_json(), version.provenance.model_dump_json())
     return (entity_id, version.entity_type, *values, version.company_entity_id, version.record_count, *documents, version.content_hash)
-
-
-def _json(document: BaseModel) -> str:
-    return json.dumps(document.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
 
 
 def _copy_redirects(tx: TenantTransaction, plan: PublishPlan) -> None:

@@ -34,6 +34,7 @@ Work = Literal["people", "batch"]
 Params = Mapping[str, object]
 
 _COPIED_AT_ONCE = 100_000  # rows
+_PACKED_ROWS = 4_096  # in a page
 _UNWATCHED = nullcontext()
 _current_tenant: ContextVar[TenantId | None] = ContextVar("current_tenant", default=None)
 
@@ -198,15 +199,7 @@ class TenantTransaction:
         """
         import numpy as np  # heavy, for a reader of many rows alone
 
-        literals = {key: sql.Literal(value).as_string() for key, value in self._bound(params).items()}
-        statement = f"copy ({self._query(name).sql % literals}) to stdout (format binary)"
-        with (
-            translating(),
-            measured_statement(name, self.tenant),
-            self._connection.cursor() as cursor,
-            cursor.copy(statement.encode()) as copy,
-        ):
-            data = b"".join(bytes(part) for part in copy)
+        data = self._copied(name, f"({self._written_out(name, params)})")
         layout = np.dtype(_copy_layout(fields))
         # A header of 19 bytes, the rows, two bytes at the end.
         rows = np.frombuffer(data, dtype=layout, count=(len(data) - 21) // layout.itemsize, offset=19)
@@ -214,6 +207,43 @@ class TenantTransaction:
         for field in fields.names or ():
             found[field] = rows[field]
         return found
+
+    def packed_out(self, name: str, params: Params, fields: "np.dtype[np.void]") -> "NDArray[np.void]":
+        """`copy_out` in any order, packed by the server into pages: for many rows that fit into its memory, at half the cost."""
+        import numpy as np
+
+        names = fields.names or ()
+        sends = [sql.SQL("int8send({})" if fields[field].kind == "i" else "uuid_send({})").format(sql.Identifier(field)) for field in names]
+        pages = sql.SQL(
+            "(select string_agg({sends}, '') from"
+            " (select row_number() over () / {size} as page, listed.* from ({rows}) as listed ({names})) as numbered group by page)"
+        ).format(
+            sends=sql.SQL(" || ").join(sends), size=sql.Literal(_PACKED_ROWS), rows=sql.SQL(self._written_out(name, params)),
+            names=sql.SQL(", ").join(map(sql.Identifier, names)),
+        )  # fmt: skip
+        data = self._copied(name, pages.as_string())
+        layout = np.dtype([(field, ">i8" if fields[field].kind == "i" else "S16") for field in names])
+        found, at, ends = [np.empty(0, dtype=fields)], 19, len(data) - 2
+        while at < ends:
+            size = int.from_bytes(data[at + 2 : at + 6], "big")  # after the count of columns, one
+            found.append(np.frombuffer(data, dtype=layout, count=size // layout.itemsize, offset=at + 6).astype(fields))
+            at += 6 + size
+        return np.concatenate(found)
+
+    def _written_out(self, name: str, params: Params) -> str:
+        """A statement with its parameters as literals: COPY takes no others."""
+        return self._query(name).sql % {key: sql.Literal(value).as_string() for key, value in self._bound(params).items()}
+
+    def _copied(self, name: str, source: str) -> bytes:
+        """What COPY gives in its binary form."""
+        statement = f"copy {source} to stdout (format binary)"
+        with (
+            translating(),
+            measured_statement(name, self.tenant),
+            self._connection.cursor() as cursor,
+            cursor.copy(statement.encode()) as copy,
+        ):
+            return b"".join(bytes(part) for part in copy)
 
     def copy_numbers(self, table: str, rows: "NDArray[np.void]") -> None:
         """COPY rows as `copy_out` gives them into a temporary table whose columns carry the names of the fields."""
