@@ -14,7 +14,7 @@ from pay_ready.errors import UsageError
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
     from pay_ready.pipeline.airbyte.source import PlatformSource
-    from pay_ready.pipeline.etl import TenantWork
+    from pay_ready.pipeline.work import TenantWork
 
 app = typer.Typer(
     help="The Airbyte that extracts a source: its connections and jobs. `run etl` triggers and watches the job by itself.",

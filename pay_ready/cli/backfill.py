@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.backfill.plan import BackfillPlan, BackfillSource
     from pay_ready.pipeline.backfill.report import BackfillReport
     from pay_ready.pipeline.backfill.request import BackfillRequest
-    from pay_ready.pipeline.etl import TenantWork
+    from pay_ready.pipeline.work import TenantWork
 
 _FIGURES = (
     "emitted",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pay_ready.cli.options import JsonOption
+from pay_ready.cli.options import JsonOption, active_slugs
 from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.errors import CheckFailedError, ConfigError, RetryLaterError
 
@@ -56,7 +56,7 @@ def apply(
     Example: PREFECT_API_URL=http://127.0.0.1:4200/api pay-ready deploy apply --prune
     """
     deploying, path = _deploying(file)
-    tenants = tenant if tenant else _active_tenants()
+    tenants = tenant if tenant else active_slugs()
     changes = deploying.apply(path, tenants=tenants, prune=prune)
     if as_json:
         print_json("deploy", {"tenants": tenants, "changes": changes})
@@ -120,14 +120,3 @@ def _deploying(file: Path | None, *, needs_file: bool = True) -> "tuple[ModuleTy
     from flows import deploying
 
     return deploying, (file or deploying.default_file()) if needs_file else Path()
-
-
-def _active_tenants() -> list[str] | None:
-    """Slugs of the active tenants; None where this process may not know them."""
-    from pay_ready.app import admin_urls
-    from pay_ready.db.admin import list_tenants
-
-    with admin_urls() as (urls, schema):
-        if urls.admin is None:
-            return None
-        return [each.slug for each in list_tenants(urls.admin, schema) if each.status == "active"]

@@ -22,3 +22,14 @@ def opened_app(*, most_connections: int | None = None) -> Iterator["App"]:
 
     with open_app(most_connections=most_connections) as app:
         yield app
+
+
+def active_slugs() -> list[str] | None:
+    """Slugs of the active tenants; None where this process may not know them."""
+    from pay_ready.app import admin_urls
+    from pay_ready.db.admin import list_tenants
+
+    with admin_urls() as (urls, schema):
+        if urls.admin is None:
+            return None
+        return [each.slug for each in list_tenants(urls.admin, schema) if each.status == "active"]

@@ -14,10 +14,12 @@ from pay_ready.cli.progress import shown_progress
 from pay_ready.cli.quality import print_quality
 from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
+from pay_ready.cli.run_tenants import run_tenants
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
-    from pay_ready.pipeline.etl import EtlReport, SourceOutcome
+    from pay_ready.pipeline.bring_in import SourceOutcome
+    from pay_ready.pipeline.etl import EtlReport
 
 app = typer.Typer(
     help="The pipeline, or one step of it. Every step may be repeated: what is there is not done again.",
@@ -25,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("resolve")(resolve)
+app.command("tenants")(run_tenants)
 SourcesOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; repeat for more.")]
 CancelOption = Annotated[
     bool, typer.Option("--cancel-on-timeout", help="Cancel an Airbyte job of ours that passes etl.sync_timeout_minutes; else it goes on.")
@@ -76,12 +79,12 @@ def sync(
 ) -> None:
     """Bring records in, without staging them. Example: pay-ready run sync --tenant acme --source hubspot"""
     from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline import etl as steps
+    from pay_ready.pipeline import bring_in
 
     run_id = RunId(new_id())
     with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant, accept_shrink=accept_shrink, cancel_on_timeout=cancel_on_timeout, wait_s=wait)
-        reports = [steps.sync_step(work, name, run_id, progress=progress) for name in steps.source_names(work, source or ())]
+        reports = [bring_in.sync_step(work, name, run_id, progress=progress) for name in bring_in.source_names(work, source or ())]
     if as_json:
         print_json("syncs", plain_report(reports, show_text=watermarks))
     else:
@@ -94,13 +97,13 @@ def sync(
 def stage(tenant: TenantOption, source: SourcesOption = None, profile: ProfileOption = None, as_json: JsonOption = False) -> None:
     """Stage what is landed: typed rows, or quarantine. Example: pay-ready run stage --tenant acme"""
     from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline import etl as steps
+    from pay_ready.pipeline import bring_in
 
     run_id = RunId(new_id())
     with opened_app() as opened, profiled(profile), shown_progress(quiet=as_json) as progress:
         work = opened.work(tenant)
-        names = steps.source_names(work, source or ())
-        reports = [(name, steps.stage_step(work, name, run_id, progress=progress)) for name in names]
+        names = bring_in.source_names(work, source or ())
+        reports = [(name, bring_in.stage_step(work, name, run_id, progress=progress)) for name in names]
     if as_json:
         print_json("stages", [{"source": name, "report": report} for name, report in reports])
         return

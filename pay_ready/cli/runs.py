@@ -85,7 +85,7 @@ def retry(
 ) -> None:
     """Sync the source of a run again; it goes on from what is committed. Example: pay-ready runs retry 019ab3 -t acme"""
     from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline.etl import sync_step
+    from pay_ready.pipeline.bring_in import sync_step
     from pay_ready.pipeline.runs import require_retryable
 
     with opened_app() as opened, shown_progress(quiet=as_json) as progress:
