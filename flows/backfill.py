@@ -16,23 +16,9 @@ from prefect import flow, get_run_logger, runtime
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 from pydantic import Field, model_validator
 
-from flows.common import (
-    Ending,
-    Parameters,
-    Slug,
-    SourceName,
-    Step,
-    StepFailedError,
-    Summary,
-    attempted,
-    begun,
-    ended,
-    ending,
-    kept,
-    skipped,
-    table,
-)
+from flows.common import Ending, Parameters, Slug, SourceName, Summary, begun, ended, ending, kept, skipped, table
 from flows.etl import HOUR_S, failure_of
+from flows.steps import Step, StepFailedError, attempted
 from pay_ready.db.backfills import Chunk, Partition
 from pay_ready.errors import LeaseHeldError, PayReadyError
 from pay_ready.model.backfill import Reprocess
@@ -42,7 +28,7 @@ from pay_ready.pipeline.backfill import run as steps
 from pay_ready.pipeline.backfill.plan import BackfillSource, open_backfill_source, open_plan, partitions
 from pay_ready.pipeline.backfill.report import BackfillReport
 from pay_ready.pipeline.backfill.request import parse_request
-from pay_ready.pipeline.etl import TenantWork
+from pay_ready.pipeline.work import TenantWork
 
 PLAN, APPLY = Step(name="plan", timeout_s=HOUR_S), Step(name="apply", timeout_s=24 * HOUR_S)
 _SHOWN = 400  # rows of a table

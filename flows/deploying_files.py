@@ -20,7 +20,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRu
 from prefect.events.schemas.automations import AutomationCore
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from flows.common import AIRBYTE, DATABASE
+from flows.steps import AIRBYTE, DATABASE
 from pay_ready.errors import ConfigError
 
 TOP_KEYS = ("name", "prefect-version", "build", "push", "pull", "deployments", "definitions")

@@ -14,32 +14,19 @@ from typing import Protocol
 from prefect import flow
 from pydantic import Field
 
-from flows.common import (
-    AIRBYTE,
-    DATABASE,
-    TAKEOVER_S,
-    Ending,
-    Parameters,
-    Slug,
-    SourceName,
-    Step,
-    Summary,
-    attempted,
-    begun,
-    ended,
-    ending,
-    in_thread,
-    kept,
-    skipped,
-    tell_operators,
-)
+from flows.common import TAKEOVER_S, Ending, Parameters, Slug, SourceName, Summary, begun, ended, ending, kept, skipped, tell_operators
+from flows.steps import AIRBYTE, DATABASE, Step, attempted, in_thread
 from flows.telling import rows_of, told_run
 from pay_ready.errors import LeaseHeldError, PayReadyError
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress
+from pay_ready.pipeline import bring_in as source_steps
 from pay_ready.pipeline import etl as steps
-from pay_ready.pipeline.etl import EtlReport, Published, SourceOutcome, TenantWork
+from pay_ready.pipeline.bring_in import SourceOutcome
+from pay_ready.pipeline.etl import EtlReport, Published
 from pay_ready.pipeline.figures import TenantFigures, tenant_figures
+from pay_ready.pipeline.work import TenantWork
+from pay_ready.pipeline.work import alone as only_run
 
 HOUR_S = 3600.0
 SYNC, SYNC_BY_AIRBYTE = Step(name="sync", timeout_s=4 * HOUR_S), Step(name="sync", timeout_s=4 * HOUR_S, limit=AIRBYTE)
@@ -102,16 +89,16 @@ async def _etl(request: EtlParameters, run_id: RunId) -> Summary | Ending:
 
 @asynccontextmanager
 async def alone(work: TenantWork, run_id: RunId) -> AsyncIterator[None]:
-    """The only run of a tenant, as `pay_ready.pipeline.etl.alone`."""
+    """The only run of a tenant, as `pay_ready.pipeline.work.alone`."""
     with ExitStack() as stack:
-        await in_thread(lambda: stack.enter_context(steps.alone(work, run_id)))
+        await in_thread(lambda: stack.enter_context(only_run(work, run_id)))
         yield
 
 
 async def brought_in(work: TenantWork, run_id: RunId, only: Sequence[str]) -> tuple[SourceOutcome, ...]:
     """Each source synced and staged, several at once; what fails of one is its outcome."""
     syncing, staging = asyncio.Semaphore(SYNCS_AT_ONCE), asyncio.Semaphore(STAGES_AT_ONCE)
-    by_airbyte = steps.airbyte_names(work)
+    by_airbyte = source_steps.airbyte_names(work)
 
     async def bring_in(name: str) -> SourceOutcome:
         sync = SYNC_BY_AIRBYTE if name in by_airbyte else SYNC
@@ -128,7 +115,7 @@ async def brought_in(work: TenantWork, run_id: RunId, only: Sequence[str]) -> tu
                 lambda error: replace(outcome, error=error),
             )
 
-    return tuple(await asyncio.gather(*map(bring_in, steps.source_names(work, only))))
+    return tuple(await asyncio.gather(*map(bring_in, source_steps.source_names(work, only))))
 
 
 class Reported(Protocol):
@@ -148,11 +135,11 @@ def failure_of(report: Reported) -> PayReadyError | None:
 
 
 def _sync(work: TenantWork, name: str, run_id: RunId, progress: Progress) -> SourceOutcome:
-    return steps.synced(work, name, run_id, progress=progress)
+    return source_steps.synced(work, name, run_id, progress=progress)
 
 
 def _stage(work: TenantWork, outcome: SourceOutcome, run_id: RunId, progress: Progress) -> SourceOutcome:
-    return steps.staged(work, outcome, run_id, progress=progress)
+    return source_steps.staged(work, outcome, run_id, progress=progress)
 
 
 async def published_of(work: TenantWork, run_id: RunId, outcomes: Sequence[SourceOutcome] = (), *, refresh: bool = False) -> Published:

@@ -5,13 +5,14 @@ from functools import partial
 from prefect import flow
 from pydantic import Field
 
-from flows.common import DATABASE, Ending, Parameters, Slug, Step, Summary, begun, ended, ending, kept, table
+from flows.common import Ending, Parameters, Slug, Summary, begun, ended, ending, kept, table
 from flows.etl import HOUR_S
+from flows.steps import DATABASE, Step
 from pay_ready.app import App
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress
-from pay_ready.pipeline.etl import TenantWork, recorded
 from pay_ready.pipeline.index import IndexReport, index_tenant, rebuild
+from pay_ready.pipeline.work import TenantWork, recorded
 
 INDEX = Step(name="index", timeout_s=6 * HOUR_S, limit=DATABASE)
 

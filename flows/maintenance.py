@@ -13,23 +13,9 @@ from prefect.context import FlowRunContext
 from prefect.states import Crashed
 from pydantic import Field
 
-from flows.common import (
-    AIRBYTE,
-    DATABASE,
-    Ending,
-    Parameters,
-    Slug,
-    Step,
-    Summary,
-    attempted,
-    begun,
-    ended,
-    ending,
-    kept,
-    table,
-    tell_operators,
-)  # fmt: skip
+from flows.common import Ending, Parameters, Slug, Summary, begun, ended, ending, kept, table, tell_operators
 from flows.etl import HOUR_S
+from flows.steps import AIRBYTE, DATABASE, Step, attempted  # fmt: skip
 from pay_ready.app import App
 from pay_ready.errors import CheckFailedError, PayReadyError
 from pay_ready.model.ids import RunId, new_id
@@ -38,11 +24,11 @@ from pay_ready.pipeline import maintenance as house
 from pay_ready.pipeline.checkpoint import prune
 from pay_ready.pipeline.drift.find import DriftReport
 from pay_ready.pipeline.drift.step import find_drift
-from pay_ready.pipeline.etl import TenantWork, recorded
 from pay_ready.pipeline.index import ReconcileReport, reconcile
 from pay_ready.pipeline.maintenance import HouseReport
 from pay_ready.pipeline.retention.apply import run_retention
 from pay_ready.pipeline.verify import Verification, verify_tenant
+from pay_ready.pipeline.work import TenantWork, recorded
 
 HOUSE = Step(name="partitions and statistics", timeout_s=HOUR_S, limit=DATABASE)
 PRUNE = Step(name="prune checkpoints", timeout_s=600)

@@ -5,8 +5,9 @@ import time
 from prefect import flow
 from pydantic import Field
 
-from flows.common import Ending, Parameters, Slug, Summary, begun, ended, ending, in_thread, kept
+from flows.common import Ending, Parameters, Slug, Summary, begun, ended, ending, kept
 from flows.etl import HOUR_S, published_of
+from flows.steps import in_thread
 from flows.telling import told_entities, told_guards, told_links, told_queue
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline import etl as steps

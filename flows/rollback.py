@@ -17,14 +17,15 @@ from prefect.input import RunInput
 from prefect.states import Completed
 from pydantic import Field, StringConstraints
 
-from flows.common import Ending, Parameters, Slug, Step, Summary, begun, ended, ending, kept, run_link, table
+from flows.common import Ending, Parameters, Slug, Summary, begun, ended, ending, kept, run_link, table
 from flows.etl import HOUR_S
+from flows.steps import Step
 from pay_ready.db.rollback_requests import RollbackRequest
 from pay_ready.model.progress import Progress
 from pay_ready.pipeline import approval
 from pay_ready.pipeline.approval import Asked, Asking
-from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.rollback import RollbackReport
+from pay_ready.pipeline.work import TenantWork
 
 ASK, DECIDE, RESTORE = (
     Step(name="ask", timeout_s=HOUR_S),

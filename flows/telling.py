@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from flows.common import run_link, shown, table
+from flows.common import run_link, table
+from flows.steps import shown
 from pay_ready.model.resolution import ChangeKind, ResolveReport
-from pay_ready.pipeline.etl import EtlReport, SourceOutcome
+from pay_ready.pipeline.bring_in import SourceOutcome
+from pay_ready.pipeline.etl import EtlReport
 from pay_ready.pipeline.figures import MOST_PAIRS, TenantFigures
 from pay_ready.pipeline.quality.check import Result
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:  # heavy: each is loaded by the command that needs it
     from pay_ready.memory.tiers import MemoryManager
     from pay_ready.pipeline.alerts.check import WatchWork
     from pay_ready.pipeline.erase.work import Eraser
-    from pay_ready.pipeline.etl import TenantWork
     from pay_ready.pipeline.feed import Feed
     from pay_ready.pipeline.mapping.rules import SourceMapping
     from pay_ready.pipeline.outer import OuterStore
     from pay_ready.pipeline.retention.work import RetentionWork
     from pay_ready.pipeline.review.desk import Desk
     from pay_ready.pipeline.status import StatusWork
+    from pay_ready.pipeline.work import TenantWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

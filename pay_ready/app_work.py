@@ -14,7 +14,6 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, DeniedError
 from pay_ready.model.resolution import ResolutionConfig
 from pay_ready.pipeline.drift.options import DriftOptions
-from pay_ready.pipeline.etl import InsightSteps, TenantWork
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.poison import PoisonLimit
@@ -27,6 +26,7 @@ from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.mapping.rules import SourceMapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.pipeline.source_breaker import BreakerOptions
+from pay_ready.pipeline.work import InsightSteps, TenantWork
 from pay_ready.resources import resource_path
 from pay_ready.settings import Environment, Settings
 from pay_ready.sources.installs import find_connector

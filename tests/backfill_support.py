@@ -18,13 +18,14 @@ from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.airbyte.source import PlatformOptions
 from pay_ready.pipeline.backfill.plan import BackfillSource, open_backfill_source
 from pay_ready.pipeline.backfill.request import BackfillRequest, parse_request
-from pay_ready.pipeline.etl import OpenSource, TenantWork
+from pay_ready.pipeline.bring_in import OpenSource
 from pay_ready.pipeline.feed import Feed
 from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.sync import Connector, Reading, SyncOptions
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.resolution_config import load_resolution_config
 from pay_ready.pipeline.source_breaker import BreakerOptions
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.resources import resource_path
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.sources.catalog import ConfiguredCatalog, FieldPath

@@ -6,21 +6,15 @@ last, and records that are unaccounted for: then nothing is resolved and nothing
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
-from pay_ready.db import embedders, entities, leases, memories, operation, sources, volume
-from pay_ready.db.operation import StepStatus
-from pay_ready.db.sources import DataSource
-from pay_ready.db.staging import StreamEquations
-from pay_ready.db.tenancy import Database, TenantTransaction
+from pay_ready.db import embedders, entities, memories, volume
+from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.db.volume import StreamSize
 from pay_ready.errors import (
     CheckFailedError,
@@ -32,111 +26,24 @@ from pay_ready.errors import (
     PublishHeldError,
     TransientError,
 )
-from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.model.lineage import QualityResult
+from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress, no_progress
-from pay_ready.model.resolution import Reads, ResolutionConfig, ResolveReport
-from pay_ready.pipeline.drift.options import DriftOptions
-from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
-from pay_ready.pipeline.land.buffer import Keep
-from pay_ready.pipeline.land.findings import RunFindings
-from pay_ready.pipeline.land.lease import held_lease
-from pay_ready.pipeline.land.report import SyncReport
-from pay_ready.pipeline.land.sync import Connector, Plan, SyncOptions, sync_source
-from pay_ready.pipeline.lineage.events import Lineage, Moment, StepMoment
-from pay_ready.pipeline.lineage.steps import Place, StepData, step_data
-from pay_ready.pipeline.mapping.kinds import MappingContext
-from pay_ready.pipeline.run_column import amend_report, with_step
-from pay_ready.pipeline.source_breaker import BreakerOptions, admitted
-from pay_ready.pipeline.stage import StageReport, check_equations, refuse_poison, stage_source
-from pay_ready.pipeline.subject import suppressor
+from pay_ready.model.resolution import Reads, ResolveReport
+from pay_ready.pipeline.bring_in import SourceOutcome, bring_in, retried, source_names
 from pay_ready.pipeline.volume import Doubts, doubts_of, guard_volume
-from pay_ready.resilience import insist, transient_retries
-from pay_ready.secrets import Keyring
-from pay_ready.sources.catalog import ConfiguredCatalog
-from pay_ready.telemetry import measured_run, measured_step
+from pay_ready.pipeline.work import TenantWork, alone, recorded
+from pay_ready.resilience import insist
+from pay_ready.telemetry import measured_run
 
 if TYPE_CHECKING:  # heavy
-    from pay_ready.agent.toolbox import Toolbox
-    from pay_ready.memory.tiers import MemoryManager
-    from pay_ready.pipeline.airbyte.source import PlatformOptions, PlatformSource
     from pay_ready.pipeline.analyse import AnalyseReport
     from pay_ready.pipeline.index import IndexReport
     from pay_ready.pipeline.quality.check import QualityReport
-    from pay_ready.pipeline.quality.rules import Rule
     from pay_ready.pipeline.warm import WarmReport
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _ANALYSED = "analysed"  # kept under that name: the version of which everything was read
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsightSteps:
-    """What the steps `analyse` and `caches` work with."""
-
-    toolbox: "Callable[[], Toolbox]"  # asked only when answers are to be made
-    is_analysed: bool
-    most_s: float  # that analysing takes
-    answers: int  # that are made in advance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TenantWork:
-    """One tenant's pipeline: where, with which settings. Built by the composition root."""
-
-    database: Database
-    tenant: TenantId
-    slug: str
-    actor: str
-    cache_prefix: str
-    options: SyncOptions
-    context: MappingContext
-    resolution: ResolutionConfig
-    breaker: BreakerOptions
-    keep_count: int  # automatic checkpoints
-    keep_days: float  # any checkpoint
-    four_eyes: bool = False  # a rollback takes two
-    keyring: Callable[[], Keyring]  # asked only when a source has credentials
-    feed: Callable[[DataSource], Feed]  # how to call a source's connector, and the mapping that reads it
-    platform: "Callable[[], PlatformOptions]"  # asked only when an Airbyte extracts a source
-    memory: "Callable[[], MemoryManager] | None" = None  # asked only when there is something to index; None: not a step of a run
-    insight: "InsightSteps | None" = None  # None: neither analysed nor warmed in a run
-    drift: DriftOptions = field(default_factory=DriftOptions)
-    quality: "Sequence[Rule] | None" = None  # rules that hold before and after a publish; None: not looked at
-    lineage: Lineage | None = None  # None: nobody collects it
-
-    def suppress(self, tx: TenantTransaction, source: DataSource) -> Keep | None:
-        """What keeps the records of erased people from landing; None when nobody was erased."""
-        found = suppressor(tx, source, lambda: self.feed(source).mapping, self.context, self.keyring)
-        return found.kept_maker if found else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSource:
-    """A source ready to be read. `config` is what its connector is given: with its secrets."""
-
-    source: DataSource
-    feed: Feed
-    config: Mapping[str, Any] = field(repr=False)
-    connector: Connector
-    catalog: ConfiguredCatalog | Plan
-    keyring: Keyring | None
-    findings: RunFindings = field(default_factory=RunFindings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOutcome:
-    """One source in a run: what came in and what was staged of it, or why not."""
-
-    source: str
-    sync: SyncReport | None = None
-    stage: StageReport | None = None
-    equations: tuple[StreamEquations, ...] = ()  # checked: what every record of the sync became
-    error: PayReadyError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,182 +327,6 @@ def doubts_in(outcomes: Sequence[SourceOutcome]) -> Doubts:
     return doubts_of({outcome.source: outcome.sync.unbelieved for outcome in outcomes if outcome.sync})
 
 
-@contextmanager
-def alone(work: TenantWork, run_id: RunId) -> Iterator[None]:
-    """The only run of a tenant: two would take turns in taking each other's sources, and neither would be complete.
-
-    Raises:
-        RetryLaterError: Another run is at work, after the options' `lease_wait_s` too; names its holder.
-    """
-    options, holder = work.options, leases.holder_name(run_id)
-    with held_lease(work.database, work.tenant, "etl", holder, ttl_s=options.lease_ttl_s, wait_s=options.lease_wait_s):
-        yield
-
-
-def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:
-    """The tenant's active sources, or those named.
-
-    Raises:
-        NotFoundError: A named source is not there.
-    """
-    return insist(_source_names)(work, only)
-
-
-def _source_names(work: TenantWork, only: Sequence[str]) -> list[str]:
-    with work.database.tenant_transaction(work.tenant) as tx:
-        if only:
-            return [sources.require(tx, name).name for name in only]
-        return [source.name for source in sources.list_all(tx) if source.status == "active"]
-
-
-def airbyte_names(work: TenantWork) -> frozenset[str]:
-    """The sources that an Airbyte extracts: how many of them run at once is also a matter of its workers."""
-    return insist(_airbyte_names)(work)
-
-
-def _airbyte_names(work: TenantWork) -> frozenset[str]:
-    with work.database.tenant_transaction(work.tenant) as tx:
-        return frozenset(source.name for source in sources.list_all(tx) if source.ingest_mode == "airbyte")
-
-
-def bring_in(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
-    """Sync and stage one source. Its failure is an outcome, not an exception: the next source has its turn."""
-    return staged(work, synced(work, name, run_id, progress=progress), run_id, progress=progress)
-
-
-def synced(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
-    """What a sync of a source brought, also one that failed on its way; why there was none is an outcome, too."""
-    try:
-        return SourceOutcome(source=name, sync=sync_step(work, name, run_id, progress=progress))
-    except PayReadyError as error:
-        return _failed(work, run_id, SourceOutcome(source=name), error)
-
-
-def staged(work: TenantWork, outcome: SourceOutcome, run_id: RunId, *, progress: Progress = no_progress) -> SourceOutcome:
-    """The outcome of a sync with what was staged of it, both equations checked; without a sync it is given back as it is."""
-    sync = outcome.sync
-    if sync is None:
-        return outcome
-    try:
-        stage = stage_step(work, outcome.source, run_id, progress=progress)
-        outcome = replace(outcome, stage=stage)
-        equations = insist(_equations)(work, outcome.source, sync.run_id, stage.elapsed_s)
-        sync = replace(sync, seconds_by_step={**sync.seconds_by_step, "stage": round(stage.elapsed_s, 3)})
-        outcome = replace(outcome, sync=sync, equations=equations)
-        sync.raise_for_failure()
-    except PayReadyError as error:
-        return _failed(work, run_id, outcome, error)
-    return outcome
-
-
-def _failed(work: TenantWork, run_id: RunId, outcome: SourceOutcome, error: PayReadyError) -> SourceOutcome:
-    log.warning("source.failed", tenant=work.tenant, source=outcome.source, run_id=run_id, error_class=type(error).__name__)
-    return replace(outcome, error=error)
-
-
-def _equations(work: TenantWork, source: str, run: RunId, staged_s: float) -> tuple[StreamEquations, ...]:
-    """Both equations of a run that is staged, and whether too much of it is broken."""
-    with work.database.tenant_transaction(work.tenant) as tx:
-        amend_report(tx, run, partial(with_step, step="stage", seconds=staged_s))
-        equations = check_equations(tx, run, is_staged=True)
-        refuse_poison(tx, run, equations, work.options.poison, source=source)
-        return equations
-
-
-def sync_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> SyncReport:
-    """Bring the records of one source in.
-
-    Raises:
-        BreakerOpenError: Its service failed too often and is left alone for a while.
-        PayReadyError: As `open_source`.
-    """
-    with (
-        recorded(work, run_id, "sync", name) as done,
-        admitted(work.database, work.tenant, insist(_source)(work, name), work.breaker) as ended,
-    ):
-        opened = open_source(work, name, run_job=True, progress=progress)
-        report = sync_source(
-            work.database, work.tenant, name, opened.connector, opened.catalog, keyring=opened.keyring, options=work.options,
-            progress=progress, is_whole=not opened.source.config.streams, findings=opened.findings, suppress=work.suppress,
-        )  # fmt: skip
-        ended(report.error)
-        done(report.emitted, report.status)
-        return report
-
-
-def open_source(work: TenantWork, name: str, *, run_job: bool = False, progress: Progress = no_progress) -> OpenSource:
-    """A source, ready to be read, and what it will be asked for.
-
-    Args:
-        run_job: Have Airbyte sync it first, where an Airbyte extracts it, and wait for the end of that.
-
-    Raises:
-        NotFoundError, DeniedError: There is no such source, or it is paused.
-        PayReadyError: Its connector does not start, or has no credentials; or what `run_platform_job` raises.
-    """
-    source, keyring, config, platform = insist(_stored_source)(work, name)
-    feed = work.feed(source)
-    if platform is not None:
-        from pay_ready.pipeline.airbyte.source import RemarkingTables, run_platform_job
-
-        job, findings, options = None, RunFindings(), work.platform()
-        if run_job:
-            job, findings = run_platform_job(work.database, work.tenant, platform, options, progress)
-        tables = platform.tables(job, options=options)
-        return OpenSource(
-            source=source, feed=feed, config=config, connector=RemarkingTables(tables=tables, findings=findings), catalog=tables.plan,
-            keyring=keyring, findings=findings,
-        )  # fmt: skip
-    connector, catalog = open_feed(feed, source, config, keeps_config(work.database, work.tenant, source, keyring))
-    return OpenSource(source=source, feed=feed, config=config, connector=connector, catalog=catalog, keyring=keyring)
-
-
-def _stored_source(work: TenantWork, name: str) -> "tuple[DataSource, Keyring | None, Mapping[str, Any], PlatformSource | None]":
-    with work.database.tenant_transaction(work.tenant) as tx:
-        source = sources.require_active(tx, name)
-        # Export files have no credentials; whatever has them needs a key, also for tokens that rotate.
-        keyring = None if source.ingest_mode == "replay" else work.keyring()
-        config = sources.connector_config(tx, source, keyring)
-        if keyring is None or source.ingest_mode != "airbyte":
-            return source, keyring, config, None
-        from pay_ready.pipeline.airbyte.source import PlatformSource  # heavy, for those that an Airbyte extracts alone
-
-        return source, keyring, config, PlatformSource.stored(tx, source, work.feed(source).mapping, keyring)
-
-
-def stage_step(work: TenantWork, name: str, run_id: RunId, *, progress: Progress = no_progress) -> StageReport:
-    """Stage what one source has landed. Where the database was lost, it goes on after the last page that was committed.
-
-    Raises:
-        CountError: The numbers of a run do not add up; what they are about was rolled back.
-    """
-    with recorded(work, run_id, "stage", name) as done:
-        feed = work.feed(source := insist(_source)(work, name))
-        # Now, not at start-up: a long-lived process must not take tomorrow's meetings for typing errors.
-        context = replace(work.context, now=datetime.now(UTC))
-        stage = _retried(work.options, stage_source)
-        report = stage(work.database, work.tenant, source.source_id, feed.mapping, context, run_id=run_id, progress=progress)
-        done(report.rows, "complete")
-        return report
-
-
-def _source(work: TenantWork, name: str) -> DataSource:
-    with work.database.tenant_transaction(work.tenant) as tx:
-        return sources.require(tx, name)
-
-
-def _retried(options: SyncOptions, step: Callable[P, T]) -> Callable[P, T]:
-    """A step that is done again after a transient failure, etl.max_retries times at most."""
-    return transient_retries(
-        step,
-        attempts=options.max_retries + 1,
-        timeout_s=options.timeout_s,
-        wait_initial_s=options.retry_wait_s,
-        wait_max_s=max(60.0, options.retry_wait_s),
-        wait_jitter_s=options.retry_wait_s,
-    )
-
-
 def resolve_step(
     work: TenantWork,
     run_id: RunId,
@@ -634,7 +365,7 @@ def resolve_step(
         from pay_ready.pipeline.on_spark import spark_scorer
 
         scorer = spark_scorer(spark, work.resolution)
-    resolve = _retried(options, resolve_tenant)
+    resolve = retried(options, resolve_tenant)
     with recorded(work, run_id, "resolve", "") as done:
         report = resolve(
             work.database, work.tenant, work.resolution, actor=work.actor, run_id=run_id, refresh=refresh, reads=reads, scorer=scorer,
@@ -659,60 +390,6 @@ def _keep_figures(work: TenantWork, sizes: Sequence[StreamSize]) -> None:
         published = {"schema_version": 1, "people": counts.people, "companies": counts.companies, "run_no": counts.run_no}
         entities.keep_metric(tx, f"{work.cache_prefix}:published", published)
         volume.keep_published(tx, sizes)
-
-
-@contextmanager
-def recorded(work: TenantWork, run_id: RunId, step: str, subject: str) -> Iterator[Callable[[int, StepStatus], None]]:
-    """The step in step_runs: begun, and however it ends, finished. The body says how many rows it dealt with."""
-    ended: list[tuple[int, StepStatus]] = []
-
-    def done(rows: int, status: StepStatus) -> None:
-        ended.append((rows, status))
-
-    step_run_id = new_id()
-    began = StepMoment(moment="START", run_id=run_id, step=step, subject=subject, step_run_id=step_run_id)
-    # Every line that is logged meanwhile says of which run and step it is.
-    with structlog.contextvars.bound_contextvars(run_id=run_id, step=step), measured_step(step, subject, work.tenant, run_id):
-        insist(_begin)(work, run_id, step, subject, step_run_id)
-        _tell(work, began)
-        try:
-            yield done
-        except BaseException as error:
-            status: StepStatus = "failed" if isinstance(error, Exception) else "aborted"
-            # Where the database is away, what the step raised is the news.
-            with suppress(TransientError):
-                insist(_finish)(work, step_run_id, status, None, type(error).__name__)
-            moment: Moment = "FAIL" if status == "failed" else "ABORT"
-            _tell(work, replace(began, moment=moment, error_class=type(error).__name__))
-            raise
-        rows, final = ended[-1] if ended else (0, "complete")
-        insist(_finish)(work, step_run_id, final, rows, None)
-        _tell(work, replace(began, moment="COMPLETE", rows=rows))
-
-
-def _tell(work: TenantWork, moment: StepMoment) -> None:
-    """Lineage of a step, where somebody collects it."""
-    if work.lineage is not None:
-        work.lineage.tell(moment, partial(_told_data, work, work.lineage.place, moment))
-
-
-def _told_data(work: TenantWork, place: Place, moment: StepMoment) -> StepData:
-    mapping = work.feed(_source(work, moment.subject)).mapping if moment.step in ("sync", "stage") else None
-    quality: Sequence[QualityResult] = ()
-    if moment.moment == "COMPLETE":
-        with work.database.tenant_transaction(work.tenant) as tx:
-            quality = operation.quality_of_run(tx, moment.run_id)
-    return step_data(moment.step, place, moment.subject, mapping, quality)
-
-
-def _begin(work: TenantWork, run_id: RunId, step: str, subject: str, step_run_id: UUID) -> None:
-    with work.database.tenant_transaction(work.tenant) as tx:
-        operation.begin_step(tx, run_id, step, subject, step_run_id=step_run_id)
-
-
-def _finish(work: TenantWork, step_run_id: UUID, status: StepStatus, row_count: int | None, error_class: str | None) -> None:
-    with work.database.tenant_transaction(work.tenant) as tx:
-        operation.finish_step(tx, step_run_id, status, row_count=row_count, error_class=error_class)
 
 
 def concluded(

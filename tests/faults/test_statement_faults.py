@@ -23,7 +23,7 @@ from pay_ready.db import sources, tenants
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import TransientError
 from pay_ready.model.ids import TenantId
-from pay_ready.pipeline.etl import TenantWork, run_etl
+from pay_ready.pipeline.etl import run_etl
 from pay_ready.pipeline.feed import NewSource
 from pay_ready.pipeline.feed import add_source as add_feed
 from pay_ready.pipeline.land import commit_queue
@@ -31,6 +31,7 @@ from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from pay_ready.pipeline.stage import check_equations
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.settings import Environment
 from pay_ready.sources.catalog import ConfiguredCatalog
 from tests.conftest import Scratch

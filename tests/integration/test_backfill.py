@@ -15,9 +15,10 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.progress import ProgressEvent
 from pay_ready.pipeline.backfill.report import BackfillReport
 from pay_ready.pipeline.backfill.run import finish, planned, run_backfill, run_chunk, show_plan
-from pay_ready.pipeline.etl import TenantWork, stage_step, sync_step
+from pay_ready.pipeline.bring_in import stage_step, sync_step
 from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.sync import sync_source
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.sources.catalog import ConfiguredCatalog
 from pay_ready.sources.protocol import Message
 from tests.backfill_support import (

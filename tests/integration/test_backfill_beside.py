@@ -15,9 +15,9 @@ from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.backfill import turns
 from pay_ready.pipeline.backfill.report import BackfillReport
 from pay_ready.pipeline.backfill.run import run_backfill
-from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import sync_source
+from pay_ready.pipeline.work import TenantWork
 from tests.backfill_support import OPTIONS, Listing, add_crm, of_messages, request, rows, seen, tenant_work
 from tests.conftest import Scratch
 from tests.landing_support import catalog, state, stream_of

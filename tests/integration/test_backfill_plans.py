@@ -19,8 +19,8 @@ from pay_ready.pipeline.backfill import run as steps
 from pay_ready.pipeline.backfill import turns
 from pay_ready.pipeline.backfill.plan import BackfillSource, list_plans, open_plan, partitions
 from pay_ready.pipeline.backfill.run import make_plan, run_backfill, run_backfills, stored_report
-from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.land.sync import sync_source
+from pay_ready.pipeline.work import TenantWork
 from tests.backfill_support import OPTIONS, Listing, add_crm, add_exports, of_messages, of_source, request, row, rows, seen, tenant_work
 from tests.conftest import Scratch
 from tests.landing_support import catalog, state, stream_of

@@ -285,7 +285,7 @@ def slow_kept(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
 def lineage_told(scratch: Scratch, folder: Path, overrides: Overrides) -> object:
     """Which jobs were told of, in which of two files."""
     from pay_ready.model.ids import RunId, new_id
-    from pay_ready.pipeline.etl import recorded
+    from pay_ready.pipeline.work import recorded
 
     targets = {name: folder / f"{name}.jsonl" for name in ("one", "other")}
     named = {key: str(targets[str(value)]) if key == "lineage.target" else value for key, value in overrides.items()}

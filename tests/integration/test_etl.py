@@ -12,9 +12,11 @@ from pay_ready.db import leases, sources, tenants
 from pay_ready.errors import CheckFailedError, PartialError, RetryLaterError
 from pay_ready.model.ids import RunId, new_id, tenant_id_of
 from pay_ready.model.progress import ProgressEvent
-from pay_ready.pipeline.etl import EtlReport, TenantWork, alone, bring_in, resolve_step, run_etl
+from pay_ready.pipeline.bring_in import bring_in
+from pay_ready.pipeline.etl import EtlReport, resolve_step, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.land.write import ShrinkGuard
+from pay_ready.pipeline.work import TenantWork, alone
 from pay_ready.settings import Environment
 from tests.conftest import Scratch
 

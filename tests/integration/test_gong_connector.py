@@ -25,7 +25,7 @@ from pay_ready.db.sources import SourceConfigV1
 from pay_ready.db.tenancy import Database
 from pay_ready.errors import ConfigError, NotFoundError, TransientError
 from pay_ready.model.ids import RunId, TenantId, new_id, source_id_of
-from pay_ready.pipeline.etl import bring_in
+from pay_ready.pipeline.bring_in import bring_in
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.land.buffer import FlushLimits
 from pay_ready.pipeline.land.report import SyncReport

@@ -25,10 +25,12 @@ from pay_ready.app import App, open_app
 from pay_ready.db import tenants
 from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import RunId, new_id
-from pay_ready.pipeline.etl import recorded, run_etl, stage_step, sync_step
+from pay_ready.pipeline.bring_in import stage_step, sync_step
+from pay_ready.pipeline.etl import run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.lineage.columns import golden_links, stream_links
 from pay_ready.pipeline.mapping.language import load_mapping
+from pay_ready.pipeline.work import recorded
 from pay_ready.resources import resource_path
 from pay_ready.settings import Environment
 from tests.conftest import Scratch, Server, cloned

@@ -21,10 +21,11 @@ from pay_ready.pipeline.airbyte.watch import Intervals
 from pay_ready.pipeline.backfill.plan import open_backfill_source
 from pay_ready.pipeline.backfill.request import parse_request
 from pay_ready.pipeline.backfill.run import run_backfill
-from pay_ready.pipeline.etl import EtlReport, TenantWork, run_etl
+from pay_ready.pipeline.etl import EtlReport, run_etl
 from pay_ready.pipeline.feed import NewSource, add_source
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.write import ShrinkGuard
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.secrets import generate_key
 from pay_ready.settings import Environment
 from tests.airbyte_simulator.destination import SimulatedStream

@@ -14,7 +14,9 @@ from pay_ready.db.tenancy import Database
 from pay_ready.errors import PayReadyError, SourceAwayError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline import source_breaker
-from pay_ready.pipeline.etl import TenantWork, run_etl, sync_step
+from pay_ready.pipeline.bring_in import sync_step
+from pay_ready.pipeline.etl import run_etl
+from pay_ready.pipeline.work import TenantWork
 from tests.backfill_support import add_crm, tenant_work
 from tests.conftest import Scratch
 

@@ -14,11 +14,13 @@ from pay_ready.db import entities, sources, tenants, volume
 from pay_ready.db.sources import SourceConfigV1, StreamConfigV1
 from pay_ready.errors import HeldBackError
 from pay_ready.model.ids import RunId, new_id
-from pay_ready.pipeline.etl import EtlReport, TenantWork, bring_in, resolve_step, run_etl
+from pay_ready.pipeline.bring_in import bring_in
+from pay_ready.pipeline.etl import EtlReport, resolve_step, run_etl
 from pay_ready.pipeline.feed import Feed, NewSource, add_source
 from pay_ready.pipeline.land.write import ShrinkGuard
 from pay_ready.pipeline.mapping.language import load_mapping
 from pay_ready.pipeline.runs import show_run
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.secrets import Keyring, generate_key
 from pay_ready.settings import Environment
 from pay_ready.sources.connector import ConnectorCommand

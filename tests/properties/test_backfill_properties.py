@@ -18,9 +18,9 @@ from pay_ready.model.backfill import ChunkLength
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.pipeline.backfill.request import BackfillRequest
 from pay_ready.pipeline.backfill.run import planned, run_chunk
-from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.land.sync import sync_source
 from pay_ready.pipeline.land.values import decode
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.sources.cursors import canonical, cursor_text
 from pay_ready.sources.protocol import Record
 from pay_ready.sources.ranges import RecordRange, Ruler

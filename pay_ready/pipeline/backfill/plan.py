@@ -14,10 +14,11 @@ from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.errors import ConfigError, ConflictError, UsageError
 from pay_ready.model.ids import PlanId, new_id
 from pay_ready.pipeline.backfill.request import BackfillRequest
-from pay_ready.pipeline.etl import OpenSource, TenantWork, open_source
+from pay_ready.pipeline.bring_in import OpenSource, open_source
 from pay_ready.pipeline.feed_keys import most_readers
 from pay_ready.pipeline.feed_range import RangedSource, ranged_source
 from pay_ready.pipeline.land.sync import Plan as Catalogs
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.resources import resource_path
 from pay_ready.sources.catalog import ConfiguredCatalog, ConfiguredStream, FieldPath
 from pay_ready.sources.ranges import Ruler

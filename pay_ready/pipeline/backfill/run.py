@@ -27,10 +27,11 @@ from pay_ready.pipeline.backfill.pace import Pace
 from pay_ready.pipeline.backfill.plan import BackfillPlan, BackfillSource, chunk_catalogs, draft_plan, find_plan, keep_plan, stored_plan
 from pay_ready.pipeline.backfill.report import BackfillReport, BackfillStatus, check_chunks, report_of
 from pay_ready.pipeline.backfill.turns import SourceTurns
-from pay_ready.pipeline.etl import TenantWork, stage_step
+from pay_ready.pipeline.bring_in import stage_step
 from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.report import SyncReport
 from pay_ready.pipeline.land.sync import ChunkRead, sync_source
+from pay_ready.pipeline.work import TenantWork
 from pay_ready.resilience import insist
 from pay_ready.sources.ranges import RecordRange
 from pay_ready.threads import in_threads

@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pay_ready.db import leases
 from pay_ready.db.leases import Lease
 from pay_ready.model.ids import SourceId, new_id
-from pay_ready.pipeline.etl import TenantWork
 from pay_ready.pipeline.land.lease import POLL_S, held_lease
+from pay_ready.pipeline.work import TenantWork
 
 # After so much work the lease is left free, for longer than anybody who waits for it sleeps: a live sync waits so long, and a chunk.
 # Both together keep the pauses below 3 % of the time.

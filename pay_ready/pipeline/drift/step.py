@@ -6,7 +6,7 @@ import structlog
 
 from pay_ready.model.ids import RunId
 from pay_ready.pipeline.drift.find import DriftReport, look_for_drift
-from pay_ready.pipeline.etl import TenantWork, recorded
+from pay_ready.pipeline.work import TenantWork, recorded
 from pay_ready.resilience import insist
 
 log = structlog.get_logger()
