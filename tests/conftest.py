@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.model.ids import TenantId, tenant_id_of
 
 TEMPLATE = "pay_ready_template"
+_MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 4 << 30
+_MEMORY_VARIABLE = "TESTS_IN_MEMORY"
 
 # Several test processes share the cores: BLAS threads that wait for each other by turning in circles made them up to five times slower.
 # Read when numpy is first loaded, by a test.
@@ -73,8 +77,25 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder in memory for databases that are cloned and thrown away by the thousand, where the machine has room for it."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_worker or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _MEMORY_BYTES:
+        return
+    folder = Path(tempfile.mkdtemp(dir=_MEMORY, prefix="pay-ready-tests-"))
+    folder.chmod(0o711)  # a server that was started by root runs as somebody else
+    os.environ[_MEMORY_VARIABLE] = str(folder)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
 @pytest.fixture(scope="session")
-def server(run_folder: Path) -> Iterator[Server]:
+def thrown_away(run_folder: Path) -> Path:
+    """A folder that all workers of one run share, for what need not outlive it."""
+    return Path(os.environ.get(_MEMORY_VARIABLE, run_folder))
+
+
+@pytest.fixture(scope="session")
+def server(thrown_away: Path) -> Iterator[Server]:
     """The embedded server of this run, or the one that PAY_READY_TEST_ADMIN_URL, _APP_URL and _ERASURE_URL name."""
     if admin_url := os.environ.get("PAY_READY_TEST_ADMIN_URL"):
         app_url = os.environ["PAY_READY_TEST_APP_URL"]
@@ -82,7 +103,7 @@ def server(run_folder: Path) -> Iterator[Server]:
         return
     from pay_ready.db.embedded import stop_embedded
 
-    home = run_folder / "embedded"
+    home = thrown_away / "embedded"
     embedded = start_embedded(home)
     # Hundreds of databases are cloned here and thrown away: none has to outlive a power cut. Crashes of processes do not need it.
     with psycopg.connect(embedded.admin_url, autocommit=True) as admin:

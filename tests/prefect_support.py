@@ -10,9 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Prefect:
             process = subprocess.Popen(command, env=environment, cwd=self.home, stdout=log, stderr=log, start_new_session=True)
         self.pid = process.pid
         _STARTED[process.pid] = process
-        wait_until(self.is_ready, "Prefect's server is ready", _START_S)
+        wait_for(self.is_ready, "Prefect's server is ready", _START_S)
         self.migrated = True
 
     def is_ready(self) -> bool:
@@ -129,6 +130,10 @@ class Prefect:
         """Its task runs, in the order of their start."""
         found = self.api("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200})
         return sorted(found, key=lambda each: each["start_time"] or "")
+
+
+# A server, a connection or a look at all processes a time: asked fifty times a second they would leave nothing for who is waited for.
+wait_for = partial(wait_until, every_s=0.25)
 
 
 def free_port() -> int:
@@ -203,8 +208,21 @@ def shared_server(run_folder: Path) -> Iterator[Prefect]:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
+            for beside in run_folder.glob("prefect-beside-*"):
+                end_group(int(beside.read_text()), signal.SIGTERM)
+                beside.unlink()
             server.stop()
             info.unlink()
+
+
+def start_beside(run_folder: Path, name: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    """Start a process that all workers of a run share, unless one of them did; it ends before the shared server does."""
+    info = run_folder / f"prefect-beside-{name}"
+    with only_one(run_folder / f"{name}.lock"):
+        if not info.exists():
+            process = start()
+            _STARTED[process.pid] = process
+            info.write_text(str(process.pid))
 
 
 def _new_server(run_folder: Path, home: Path) -> Prefect:
@@ -226,13 +244,7 @@ def _keep_template(run_folder: Path, server: Prefect) -> None:
 @contextmanager
 def worker(server: Prefect, environment: Mapping[str, str], *, limit: int = 3) -> Iterator["subprocess.Popen[bytes]"]:
     """A process worker of the pool `pay-ready`, ended with every flow run that it started."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "pay-ready", "--type", "process", "--limit", str(limit)]
-    settings = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"}
-    with (server.home / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, env={**server.environment, **environment, **settings}, cwd=server.home, stdout=log, stderr=log, start_new_session=True
-        )  # fmt: skip
-    _STARTED[process.pid] = process
+    process = start_worker(server, environment, limit=limit)
     try:
         yield process
     finally:
@@ -240,15 +252,27 @@ def worker(server: Prefect, environment: Mapping[str, str], *, limit: int = 3) -
         process.wait(10)
 
 
-def flow_processes(server: Prefect) -> list[int]:
-    """Process ids of flow runs of this server on this machine, whoever started them."""
+def start_worker(server: Prefect, environment: Mapping[str, str], *, limit: int) -> "subprocess.Popen[bytes]":
+    """A process worker of the pool `pay-ready`."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "pay-ready", "--type", "process", "--limit", str(limit)]
+    settings = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_WORKER_HEARTBEAT_SECONDS": "5"}
+    with (server.home / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, env={**server.environment, **environment, **settings}, cwd=server.home, stdout=log, stderr=log, start_new_session=True
+        )  # fmt: skip
+    _STARTED[process.pid] = process
+    return process
+
+
+def flow_processes(home: str) -> list[int]:
+    """Process ids of flow runs whose PAY_READY_HOME this is, whoever started them."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes()
             if b"prefect.engine" in words or b"flow_engine" in words:
                 environment = (folder / "environ").read_bytes()
-                if f"PREFECT_API_URL={server.url}".encode() in environment and (folder / "stat").read_text().split()[2] != "Z":
+                if f"PAY_READY_HOME={home}".encode() in environment.split(b"\0") and (folder / "stat").read_text().split()[2] != "Z":
                     found.append(int(folder.name))
         except OSError:
             continue

@@ -27,8 +27,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from tests.benchmarks.landing import migrated, running_server
 from tests.command_support import EMBEDS, called
 from tests.conftest import Scratch, cloned
-from tests.faults.support import wait_until
-from tests.prefect_support import QUIET, ROOT, Prefect, free_port, worker
+from tests.prefect_support import QUIET, ROOT, Prefect, free_port, wait_for, worker
 
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 DAY_ONE = datetime(2025, 1, 1, tzinfo=UTC)
@@ -78,7 +77,7 @@ class Bench:
 
     def end_of(self, runs: Sequence[str], longest_s: float) -> list[dict[str, Any]]:
         """The runs, once all have ended."""
-        wait_until(lambda: all(self.server.run(each)["state_type"] in FINAL for each in runs), "the end of the runs", longest_s)
+        wait_for(lambda: all(self.server.run(each)["state_type"] in FINAL for each in runs), "the end of the runs", longest_s)
         return [self.server.run(each) for each in runs]
 
 

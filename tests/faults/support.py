@@ -18,10 +18,10 @@ def opened(url: str, options: PoolOptions) -> Iterator[Database]:
         database.close()
 
 
-def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) -> float:
-    """Poll until something holds; the seconds that took."""
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0, *, every_s: float = 0.02) -> float:
+    """Poll until something holds; the seconds that took. What costs others time to answer is asked less often."""
     began = time.monotonic()
     while not holds():
         assert time.monotonic() - began < timeout_s, f"not so in {timeout_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return time.monotonic() - began

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,17 +21,19 @@ from pay_ready.app import App, open_app
 from pay_ready.settings import Environment
 from tests.command_support import EMBEDS, called
 from tests.conftest import Scratch
-from tests.prefect_support import QUIET, ROOT, Prefect, group_exists, only_one, shared_server
+from tests.faults.support import wait_until
+from tests.prefect_support import QUIET, ROOT, Prefect, only_one, shared_server, start_beside, start_worker
 
 # Prefect reads these when it is first imported; without a home of its own it would write into the user's.
-os.environ.update({**QUIET, "PREFECT_HOME": tempfile.mkdtemp(prefix="pay-ready-prefect-")})
+_HOME = tempfile.TemporaryDirectory(prefix="pay-ready-prefect-")
+os.environ.update({**QUIET, "PREFECT_HOME": _HOME.name})
 
 
 @pytest.fixture(scope="session")
-def prefect(run_folder: Path) -> Iterator[Prefect]:
+def prefect(thrown_away: Path) -> Iterator[Prefect]:
     """One Prefect server for all tests, with the limits that steps take slots of."""
-    with shared_server(run_folder) as server:
-        with only_one(run_folder / "limits.lock"):
+    with shared_server(thrown_away) as server:
+        with only_one(thrown_away / "limits.lock"):
             there = {each["name"] for each in server.api("POST", "/v2/concurrency_limits/filter", {"limit": 50})}
             for name in {"pay-ready-airbyte", "pay-ready-database"} - there:
                 server.api("POST", "/v2/concurrency_limits/", {"name": name, "limit": 30})
@@ -112,46 +115,64 @@ class Ended:
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
 class Nursery:
-    """Runs flows in processes of their own that begin with everything loaded."""
+    """Runs flows in processes of their own that begin with everything loaded; one for all workers of a run."""
 
-    def __init__(self, prefect: Prefect) -> None:
-        self._prefect = prefect
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.flows.nursery"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**prefect.environment, "OPENBLAS_NUM_THREADS": "1"}, start_new_session=True,
-        )  # fmt: skip
+    prefect: Prefect
+    place: Path  # of its socket
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it; who asks it before it listens waits."""
+        environment = {**self.prefect.environment, "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tests.flows.nursery", str(self.place)]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
 
     def run(self, world: World, flow: str, request: Mapping[str, Any], *, failpoints: str = "", **environment: str) -> Ended:
         """One run of a flow."""
-        told = world.folder / f"told-{uuid.uuid4().hex}.json"
         asked = {
             "flow": flow, "request": dict(request), "environment": {**world.environment, **environment}, "failpoints": failpoints,
-            "told": str(told), "url": self._prefect.url,
+            "told": str(world.folder / f"told-{uuid.uuid4().hex}.json"), "url": self.prefect.url,
         }  # fmt: skip
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        wait_until(self.place.exists, "the nursery listens", 60)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.place))
+            with connection.makefile("rw") as lines:
+                lines.write(json.dumps(asked) + "\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
         assert answer["result"] or answer["status"], (world.folder / "flows.log").read_text()[-4000:]
         return Ended(pid=answer["pid"], status=answer["status"], **(answer["result"] or {}))
 
-    def close(self) -> None:
-        """End it."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
-        self._process.wait(30)
-        assert not group_exists(self._process.pid)
+
+@pytest.fixture(scope="session")
+def nursery(prefect: Prefect, thrown_away: Path) -> Nursery:
+    """The one of this run; it ends with the shared server."""
+    nursery = Nursery(prefect, thrown_away / "nursery.socket")
+    start_beside(thrown_away, "nursery", nursery.start)
+    return nursery
+
+
+def apply(server: Prefect) -> None:
+    """`pay-ready deploy apply`, in this process; no tenant gets a schedule, for none is known."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    places = {"PAY_READY_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "PAY_READY_CHECKOUT": str(ROOT)}
+    with temporary_settings({PREFECT_API_URL: server.url}):
+        done = called(["deploy", "apply", "--json"], places, ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
-def nursery(prefect: Prefect) -> Iterator[Nursery]:
-    """One for all tests of a worker."""
-    nursery = Nursery(prefect)
-    yield nursery
-    nursery.close()
+def working(prefect: Prefect, thrown_away: Path) -> Prefect:
+    """The shared server with everything deployed, and a worker; its runs are told by their job variables which world is theirs."""
+
+    def start() -> "subprocess.Popen[bytes]":
+        apply(prefect)
+        return start_worker(prefect, {"PAY_READY_CHECKOUT": str(ROOT)}, limit=6)
+
+    start_beside(thrown_away, "worker", start)
+    return prefect
 
 
 @pytest.fixture

@@ -1,13 +1,16 @@
 """Flow runs as processes that begin with everything loaded: forked from one that never runs a flow itself.
 
-Reads requests from standard input, a JSON object a line: the flow, its request, variables of its environment, failpoints. Answers each
-with a line: the pid, how the process ended (a negative number is the signal), its final state and what it gave back.
+Listens on a socket in the file system, for all workers of a run. A connection is a run; it sends a JSON object in a line: the flow, its
+request, variables of its environment, failpoints. The answer is a line: the pid, how the process ended (a negative number is the signal),
+its final state and what it gave back.
 """
 
 import asyncio
 import importlib
 import json
 import os
+import signal
+import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -28,19 +31,33 @@ LOADED = (
 
 
 def main() -> None:
-    """Load, then fork a process for each request."""
+    """Load, then fork a process for each connection, which forks the run and sees how that ends."""
     for name in (*(f"flows.{each}" for each in FLOWS), *LOADED):
         importlib.import_module(name)
-    for line in sys.stdin:
-        asked = json.loads(line)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(sys.argv[1])
+        listening.listen()
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                if os.fork() == 0:
+                    listening.close()
+                    _answer(connection)
+
+
+def _answer(connection: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with connection.makefile("rw") as lines:
+        asked = json.loads(lines.readline())
         told = Path(asked["told"])
         pid = os.fork()
         if pid == 0:
             _run(asked, told)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         result = json.loads(told.read_text()) if told.exists() else None
-        sys.stdout.write(json.dumps({"pid": pid, "status": status, "result": result}) + "\n")
-        sys.stdout.flush()
+        lines.write(json.dumps({"pid": pid, "status": status, "result": result}) + "\n")
+    os._exit(0)
 
 
 def _run(asked: dict[str, Any], told: Path) -> None:

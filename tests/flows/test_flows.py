@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pay_ready.model.ids import RunId, new_id
-from pay_ready.pipeline.etl import alone
+from pay_ready.pipeline.work import alone
 from tests.flows.conftest import Ended, World
 from tests.prefect_support import Prefect
 

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from pay_ready.secrets import generate_key
 from tests.flows.conftest import Nursery, World
 from tests.flows.test_flows_truth import install_scripted
-from tests.prefect_support import Prefect, own_server
+from tests.prefect_support import Prefect
 
 pytestmark = pytest.mark.prefect_server
 NAME, FIRST, LAST = "Zelda Quackenbush", "Zelda", "Quackenbush"
@@ -19,24 +18,7 @@ MAIL, PHONE, WORDS = "zelda.quackenbush@canary.example", "+14155550147", "the he
 CANARIES = (FIRST, LAST, MAIL, PHONE, "4155550147", WORDS)
 
 
-@pytest.fixture
-def watched(run_folder: Path, tmp_path: Path) -> Iterator[Prefect]:
-    """A server whose whole home is searched afterwards."""
-    with own_server(run_folder, tmp_path / "prefect") as server:
-        for name in ("pay-ready-airbyte", "pay-ready-database"):
-            server.api("POST", "/v2/concurrency_limits/", {"name": name, "limit": 6})
-        yield server
-
-
-@pytest.fixture
-def runs(watched: Prefect) -> Iterator[Nursery]:
-    """Flow runs under that server."""
-    nursery = Nursery(watched)
-    yield nursery
-    nursery.close()
-
-
-def test_no_canary_reaches_prefect(watched: Prefect, runs: Nursery, world: World) -> None:
+def test_no_canary_reaches_prefect(prefect: Prefect, nursery: Nursery, world: World) -> None:
     """Runs that go well and steps that fail, each with a canary in its hands: of its connector's last words, of an unforeseen error, of a
     transient one that is retried, of a guard; a rollback, typed words of an operator, a backfill, a night. Then everything is searched."""
     exports = canary_exports(world)
@@ -51,19 +33,19 @@ def test_no_canary_reaches_prefect(watched: Prefect, runs: Nursery, world: World
                   "--config", str(config))  # fmt: skip
     assert script
     asked = {"tenant": "acme", "wait_s": 0}
-    partial = runs.run(world, "etl", asked)
+    partial = nursery.run(world, "etl", asked)
     assert partial.name == "Partial"
     assert partial.message == "PartialError: the rest is done and kept - source=api - why: pay-ready runs list, pay-ready runs show RUN"
-    assert "api: PayReadyError" in watched.artifacts(partial.run_id)["etl-acme"]
+    assert "api: PayReadyError" in prefect.artifacts(partial.run_id)["etl-acme"]
     for point in ("stage.rows_written", "publish.planned", "index.heard", "analyse.scored"):
         canary_exports(world, revision=point)
         # An error that nobody foresaw, raised inside the step with somebody's name in its words.
-        failed = runs.run(world, "etl", {**asked, "sources": ["crm"]}, failpoints=f"{point}=raise", PAY_READY_CANARY=NAME)
+        failed = nursery.run(world, "etl", {**asked, "sources": ["crm"]}, failpoints=f"{point}=raise", PAY_READY_CANARY=NAME)
         assert failed.type == "FAILED", point
-    assert runs.run(world, "maintenance", {"tenant": "acme"}).status == 0
+    assert nursery.run(world, "maintenance", {"tenant": "acme"}).status == 0
     asked = {"tenant": "acme", "sources": ["crm"], "start": "2026-01-01", "end": "2026-01-05"}
-    assert runs.run(world, "backfill", asked).status == 0
-    found = everything(watched)
+    assert nursery.run(world, "backfill", asked).status == 0
+    found = everything(prefect)
     assert [canary for canary in CANARIES if canary.lower() in found.lower()] == []
     assert "etl acme" in found
     assert "sync api" in found

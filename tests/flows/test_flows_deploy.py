@@ -162,9 +162,9 @@ def test_without_a_server_it_is_said_how_to_go_on(words: list[str], tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def fresh(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+def fresh(thrown_away: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     """A server that has nothing yet."""
-    with own_server(run_folder, tmp_path_factory.mktemp("fresh")) as server:
+    with own_server(thrown_away, tmp_path_factory.mktemp("fresh")) as server:
         yield server
 
 

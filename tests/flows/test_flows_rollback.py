@@ -5,12 +5,12 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 
 import pytest
 
-from tests.faults.support import wait_until
 from tests.flows.conftest import Ended, World
-from tests.prefect_support import Prefect
+from tests.prefect_support import Prefect, wait_for
 
 pytestmark = pytest.mark.prefect_server
 Run = Callable[..., Ended]
@@ -36,8 +36,10 @@ def answered(prefect: Prefect, world: World, run_flow: Run, word: Mapping[str, o
     thread.start()
     named = {"flow_runs": {"name": {"any_": [f"rollback {world.slug} to before-run-2"]}, "state": {"name": {"any_": ["Paused"]}}}}
     waiting: list[dict[str, object]] = []
-    wait_until(lambda: bool(waiting.extend(prefect.api("POST", "/flow_runs/filter", named)) or waiting), "it waits", 90)
-    prefect.api("POST", f"/flow_runs/{waiting[0]['id']}/resume", {"run_input": word})
+    wait_for(lambda: bool(waiting.extend(prefect.api("POST", "/flow_runs/filter", named)) or waiting), "it waits", 90)
+    resume = partial(prefect.api, "POST", f"/flow_runs/{waiting[0]['id']}/resume", {"run_input": word})
+    # It is paused a moment before it knows what it may be told.
+    wait_for(lambda: resume()["status"] == "ACCEPT", "it is resumed")
     thread.join(120)
     return found[0]
 

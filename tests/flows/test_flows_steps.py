@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from flows.common import StepDeferredError, StepFailedError, in_thread, safely, shown, table
+from flows.common import table
+from flows.steps import StepDeferredError, StepFailedError, in_thread, safely, shown
 from pay_ready.errors import ConfigError, HeldBackError, LeaseHeldError, PayReadyError, TransientError
 from pay_ready.threads import StoppedStep
 
