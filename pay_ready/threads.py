@@ -4,6 +4,8 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -26,7 +28,8 @@ class _Work(Generic[T]):
         self.error: BaseException | None = None
         # Not Thread.join: interrupted by an exception, it takes the thread for ended while it runs (Python 3.11).
         self.ended = threading.Event()
-        self._call = call
+        # What is logged and measured there belongs where the caller's does.
+        self._call = partial(copy_context().run, call)
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def _run(self) -> None:

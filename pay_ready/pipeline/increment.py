@@ -9,6 +9,7 @@ anew, and published as a part: no record beside these is read.
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 import pyarrow as pa
@@ -37,6 +38,7 @@ from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part
 from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
+from pay_ready.threads import in_threads
 
 _LARGEST_SHARE = 0.25  # of the records; when more have changed, reading all of them costs less
 
@@ -159,9 +161,13 @@ def publish_changes(
         "company": set(uuids_of(changed["company"])),
         "person": set(uuids_of(changed["person"])) | employees,
     }
-    plan = plan_publish(tx.tenant, resolved, config, state, employers, values)
-    db_resolution.drop_queued(tx, basis.queue)
     parts: Mapping[EntityType, Part] = {"company": companies, "person": people}
+    # The server writes blocks while golden records are made here.
+    plans: list[PublishPlan] = []
+    planned = partial(plan_publish, tx.tenant, resolved, config, state, employers, values)
+    in_threads([partial(_place, tx, parts), lambda: plans.append(planned())], name="publish")
+    (plan,) = plans
+    db_resolution.drop_queued(tx, basis.queue)
     figures = {each: _figures(each, parts[each], plan, state, basis.standing) for each in ENTITY_TYPES}
     models = {each: basis.models[each][0] for each in ENTITY_TYPES}
     published = write_version(
@@ -194,6 +200,12 @@ def publish_changes(
         drift=tuple(drift),
         seconds=laps.spans,
     )
+
+
+def _place(tx: TenantTransaction, parts: Mapping[EntityType, Part]) -> None:
+    """Put the changed records into their new blocks."""
+    for entity_type, part in parts.items():
+        db_blocks.add_members(tx, entity_type, part.changed, part.members)
 
 
 class _Laps:

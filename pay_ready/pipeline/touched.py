@@ -23,7 +23,7 @@ from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.model import ResolutionModel
-from pay_ready.resolve.linkage.moves import Bounds, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.moves import Bounds, Members, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
 from pay_ready.resolve.linkage.tables import records_of
 from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
 
@@ -78,14 +78,16 @@ class Part:
     """The touched records of one type, resolved."""
 
     resolved: Resolved
-    asked: str  # these and those that are gone, as the text of a uuid[]
+    changed: Ids
+    members: Members  # the blocks of the changed records now, not yet written (`db.blocks.add_members`)
+    asked: str  # the touched records and those that are gone, as the text of a uuid[]
     compared: int  # pairs
     linked: int  # edges written
     unknown: tuple[str, ...]  # why the model does not fit the changed records
 
 
 def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: Sequence[PairDecision]) -> Part:
-    """Move the changed records, then cluster everybody whom they or the seeds touch."""
+    """Move the changed records, then cluster everybody whom they or the seeds touch. Their new blocks are the caller's to write."""
     staged = scope.compared(changed)
     records = scope.records(staged)
     edges = _move(scope, changed, staged, records)
@@ -101,6 +103,8 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
     unknown = sorted(each.name for each in records.comparisons if scope.learnt.levels.get(each.name) != each.levels)
     return Part(
         resolved=Resolved(staged=part, resolution=resolution),
+        changed=changed,
+        members=edges.members,
         asked=uuid_list(np.union1d(touched, changed)),
         compared=edges.compared,
         linked=edges.written,
@@ -110,13 +114,14 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edges:
+    members: Members
     touched: Ids  # records with a match that came or went
     compared: int
     written: int
 
 
 def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
-    """Take the changed records out of their old blocks and put them into their new ones, with the edges that follow."""
+    """Take the changed records out of their old blocks, and find their new ones with the edges that follow."""
     tx = scope.tx
     new = members_of(scope.entity_type, records.rules(), id_bytes(record_id_bytes(staged)))
     old = db_blocks.members(tx, changed)
@@ -128,12 +133,11 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
     db_blocks.drop_pairs(tx, scope.edges, lost["left"], lost["right"])
     edges = _weighed(scope, moves)
     db_resolution.put_edges(tx, {scope.entity_type: (scope.model[0], sorted(scope.learnt.levels), edges)}, are_all=False)
-    db_blocks.add_members(tx, scope.entity_type, changed, new)
     failpoint("touched.moved")
     matches = edges.filter(edges.column("is_match"))
     ends = [id_bytes(matches.column(side).combine_chunks()) for side in ("left_id", "right_id")]
     touched = np.unique(np.concatenate((partners, lost["left"], lost["right"], *ends)))
-    return _Edges(touched=touched, compared=len(moves.gained), written=edges.num_rows)
+    return _Edges(members=new, touched=touched, compared=len(moves.gained), written=edges.num_rows)
 
 
 def parted(scope: Scope, place: Moved, moves: Moves) -> NDArray[np.void]:
