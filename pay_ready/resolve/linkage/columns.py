@@ -80,6 +80,12 @@ def first_of(*columns: pa.Array) -> pa.Array:
     return pc.coalesce(*(pc.if_else(pc.equal(each, ""), pa.scalar(None, pa.string()), each) for each in columns))
 
 
+def texts_at(texts: Texts, positions: Ids) -> list[str]:
+    """The texts at positions; of millions a few are wanted at a time."""
+    found: list[str] = texts.take(pa.array(positions)).to_pylist()
+    return found
+
+
 def folded(texts: Texts) -> Texts:
     """Lower case, without accents, in ASCII letters where a Latin letter has one."""
     low = pc.utf8_lower(texts)

@@ -83,12 +83,13 @@ class _Said:
     def allows(self, weight: int, left: Sequence[int], right: Sequence[int]) -> bool:
         """Whether two groups may be joined by a link of this weight."""
         against, total, known = 0, 0, 0
+        rows, doubt_of, total_of = self.rows, self.doubt_of.get, self.total_of.get
         for first in left:
             for second in right:
-                code = first * self.rows + second if first < second else second * self.rows + first
-                against += self.doubt_of.get(code, 0)
-                if code in self.total_of:
-                    total += self.total_of[code]
+                code = first * rows + second if first < second else second * rows + first
+                against += doubt_of(code, 0)
+                if (said := total_of(code)) is not None:
+                    total += said
                     known += 1
         return weight * len(left) * len(right) + _DOUBT * against >= 0 and weight * known + total >= 0
 
@@ -186,17 +187,18 @@ def _regroup(
     left, right, weights = links
     inside = np.flatnonzero(part[labels[left]]) if len(left) else np.empty(0, dtype=np.int64)
     order = inside[np.lexsort((right[inside], left[inside], -weights[inside]))]
+    refused, root_of = [], groups.root_of
     for link, one, other, weight in zip(order.tolist(), left[order].tolist(), right[order].tolist(), weights[order].tolist(), strict=True):
-        cut[link] = not _taken(groups, one, other, weight, said)
+        if root_of[one] != root_of[other] and not _taken(groups, root_of[one], root_of[other], weight, said):
+            refused.append(link)
+    cut[refused] = True
     for members in groups.members.values():
         labels[members] = min(members)
     return ignored
 
 
-def _taken(groups: _Groups, one: int, other: int, weight: int, said: _Said) -> bool:
-    left, right = groups.root_of[one], groups.root_of[other]
-    if left == right:
-        return True
+def _taken(groups: _Groups, left: int, right: int, weight: int, said: _Said) -> bool:
+    """Whether two groups, by their roots, were joined by a link."""
     if right in groups.apart.get(left, ()) or not said.allows(weight, groups.members[left], groups.members[right]):
         return False
     groups.join(left, right)

@@ -22,6 +22,7 @@ from pay_ready.resolve.linkage.columns import (
     renumbered,
     replaced,
     replaced_where,
+    texts_at,
     words_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
@@ -84,10 +85,10 @@ def acronyms_or_short(texts: Texts) -> Texts:
 
 def similar_organisations(names: OrganisationNames, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
     """For pairs of core numbers (>= 0): 0 other names, 1 an acronym or the head of the other, 2 alike, 3 the same."""
-    texts = names.core.values.to_pylist()
+    texts = names.core.values
 
     def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
-        one, other = [texts[i] for i in first.tolist()], [texts[i] for i in second.tolist()]
+        one, other = texts_at(texts, first), texts_at(texts, second)
         ratios = process.cpdist(one, other, scorer=fuzz.ratio, score_cutoff=similar_from, dtype=np.float32)
         acronym = (names.acronyms[first] == second) | (names.acronyms[second] == first)
         heads = np.array(

@@ -18,6 +18,7 @@ from pay_ready.resolve.linkage.columns import (
     Keys,
     Mask,
     Rows,
+    Texts,
     by_distinct_pair,
     chance_share,
     column_of,
@@ -25,6 +26,7 @@ from pay_ready.resolve.linkage.columns import (
     key_of,
     lengths,
     replaced,
+    texts_at,
 )
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
 from pay_ready.resolve.linkage.counts import Counts
@@ -182,8 +184,7 @@ class People:
 
     def _is_slip(self, left: Ids, right: Ids) -> NDArray[np.bool_]:
         """One slip of the finger inside the user part or the host; a digit, and a letter more or less at an end, is no slip."""
-        texts = self.emails.column.values.to_pylist()
-        first, second = [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()]
+        first, second = (texts_at(self.emails.column.values, side) for side in (left, right))
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=1, dtype=np.int32) == 1
         for at in np.flatnonzero(slips).tolist():
             one, other = first[at], second[at]
@@ -195,11 +196,10 @@ class People:
     def _is_slip_of_host(self, left: Rows, right: Rows) -> Mask:
         """Hosts at most two slips apart, and user parts at most one."""
         host, user = self.emails.own_host, self.emails.user
-        hosts, users = self.emails.hosts.to_pylist(), user.values.to_pylist()
 
-        def near(texts: list[str], most: int, shortest: int) -> Callable[[Ids, Ids], NDArray[np.bool_]]:
+        def near(texts: Texts, most: int, shortest: int) -> Callable[[Ids, Ids], NDArray[np.bool_]]:
             def graded(first: Ids, second: Ids) -> NDArray[np.bool_]:
-                one, other = [texts[i] for i in first.tolist()], [texts[i] for i in second.tolist()]
+                one, other = texts_at(texts, first), texts_at(texts, second)
                 slips: NDArray[np.int32] = process.cpdist(one, other, scorer=OSA.distance, score_cutoff=most, dtype=np.int32)
                 long = np.array([min(len(a), len(b)) >= shortest for a, b in zip(one, other, strict=True)], dtype=np.bool_)
                 close: NDArray[np.bool_] = (slips <= most) & (long | (slips == 0))
@@ -208,12 +208,13 @@ class People:
             return graded
 
         found = np.zeros(len(left), dtype=np.bool_)
-        by_host = by_distinct_pair(host[left], host[right], len(hosts), near(hosts, _HOST_SLIPS, 8)).astype(np.bool_)
+        is_near_host = near(self.emails.hosts, _HOST_SLIPS, 8)
+        by_host = by_distinct_pair(host[left], host[right], len(self.emails.hosts), is_near_host).astype(np.bool_)
         # A digit is no slip.
-        alike = np.flatnonzero(
-            by_host & (self.address_digits[self.emails.column.ids[left]] == self.address_digits[self.emails.column.ids[right]])
-        )
-        found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(users), near(users, 1, 4)).astype(np.bool_)
+        digits = self.address_digits[self.emails.column.ids]
+        alike = np.flatnonzero(by_host & (digits[left] == digits[right]))
+        is_near_user = near(user.values, 1, 4)
+        found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(user.values), is_near_user).astype(np.bool_)
         return found
 
     def _phones(self, names: ComparedNames, left: Rows, right: Rows) -> tuple[Compared, Mask]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, key_numbers, key_of, lengths
+from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, key_numbers, key_of, lengths, texts_at
 from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
@@ -109,12 +109,11 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
     found[rest[words.established[first] & words.established[second]]] = Relation.OTHER
     rest = rest[_may_be_related(words, first, second)]
     if len(rest):
-        texts = words.texts.to_pylist()
 
         def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
-            return _related(words, texts, first, second, similar_from)
+            return _related(words, first, second, similar_from)
 
-        found[rest] = by_distinct_pair(left[rest], right[rest], len(texts), graded)
+        found[rest] = by_distinct_pair(left[rest], right[rest], len(words.texts), graded)
     return found
 
 
@@ -130,7 +129,7 @@ def _may_be_related(words: Words, left: Ids, right: Ids) -> NDArray[np.bool_]:
     return may
 
 
-def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
+def _related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
     found = np.full(len(left), Relation.DIFFER, dtype=np.int8)
     short = np.minimum(words.lengths[left], words.lengths[right])
     gap = np.abs(words.lengths[left] - words.lengths[right])
@@ -142,7 +141,7 @@ def _related(words: Words, texts: list[str], left: Ids, right: Ids, similar_from
     an_end = (words.initials[left] == words.initials[right]) | (words.finals[left] == words.finals[right])
     spelled = np.flatnonzero(an_end & ~initial & ~nickname & ~both_known & (short >= _SHORTEST_ALIKE) & (gap <= _LARGEST_GAP))
     if len(spelled):
-        first, second = [texts[i] for i in left[spelled].tolist()], [texts[i] for i in right[spelled].tolist()]
+        first, second = texts_at(words.texts, left[spelled]), texts_at(words.texts, right[spelled])
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
         one = (slips == 1) & (short[spelled] >= _SHORTEST_SLIP)
         two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= _SHORTEST_TWO_SLIPS))
