@@ -60,7 +60,7 @@ def column_of(array: pa.Array | pa.ChunkedArray) -> Column:
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
     encoded = (chunk if pa.types.is_string(chunk.type) else chunk.cast(pa.string())).dictionary_encode()
-    ids = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    ids = filled(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Column(ids, encoded.dictionary)
 
 
@@ -80,6 +80,11 @@ def first_of(*columns: pa.Array) -> pa.Array:
     return pc.coalesce(*(pc.if_else(pc.equal(each, ""), pa.scalar(None, pa.string()), each) for each in columns))
 
 
+def filled(array: pa.Array, fill: int | bool) -> pa.Array:
+    """The array with a value in the place of nulls; where there are none, as mostly, nothing is called."""
+    return array.fill_null(fill) if array.null_count else array
+
+
 def texts_at(texts: Texts, positions: Ids) -> list[str]:
     """The texts at positions; of millions a few are wanted at a time."""
     found: list[str] = texts.take(pa.array(positions)).to_pylist()
@@ -89,7 +94,7 @@ def texts_at(texts: Texts, positions: Ids) -> list[str]:
 def folded(texts: Texts) -> Texts:
     """Lower case, without accents, in ASCII letters where a Latin letter has one."""
     low = pc.utf8_lower(texts)
-    plain = pc.string_is_ascii(texts).fill_null(fill_value=True).to_numpy(zero_copy_only=False)
+    plain = filled(pc.string_is_ascii(texts), fill=True).to_numpy(zero_copy_only=False)
     odd = np.flatnonzero(~plain)
     if not len(odd):
         return low
@@ -104,7 +109,7 @@ def replaced(texts: Texts, pattern: str, replacement: str) -> Texts:
 
 def replaced_where(texts: Texts, pattern: str, replacement: str) -> Texts:
     """`replaced` for patterns that few texts hold: looking is many times cheaper than replacing."""
-    held = pc.match_substring_regex(texts, pattern).fill_null(fill_value=False)
+    held = filled(pc.match_substring_regex(texts, pattern), fill=False)
     found = texts.filter(held)
     return pc.replace_with_mask(texts, held, replaced(found, pattern, replacement)) if len(found) else texts
 
@@ -119,13 +124,13 @@ def words_of(texts: Texts) -> Texts:
 
 def lengths(texts: Texts) -> NDArray[np.int32]:
     """Letters of each text."""
-    counted: NDArray[np.int32] = pc.utf8_length(texts).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int32)
+    counted: NDArray[np.int32] = filled(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int32)
     return counted
 
 
 def mask_of(array: pa.Array) -> Mask:
     """An Arrow mask as numpy; null is False."""
-    mask: Mask = array.fill_null(fill_value=False).to_numpy(zero_copy_only=False)
+    mask: Mask = filled(array, fill=False).to_numpy(zero_copy_only=False)
     return mask
 
 

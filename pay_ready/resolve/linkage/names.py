@@ -17,6 +17,7 @@ from pay_ready.resolve.linkage.columns import (
     Texts,
     chance_share,
     column_of,
+    filled,
     is_one_of,
     key_of,
     mask_of,
@@ -108,7 +109,7 @@ def _without_mere_titles(texts: Texts) -> Texts:
 
 def _encoded(texts: pa.Array) -> tuple[Ids, Texts]:
     dictionary = texts.dictionary_encode()
-    return dictionary.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32), dictionary.dictionary
+    return filled(dictionary.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32), dictionary.dictionary
 
 
 def _parsed(column: Column, nicknames: Sequence[frozenset[str]], known: Counts | None) -> Names:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, key_numbers, key_of, lengths, texts_at
+from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, filled, key_numbers, key_of, lengths, texts_at
 from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
@@ -182,6 +182,6 @@ def shares_group(left: NDArray[np.int16], right: NDArray[np.int16]) -> NDArray[n
 def flattened(texts: Texts) -> tuple[NDArray[np.int64], Ids, Texts]:
     """The words of each text: row and word number of every word, in order, and the distinct words."""
     lists = pc.split_pattern(texts, " ")
-    sizes = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    sizes = filled(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     words = column_of(pc.list_flatten(lists)) if len(texts) else column_of(pa.array([], pa.string()))
     return np.repeat(np.arange(len(texts)), sizes), words.ids, words.values
