@@ -15,7 +15,7 @@ from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
 
 Numbers = NDArray[np.int64]
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
-_PAIR = np.dtype([("left", "S16"), ("right", "S16")])
+PAIR = np.dtype([("left", "S16"), ("right", "S16")])
 _ID = np.dtype([("record", "S16")])
 
 
@@ -158,7 +158,7 @@ def drop_edges_of(tx: TenantTransaction, scope: Mapping[str, object], records: I
 
 def edges_among(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """Pairs (`left`, `right`) of these records of which a model keeps an edge."""
-    found = tx.packed_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, _PAIR)
+    found = tx.packed_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, PAIR)
     return found[np.isin(found["right"], records)]
 
 
@@ -169,7 +169,7 @@ def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, ri
 
 def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """The matches (`left`, `right`) of a model with one of these records."""
-    return np.unique(tx.packed_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, _PAIR))
+    return np.unique(tx.packed_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, PAIR))
 
 
 def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> Ids:

@@ -18,7 +18,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
-from pay_ready.pipeline.touched import Scope, all_bounds, parted, reached
+from pay_ready.pipeline.touched import Scope, all_bounds, matching_pairs, parted, reached
 from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, resolve
 from pay_ready.resolve.ids import identify
 from pay_ready.resolve.linkage.model import ResolutionModel
@@ -116,10 +116,7 @@ def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no:
     held = there[left] & there[right]
     at = np.searchsorted(ids, moves.ids)
     edges = edges_of(table, records, (at[left[held]], at[right[held]]), scope.config, scope.learnt)
-    matches = edges.filter(edges.column("is_match"))
-    pairs = np.empty(matches.num_rows, dtype=[("left", "S16"), ("right", "S16")])
-    for side in ("left", "right"):
-        pairs[side] = id_bytes(matches.column(f"{side}_id").combine_chunks())
+    pairs = matching_pairs(edges)
     lost = parted(scope, place, moves)
     start = np.setdiff1d(np.unique(np.concatenate((pairs["left"], pairs["right"], lost["left"], lost["right"]))), own)
     if not len(start):

@@ -34,7 +34,7 @@ from pay_ready.pipeline.publish import (
     report_of,
     write_version,
 )
-from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part
+from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part, write_new
 from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
@@ -162,10 +162,10 @@ def publish_changes(
         "person": set(uuids_of(changed["person"])) | employees,
     }
     parts: Mapping[EntityType, Part] = {"company": companies, "person": people}
-    # The server writes blocks while golden records are made here.
+    # The server writes blocks and edges while golden records are made here.
     plans: list[PublishPlan] = []
     planned = partial(plan_publish, tx.tenant, resolved, config, state, employers, values)
-    in_threads([partial(_place, tx, parts), lambda: plans.append(planned())], name="publish")
+    in_threads([partial(_write_new, scope, parts), lambda: plans.append(planned())], name="publish")
     (plan,) = plans
     db_resolution.drop_queued(tx, basis.queue)
     figures = {each: _figures(each, parts[each], plan, state, basis.standing) for each in ENTITY_TYPES}
@@ -202,10 +202,9 @@ def publish_changes(
     )
 
 
-def _place(tx: TenantTransaction, parts: Mapping[EntityType, Part]) -> None:
-    """Put the changed records into their new blocks."""
+def _write_new(scopes: Mapping[EntityType, Scope], parts: Mapping[EntityType, Part]) -> None:
     for entity_type, part in parts.items():
-        db_blocks.add_members(tx, entity_type, part.changed, part.members)
+        write_new(scopes[entity_type], part)
 
 
 class _Laps:

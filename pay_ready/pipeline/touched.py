@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import BlockRows
+from pay_ready.db.blocks import PAIR, BlockRows
 from pay_ready.db.id_arrays import Ids, ids_of, uuid_list, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.failpoints import failpoint
@@ -28,6 +28,7 @@ from pay_ready.resolve.linkage.tables import records_of
 from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
 
 FAILPOINTS = ("touched.moved",)
+NO_PAIRS: NDArray[np.void] = np.empty(0, dtype=PAIR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,8 @@ class Part:
 
     resolved: Resolved
     changed: Ids
-    members: Members  # the blocks of the changed records now, not yet written (`db.blocks.add_members`)
+    members: Members  # the blocks of the changed records now
+    edges: pa.Table  # of what is compared anew
     asked: str  # the touched records and those that are gone, as the text of a uuid[]
     compared: int  # pairs
     linked: int  # edges written
@@ -87,12 +89,15 @@ class Part:
 
 
 def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: Sequence[PairDecision]) -> Part:
-    """Move the changed records, then cluster everybody whom they or the seeds touch. Their new blocks are the caller's to write."""
+    """Take the changed records out of their old blocks, then cluster everybody whom they or the seeds touch.
+
+    What is new of blocks and edges is not written yet: the caller does (`write_new`).
+    """
     staged = scope.compared(changed)
     records = scope.records(staged)
     edges = _move(scope, changed, staged, records)
     start = np.union1d(np.union1d(changed, edges.touched), ids_of(set(seeds)))
-    touched, links = reached(scope, start, decisions)
+    touched, links = reached(scope, start, decisions, edges.matches)
     if scope.only_published:
         assigned = db_resolution.entities_of(scope.tx, scope.entity_type, uuids_of(touched))
         touched = touched[np.isin(touched, ids_of(assigned))]
@@ -105,9 +110,10 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
         resolved=Resolved(staged=part, resolution=resolution),
         changed=changed,
         members=edges.members,
+        edges=edges.weighed,
         asked=uuid_list(np.union1d(touched, changed)),
         compared=edges.compared,
-        linked=edges.written,
+        linked=edges.weighed.num_rows,
         unknown=(f"not known to it: {', '.join(unknown)}",) if unknown else (),
     )
 
@@ -115,9 +121,10 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edges:
     members: Members
+    weighed: pa.Table
+    matches: NDArray[np.void]  # pairs among them
     touched: Ids  # records with a match that came or went
     compared: int
-    written: int
 
 
 def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
@@ -131,19 +138,33 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
     lost = parted(scope, place, moves)
     partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
     db_blocks.drop_pairs(tx, scope.edges, lost["left"], lost["right"])
-    edges = _weighed(scope, moves)
-    db_resolution.put_edges(tx, {scope.entity_type: (scope.model[0], sorted(scope.learnt.levels), edges)}, are_all=False)
+    weighed = _weighed(scope, moves)
     failpoint("touched.moved")
+    matches = matching_pairs(weighed)
+    touched = np.unique(np.concatenate((partners, lost["left"], lost["right"], matches["left"], matches["right"])))
+    return _Edges(members=new, weighed=weighed, matches=matches, touched=touched, compared=len(moves.gained))
+
+
+def write_new(scope: Scope, part: Part) -> None:
+    """Put the changed records into their new blocks, and keep what was compared anew."""
+    model_id, learnt = scope.model
+    db_resolution.put_edges(scope.tx, {scope.entity_type: (model_id, sorted(learnt.levels), part.edges)}, are_all=False)
+    db_blocks.add_members(scope.tx, scope.entity_type, part.changed, part.members)
+
+
+def matching_pairs(edges: pa.Table) -> NDArray[np.void]:
+    """The pairs (`left`, `right`) of edges that match."""
     matches = edges.filter(edges.column("is_match"))
-    ends = [id_bytes(matches.column(side).combine_chunks()) for side in ("left_id", "right_id")]
-    touched = np.unique(np.concatenate((partners, lost["left"], lost["right"], *ends)))
-    return _Edges(members=new, touched=touched, compared=len(moves.gained), written=edges.num_rows)
+    pairs = np.empty(matches.num_rows, dtype=PAIR)
+    for side in ("left", "right"):
+        pairs[side] = id_bytes(matches.column(f"{side}_id").combine_chunks())
+    return pairs
 
 
 def parted(scope: Scope, place: Moved, moves: Moves) -> NDArray[np.void]:
     """Pairs of others with an edge that share no block any more in which they would be compared."""
     if not len(moves.doubtful):
-        return np.empty(0, dtype=[("left", "S16"), ("right", "S16")])
+        return NO_PAIRS
     left, right = moves.sides(moves.doubtful)
     among = np.unique(np.concatenate((left, right)))
     found = db_blocks.edges_among(scope.tx, scope.edges, moves.ids[among])
@@ -165,18 +186,21 @@ def _weighed(scope: Scope, moves: Moves) -> pa.Table:
     return edges_of(staged, scope.records(staged), (rows[left[kept]], rows[right[kept]]), scope.config, scope.learnt)
 
 
-def reached(scope: Scope, start: Ids, decisions: Sequence[PairDecision]) -> tuple[Ids, NDArray[np.void]]:
-    """Everybody whom matches, entities and decisions connect with some records, and the matches among them."""
+def reached(
+    scope: Scope, start: Ids, decisions: Sequence[PairDecision], unwritten: NDArray[np.void] = NO_PAIRS
+) -> tuple[Ids, NDArray[np.void]]:  # fmt: skip
+    """Everybody whom matches, entities and decisions connect with some records, and the matches among them; some are not written yet."""
     must = [each for each in decisions if each.verdict == "match"]
     ends = [np.array([getattr(each, side).bytes for each in must], dtype="S16") for side in ("left_id", "right_id")]
     everybody = frontier = start
     links: list[NDArray[np.void]] = []
     while len(frontier):
-        found = db_blocks.links_of(scope.tx, scope.edges, frontier)
+        new = unwritten[np.isin(unwritten["left"], frontier) | np.isin(unwritten["right"], frontier)]
+        found = np.concatenate((db_blocks.links_of(scope.tx, scope.edges, frontier), new))
         links.append(found)
         mates = db_blocks.mates_of(scope.tx, scope.entity_type, frontier)
         told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
         beyond = np.unique(np.concatenate((found["left"], found["right"], mates, *told)))
         frontier = beyond[~np.isin(beyond, everybody)]
         everybody = np.union1d(everybody, frontier)
-    return everybody, np.unique(np.concatenate(links)) if links else np.empty(0, dtype=[("left", "S16"), ("right", "S16")])
+    return everybody, np.unique(np.concatenate(links)) if links else NO_PAIRS
