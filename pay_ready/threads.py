@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from functools import partial
 from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -29,7 +28,8 @@ class _Work(Generic[T]):
         # Not Thread.join: interrupted by an exception, it takes the thread for ended while it runs (Python 3.11).
         self.ended = threading.Event()
         # What is logged and measured there belongs where the caller's does.
-        self._call = partial(copy_context().run, call)
+        context = copy_context()
+        self._call: Callable[[], T] = lambda: context.run(call)
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def _run(self) -> None:

@@ -9,7 +9,6 @@ anew, and published as a part: no record beside these is read.
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from uuid import UUID
 
 import pyarrow as pa
@@ -164,8 +163,15 @@ def publish_changes(
     parts: Mapping[EntityType, Part] = {"company": companies, "person": people}
     # The server writes blocks and edges while golden records are made here.
     plans: list[PublishPlan] = []
-    planned = partial(plan_publish, tx.tenant, resolved, config, state, employers, values)
-    in_threads([partial(_write_new, scope, parts), lambda: plans.append(planned())], name="publish")
+
+    def make_plan() -> None:
+        plans.append(plan_publish(tx.tenant, resolved, config, state, employers, values))
+
+    def write() -> None:
+        for entity_type, part in parts.items():
+            write_new(scope[entity_type], part)
+
+    in_threads([write, make_plan], name="publish")
     (plan,) = plans
     db_resolution.drop_queued(tx, basis.queue)
     figures = {each: _figures(each, parts[each], plan, state, basis.standing) for each in ENTITY_TYPES}
@@ -200,11 +206,6 @@ def publish_changes(
         drift=tuple(drift),
         seconds=laps.spans,
     )
-
-
-def _write_new(scopes: Mapping[EntityType, Scope], parts: Mapping[EntityType, Part]) -> None:
-    for entity_type, part in parts.items():
-        write_new(scopes[entity_type], part)
 
 
 class _Laps:
