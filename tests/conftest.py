@@ -82,7 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_worker or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _MEMORY_BYTES:
         return
-    folder = Path(tempfile.mkdtemp(dir=_MEMORY, prefix="pay-ready-tests-"))
+    for stale in _MEMORY.glob("pay-ready-tests-*"):  # of a run that was killed
+        if not Path("/proc", stale.name.split("-")[3]).exists():
+            shutil.rmtree(stale, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=_MEMORY, prefix=f"pay-ready-tests-{os.getpid()}-"))
     folder.chmod(0o711)  # a server that was started by root runs as somebody else
     os.environ[_MEMORY_VARIABLE] = str(folder)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

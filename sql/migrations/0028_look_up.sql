@@ -1,6 +1,6 @@
 -- Names and addresses are looked up whatever their case. lower() is not leakproof: under row security no index on it is used, and the
 -- exact look-up read every golden record. The lower case is a column, and equality of columns keeps its index.
--- Adding them rewrites the table under an exclusive lock: about 10 s for a million golden records.
+-- Adding them rewrites the table under an exclusive lock.
 
 set role pay_ready_owner;
 
