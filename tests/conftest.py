@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 from psycopg import sql
 
 from pay_ready.db.admin import grant_app, grant_erasure
@@ -25,6 +26,10 @@ from pay_ready.model.ids import TenantId, tenant_id_of
 TEMPLATE = "pay_ready_template"
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 4 << 30
 _MEMORY_VARIABLE = "TESTS_IN_MEMORY"
+
+# An example takes as long as a busy machine lets it: no test is about time.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Several test processes share the cores: BLAS threads that wait for each other by turning in circles made them up to five times slower.
 # Read when numpy is first loaded, by a test.
