@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pay_ready.cli.run_tenants import Step, side_by_side
+from pay_ready.cli.side_by_side import side_by_side
 from pay_ready.model.progress import ProgressEvent
 from tests.command_support import called
 from tests.conftest import Scratch
@@ -70,7 +70,7 @@ def test_no_more_than_so_many_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     events: list[ProgressEvent] = []
-    ends = side_by_side(Step.SYNC, [f"t{number}" for number in range(7)], (), 3, events.append)
+    ends = side_by_side("sync", [f"t{number}" for number in range(7)], (), 3, events.append)
     assert [(each.tenant, each.exit_code, each.report) for each in ends] == [(f"t{number}", 0, 1) for number in range(7)]
     assert [(each.done, each.total) for each in events] == [(number + 1, 7) for number in range(7)]
     there, most = 0, 0
