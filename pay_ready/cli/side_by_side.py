@@ -58,7 +58,8 @@ class _Child:
     @classmethod
     def start(cls, step: str, slug: str, options: Sequence[str], folder: Path) -> "_Child":
         out, err = folder / f"{slug}.out", folder / f"{slug}.err"
-        command = [sys.executable, "-m", "pay_ready.cli.main", "run", step, "--tenant", slug, "--json", *options]
+        # Last, so that no option names another tenant.
+        command = [sys.executable, "-m", "pay_ready.cli.main", "run", step, *options, "--json", "--tenant", slug]
         with out.open("wb") as told, err.open("wb") as said:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=said)
         return cls(process=process, out=out, err=err, began=time.monotonic())
@@ -72,8 +73,16 @@ class _Child:
             exit_code=code if code >= 0 else 128 - code,  # as a shell tells it of who was killed
             seconds=round(time.monotonic() - self.began, 1),
             said=(lines[-1] if lines else "") if code else "",
-            report=json.loads(text)["data"] if text.startswith("{") else None,
+            report=_report(text),
         )
+
+
+def _report(text: str) -> Any:
+    """The data of a document; None of one that was cut off, as the disk was full or its process was killed."""
+    try:
+        return json.loads(text)["data"]
+    except json.JSONDecodeError:
+        return None
 
 
 @contextmanager

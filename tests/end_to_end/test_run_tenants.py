@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pay_ready.cli.side_by_side import side_by_side
-from pay_ready.model.progress import ProgressEvent
+from pay_ready.model.progress import ProgressEvent, no_progress
 from tests.command_support import called
 from tests.conftest import Scratch
 from tests.end_to_end.test_command_line import Run, data_of, run  # noqa: F401 - the fixture
@@ -42,6 +42,8 @@ def test_one_that_fails_keeps_nobody_else_up(run: Run, tenants: list[str]) -> No
     assert [each["report"][0]["streams"][0]["landed"] for each in ends[:2]] == [1, 1]
     assert ends[2]["said"].startswith("error: ")
     assert "again: pay-ready run tenants sync -t initech" in done.stderr
+    other = data_of(run("run", "tenants", "sync", "-t", "acme", "--json", "--", "--tenant", "initech"))
+    assert [(each["tenant"], each["exit_code"]) for each in other] == [("acme", 0)]  # nobody else's, whatever the options say
     shown = run("run", "tenants", "stage", "-t", "acme", "-t", "globex", "--", "--source", "crm")
     assert shown.returncode == 0, shown.stderr
     assert "stage: 2 of 2 tenants are done" in shown.stdout
@@ -78,6 +80,16 @@ def test_no_more_than_so_many_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
         there += 1 if sign == "+" else -1
         most = max(most, there)
     assert most == 3
+
+
+def test_a_killed_process_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What it had printed is cut off: no report, and the code of a shell."""
+    script = tmp_path / "step"
+    script.write_text(f"#!{sys.executable}\nimport os\nprint('{{', flush=True)\nos.kill(os.getpid(), 9)\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    (end,) = side_by_side("sync", ["acme"], (), 1, no_progress)
+    assert (end.exit_code, end.report) == (137, None)
 
 
 def test_ctrl_c_ends_them_all(scratch: Scratch, tmp_path: Path, tenants: list[str]) -> None:
