@@ -14,9 +14,10 @@ from pay_ready.model.resolution import EntityType
 from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
 
 Numbers = NDArray[np.int64]
+_PLANNER = ("hash_joins", "merge_joins", "kept_rows", "scans", "compiled")  # ways that are not by key
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
 PAIR = np.dtype([("left", "S16"), ("right", "S16")])
-_ID = np.dtype([("record", "S16")])
+MATE = np.dtype([("entity", "S16"), ("record", "S16"), ("confidence", "<i8")])  # who is in an entity, in ten-thousandths
 
 
 def members(tx: TenantTransaction, records: Ids) -> Members:
@@ -52,16 +53,21 @@ def put_all(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: M
 
 
 def look_up_by_key(tx: TenantTransaction) -> None:
-    """Until the transaction ends: look up by key, whatever the planner knows of tables that were filled a moment ago."""
-    tx.row("blocks.prefer_indexes")
+    """Until the transaction ends: look up by key.
+
+    Everything here is. A planner that has no statistics yet of a table that was just filled would read all of a tenant's rows, once or,
+    from what it keeps of them, once a key.
+    """
+    tx.row("blocks.set_planner", dict.fromkeys(_PLANNER, "off"))
 
 
 @contextmanager
 def by_index(tx: TenantTransaction) -> Iterator[None]:
     """`look_up_by_key` for some statements."""
+    before = tx.row("blocks.planner_settings")
     look_up_by_key(tx)
     yield
-    tx.rows("blocks.prefer_nothing")
+    tx.row("blocks.set_planner", dict(zip(_PLANNER, before or (), strict=True)))
 
 
 def make_tables(tx: TenantTransaction) -> None:
@@ -74,6 +80,7 @@ def drop_members(tx: TenantTransaction, old: Members) -> None:
     """Take records out of their blocks."""
     if len(old):
         _load(tx, old)
+        tx.execute("blocks.analyze_member_table")
         tx.execute("blocks.drop_members")
 
 
@@ -86,14 +93,14 @@ def add_members(tx: TenantTransaction, entity_type: EntityType, records: Ids, ne
         records: All of them, ascending; those without a block are gone, or have nothing to be compared by.
         new: Their blocks, by record.
     """
-    ends = np.searchsorted(new["record"], records, side="right").tolist()
-    starts = np.searchsorted(new["record"], records, side="left").tolist()
+    starts, ends = (np.searchsorted(new["record"], records, side=side) for side in ("left", "right"))
     flat, size = _packed(new).tobytes(), _STORED.itemsize
     tx.execute("blocks.empty_record_table")
     with tx.copy_into("moved_records", ("record_id", "entity_type", "blocks")) as copy:
-        for record, start, end in zip(hex_of(records), starts, ends, strict=True):
+        for record, start, end in zip(hex_of(records), starts.tolist(), ends.tolist(), strict=True):
             copy.write_row((record, entity_type, flat[start * size : end * size] or None))
-    tx.execute("blocks.drop_record_blocks")
+    if (starts == ends).any():
+        tx.execute("blocks.drop_record_blocks")
     tx.execute("blocks.put_record_blocks")
     if len(new):
         _load(tx, new)
@@ -109,7 +116,6 @@ def _packed(rows: Members) -> NDArray[np.void]:
 def _load(tx: TenantTransaction, rows: Members) -> None:
     tx.execute("blocks.empty_member_table")
     tx.copy_numbers("moved_members", rows)
-    tx.execute("blocks.analyze_member_table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,6 @@ def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -
     return np.unique(tx.packed_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, PAIR))
 
 
-def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> Ids:
-    """Everybody who is published together with one of these records."""
-    return np.unique(tx.packed_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, _ID)["record"])
+def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> NDArray[np.void]:
+    """Everybody who is published together with one of these records, with the entity (`MATE`)."""
+    return tx.packed_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, MATE)

@@ -1,6 +1,6 @@
 """Rows of resolution as they stand: what is staged, what was decided, what is published, and what the models said of pairs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from pay_ready.db.id_arrays import Ids, uuid_list
+from pay_ready.db.id_arrays import Ids, uuid_list, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import OnHoldError
 from pay_ready.model.ids import TenantId, stable_id
@@ -32,7 +32,7 @@ _FURTHER: Mapping[EntityType, tuple[str, ...]] = {  # columns of staged records 
 FEW_STAGED = 200  # records, for `read_few_staged`
 _KINDS = ("company", "person", "interaction")
 _CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
-_EDGE_COLUMNS = ("entity_type", "left_id", "right_id", "model_id", "left_hash", "right_hash", "match_weight_millibits", "levels")
+_EDGES_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,40 +242,50 @@ def published_state(tx: TenantTransaction) -> PublishedState:
     )
 
 
-def published_part(tx: TenantTransaction, records: Mapping[EntityType, str], run_no: int) -> PublishedState:
-    """What readers see of some records (by type, the text of a uuid[]) and of all who are published with one of them.
+def published_part(
+    tx: TenantTransaction, entity_type: EntityType, records: Ids, mates: NDArray[np.void], run_no: int
+) -> PublishedState:  # fmt: skip
+    """What readers see of some records of a type and of all who are published with one of them.
 
     Ids are known as far as `ids.identify` wants them; redirects are those of known ids.
+
+    Args:
+        tx: The transaction.
+        entity_type: What the records are about.
+        records: The records.
+        mates: What is published of them (`blocks.mates_of`).
+        run_no: The published version.
     """
-    assignments: dict[EntityType, dict[UUID, tuple[UUID, float]]] = {"company": {}, "person": {}}
-    known: dict[EntityType, dict[UUID, KnownEntity]] = {"company": {}, "person": {}}
-    for entity_type, ids in records.items():
-        asked = {"record_ids": ids, "entity_type": entity_type}
-        for row in tx.rows("resolution.assignments_of", asked):
-            assignments[entity_type][row.record_id] = (row.entity_id, round(row.confidence, 4))
-        live: dict[UUID, list[UUID]] = {}
-        for record, (entity, _) in assignments[entity_type].items():
-            live.setdefault(entity, []).append(record)
-        for row in tx.rows("resolution.live_entities_of", {"entity_ids": list(live)}):
-            held = live[row.entity_id]
-            known[entity_type][row.entity_id] = KnownEntity(
-                entity_id=row.entity_id,
-                anchor_record_id=row.anchor_record_id if row.anchor_record_id in held else min(held),
-                minted_run_no=row.minted_run_no,
-                retired_run_no=None,
-            )
-        ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", asked)} - live.keys()
-        known[entity_type] |= _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever)}))[entity_type]
+    assigned = {
+        record: (entity, confidence / 10_000)
+        for record, entity, confidence in zip(
+            uuids_of(mates["record"]), uuids_of(mates["entity"]), mates["confidence"].tolist(), strict=True
+        )
+    }
+    live: dict[UUID, list[UUID]] = {}
+    for record, (entity, _) in assigned.items():
+        live.setdefault(entity, []).append(record)
+    known: dict[UUID, KnownEntity] = {}
+    for row in tx.rows("resolution.live_entities_of", {"entity_ids": list(live)}):
+        held = live[row.entity_id]
+        known[row.entity_id] = KnownEntity(
+            entity_id=row.entity_id,
+            anchor_record_id=row.anchor_record_id if row.anchor_record_id in held else min(held),
+            minted_run_no=row.minted_run_no,
+            retired_run_no=None,
+        )
+    ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", {"record_ids": uuid_list(records), "entity_type": entity_type})}
     # An id that one of them had once may live elsewhere now: that is no part of this.
-    held_now = {entity for rows in assignments.values() for entity, _ in rows.values()}
-    versions = tx.rows("resolution.versions_of", {"entity_ids": list(held_now)})
-    redirects = tx.rows("resolution.redirects_of", {"entity_ids": [entity for each in known.values() for entity in each]})
+    known |= _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever - live.keys())}))[entity_type]
+    versions = tx.rows("resolution.versions_of", {"entity_ids": list(live)})
+    redirects = tx.rows("resolution.redirects_of", {"entity_ids": list(known)})
+    nothing: dict[EntityType, dict[UUID, Any]] = {"company": {}, "person": {}}
     return PublishedState(
         run_no=run_no,
-        assignments=assignments,
+        assignments={**nothing, entity_type: assigned},
         versions={row.entity_id: bytes(row.content_hash) for row in versions},
         redirects={row.entity_id: row.target_entity_id for row in redirects},
-        known=known,
+        known={**nothing, entity_type: known},
     )
 
 
@@ -346,36 +356,54 @@ def make_edge_table(tx: TenantTransaction) -> None:
     tx.execute("resolution.make_edge_table")
 
 
-def put_edges(tx: TenantTransaction, edges: Mapping[EntityType, tuple[UUID, Sequence[str], pa.Table]], *, are_all: bool) -> int:
-    """Keep what models say of pairs; the number of edges that are new or changed.
+def put_edges(
+    tx: TenantTransaction, entity_type: EntityType, model_id: UUID, comparisons: Sequence[str], edges: pa.Table, *, are_all: bool
+) -> int:  # fmt: skip
+    """Keep what a model says of pairs; the number of edges that are new or changed.
 
     Args:
         tx: The transaction.
-        edges: By entity type the model's id, its comparisons in the order of their names, and the edges.
-        are_all: Whether these are all edges of the models, so that others are to be forgotten.
+        entity_type: What the records are about.
+        model_id: The model.
+        comparisons: The model's, in the order of their names.
+        edges: As `Resolution.edges`, with hashes.
+        are_all: Whether these are all edges of the model, so that others are to be forgotten.
     """
     tx.execute("resolution.empty_edge_table")
-    with tx.copy_into("publish_edges", _EDGE_COLUMNS) as copy:
-        for entity_type, (model_id, comparisons, table) in edges.items():
-            for row in _edge_values(entity_type, model_id, comparisons, table):
-                copy.write_row(row)
-    tx.execute("resolution.analyze_edge_table")
+    for batch in edges.to_batches(max_chunksize=_EDGES_AT_ONCE):
+        tx.copy_numbers("publish_edges", _packed_edges(comparisons, batch))
+    whose = {"entity_type": entity_type, "model_id": model_id}
     if are_all:
-        tx.execute("resolution.drop_edges", {"model_ids": [model_id for model_id, _, _ in edges.values()]})
-    return tx.execute("resolution.put_edges")
+        tx.execute("resolution.analyze_edge_table")
+        tx.execute("resolution.drop_edges", whose)
+    return tx.execute("resolution.put_edges", whose)
 
 
-def _edge_values(entity_type: EntityType, model_id: UUID, comparisons: Sequence[str], table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """One byte for each comparison of the model, by name; those that the records have no values for say nothing, as null does."""
-    for batch in table.to_batches(max_chunksize=50_000):
-        codes = np.zeros((batch.num_rows, len(comparisons)), dtype=np.uint8)
-        for position, name in enumerate(comparisons):
-            if f"level_{name}" in table.column_names:
-                codes[:, position] = batch.column(f"level_{name}").indices.to_numpy(zero_copy_only=False)
-        columns = ("left_id", "right_id", "left_hash", "right_hash", "match_weight_millibits")
-        rows = zip(*(batch.column(name).to_pylist() for name in columns), codes, strict=True)
-        for left, right, left_hash, right_hash, weight, reached in rows:
-            yield entity_type, left.hex(), right.hex(), model_id, left_hash, right_hash, weight, reached.tobytes()
+def _packed_edges(comparisons: Sequence[str], batch: pa.RecordBatch) -> NDArray[np.void]:
+    """Edges as rows of bytes, with one byte for each comparison of the model; what the records have no values for says nothing, as null."""
+    codes = np.zeros((batch.num_rows, len(comparisons)), dtype=np.uint8)
+    for position, name in enumerate(comparisons):
+        if f"level_{name}" in batch.schema.names:
+            codes[:, position] = batch.column(f"level_{name}").indices.to_numpy(zero_copy_only=False)
+    found = np.empty(
+        batch.num_rows,
+        dtype=[
+            ("left_id", "S16"), ("right_id", "S16"), ("left_hash", "S32"), ("right_hash", "S32"), ("match_weight_millibits", "<i8"),
+            ("levels", f"S{len(comparisons)}"),
+        ],
+    )  # fmt: skip
+    for side in ("left", "right"):
+        found[f"{side}_id"] = _fixed(batch.column(f"{side}_id"), 16)
+        found[f"{side}_hash"] = _fixed(batch.column(f"{side}_hash"), 32)
+    found["match_weight_millibits"] = batch.column("match_weight_millibits").to_numpy(zero_copy_only=False)
+    found["levels"] = codes.view(f"S{len(comparisons)}").ravel()
+    return found
+
+
+def _fixed(values: pa.Array, size: int) -> NDArray[np.bytes_]:
+    """Values of so many bytes each, none of them null, as numpy."""
+    plain = values.cast(pa.binary(size))
+    return np.frombuffer(plain.buffers()[1], dtype=f"S{size}")[plain.offset : plain.offset + len(plain)]
 
 
 def latest_report(tx: TenantTransaction) -> Mapping[str, Any]:

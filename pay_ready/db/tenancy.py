@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
+from pay_ready.db.arrow import ArrowConnections
 from pay_ready.db.connect import connected, watchful, with_keepalives
 from pay_ready.db.failures import translating
 from pay_ready.db.queries import SCHEMA, Query, in_schema, load_queries, of_embedder
@@ -331,6 +332,7 @@ class Database:
         self._slow = slow  # keeps account of statements that take long; None keeps none
         self._url = with_keepalives(url)
         self._options = options
+        self._arrow = ArrowConnections(self._url, keeps=not options.transaction_pooler)
         self._settle = b""  # what every session of ours is set to, once the server was asked
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             self._url,
@@ -366,6 +368,7 @@ class Database:
 
     def close(self) -> None:
         """Give every connection back."""
+        self._arrow.close()
         self._pool.close()
 
     @property
@@ -418,14 +421,12 @@ class Database:
         """
         if (inside := _current_tenant.get()) not in (None, tenant):
             raise IsolationError("a second tenant inside one transaction", "end the first transaction", inside=inside)
-        import adbc_driver_postgresql.dbapi  # heavy, for a reader of whole tables alone
-
         statement = load_queries(self.schema)[name].sql
         literals = {key: sql.Literal(value).as_string() for key, value in {**(params or {}), "tenant_id": tenant}.items()}
         with (
             translating(),
             measured_statement(name, tenant),
-            adbc_driver_postgresql.dbapi.connect(self._url) as connection,
+            self._arrow.reading() as connection,
             connection.cursor() as cursor,
         ):
             limits = self._options.batch

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.blocks import BlockRows, look_up_by_key
-from pay_ready.db.id_arrays import Ids, uuid_list, uuids_of
+from pay_ready.db.id_arrays import Ids, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
-from pay_ready.pipeline.touched import Scope, all_bounds, matching_pairs, parted, reached
+from pay_ready.pipeline.touched import Reach, Scope, all_bounds, matching_pairs, parted, reached
 from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, resolve
 from pay_ready.resolve.ids import identify
 from pay_ready.resolve.linkage.model import ResolutionModel
@@ -77,9 +77,9 @@ class Decider:
             decisions = db_resolution.decisions(tx)[entity_type]
             scope = Scope(
                 tx=tx, database=self._database, entity_type=entity_type, config=self._config, model=known.models[entity_type],
-                bounds=known.bounds[entity_type],
+                bounds=known.bounds[entity_type], run_no=known.run_no,
             )  # fmt: skip
-            return _decided(scope, _row(entity_type, record_id or new_id(), values), decisions, known.run_no)
+            return _decided(scope, _row(entity_type, record_id or new_id(), values), decisions)
 
     def _current(self, tx: TenantTransaction) -> _Known:
         standing = db_resolution.standing(tx)
@@ -101,7 +101,7 @@ def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | No
     return pa.table({"record_id": pa.array([record_id.bytes], pa.binary(16)), "content_hash": content_hash, **columns})
 
 
-def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no: int) -> Decision:
+def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision]) -> Decision:
     own = id_bytes(record_id_bytes(row))
     new = members_of(scope.entity_type, scope.records(row).rules(), own)
     place = moved(np.empty(0, dtype=MEMBER), new, scope.bounds)
@@ -109,7 +109,7 @@ def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no:
     left, right = moves.sides(moves.gained)
     partners = np.setdiff1d(moves.ids[np.unique(np.concatenate((left, right)))], own)
     if not len(partners):
-        return _alone(scope, 0, run_no)
+        return _alone(scope, 0)
     table = in_id_order(pa.concat_tables([scope.compared(partners), row]))
     ids, records = id_bytes(record_id_bytes(table)), scope.records(table)
     there = np.isin(moves.ids, ids)
@@ -120,34 +120,34 @@ def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision], run_no:
     lost = parted(scope, place, moves)
     start = np.setdiff1d(np.unique(np.concatenate((pairs["left"], pairs["right"], lost["left"], lost["right"]))), own)
     if not len(start):
-        return _alone(scope, len(partners), run_no)
-    touched, links = reached(scope, start, decisions)
-    links = np.union1d(links[~np.isin(links, lost)], pairs)
-    if missing := not np.isin(touched, ids).all():
-        table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(touched, own)), row]))
+        return _alone(scope, len(partners))
+    reach = reached(scope, start, decisions)
+    links = np.union1d(reach.links[~np.isin(reach.links, lost)], pairs)
+    if missing := not np.isin(reach.records, ids).all():
+        table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(reach.records, own)), row]))
         ids = id_bytes(record_id_bytes(table))
         # Who went and waits in the queue still has edges.
         links = links[np.isin(links["left"], ids) & np.isin(links["right"], ids)]
     resolution = resolve(
         scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=None if missing else records
     )
-    return _told(scope, resolution, own, touched, len(partners), run_no)
+    return _told(scope, resolution, own, reach, len(partners))
 
 
-def _alone(scope: Scope, compared: int, run_no: int) -> Decision:
+def _alone(scope: Scope, compared: int) -> Decision:
     return Decision(
-        entity_type=scope.entity_type, entity_id=None, confidence=1.0, records=(), merges=(), compared=compared, run_no=run_no
+        entity_type=scope.entity_type, entity_id=None, confidence=1.0, records=(), merges=(), compared=compared, run_no=scope.run_no
     )  # fmt: skip
 
 
-def _told(scope: Scope, resolution: Resolution, own: Ids, touched: Ids, compared: int, run_no: int) -> Decision:
+def _told(scope: Scope, resolution: Resolution, own: Ids, reach: Reach, compared: int) -> Decision:
     """Under which id the record's cluster would be published."""
     row = int(np.searchsorted(id_bytes(resolution.ids), own)[0])
     own_id = uuids_of(own)[0]
-    cluster = next(each for each in resolution.clusters() if own_id in each)
+    cluster = next(each for each in resolution.clusters if own_id in each)
     if len(cluster) == 1:
-        return _alone(scope, compared, run_no)
-    entity, merges = _identity(scope, resolution, cluster, own_id, touched, run_no)
+        return _alone(scope, compared)
+    entity, merges = _identity(scope, resolution, cluster, own_id, reach)
     return Decision(
         entity_type=scope.entity_type,
         entity_id=entity,
@@ -155,21 +155,21 @@ def _told(scope: Scope, resolution: Resolution, own: Ids, touched: Ids, compared
         records=tuple(each for each in cluster if each != own_id),
         merges=merges,
         compared=compared,
-        run_no=run_no,
+        run_no=scope.run_no,
     )
 
 
 def _identity(
-    scope: Scope, resolution: Resolution, cluster: list[UUID], own_id: UUID, touched: Ids, run_no: int
+    scope: Scope, resolution: Resolution, cluster: list[UUID], own_id: UUID, reach: Reach
 ) -> tuple[UUID | None, tuple[UUID, ...]]:
     """The id that the record's cluster would have, None for a new one, and the entities that it would take in."""
-    entity_of = db_resolution.entities_of(scope.tx, scope.entity_type, uuids_of(touched))
+    entity_of = dict(zip(uuids_of(reach.mates["record"]), uuids_of(reach.mates["entity"]), strict=True))
     whole = {entity_of.get(each) for each in cluster if each != own_id}
     if len(whole) == 1 and (only := whole.pop()) and all(each in cluster for each, entity in entity_of.items() if entity == only):
         return only, ()
-    state = db_resolution.published_part(scope.tx, {scope.entity_type: uuid_list(touched)}, run_no)
-    among = set(uuids_of(touched)) | {own_id}
-    clusters = [each for each in resolution.clusters() if each[0] in among]
+    state = db_resolution.published_part(scope.tx, scope.entity_type, reach.records, reach.mates, scope.run_no)
+    among = set(uuids_of(reach.records)) | {own_id}
+    clusters = [each for each in resolution.clusters if each[0] in among]
     current = state.entity_of(scope.entity_type)
     found = identify(scope.tx.tenant, scope.entity_type, clusters, current, state.known[scope.entity_type], state.redirects)
     entity = found.entity_of[own_id]

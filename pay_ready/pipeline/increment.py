@@ -139,21 +139,20 @@ def publish_changes(
     scope = {
         each: Scope(
             tx=tx, database=database, entity_type=each, config=config, model=basis.models[each],
-            bounds=all_bounds(each, config, basis.models[each][1]), only_published=basis.only_published,
+            bounds=all_bounds(each, config, basis.models[each][1]), run_no=basis.standing.run_no, only_published=basis.only_published,
         )
         for each in ENTITY_TYPES
     }  # fmt: skip
     with db_blocks.by_index(tx):
         companies = resolved_part(scope["company"], changed["company"], basis.seeds.get("company", ()), basis.decisions["company"])
         laps.lap("companies", len(changed["company"]))
-        company_state = db_resolution.published_part(tx, {"company": companies.asked}, basis.standing.run_no)
-        company_ids = identities(tx.tenant, "company", companies.resolved.resolution, company_state)
-        before = company_state.entity_of("company")
+        company_ids = identities(tx.tenant, "company", companies.resolved.resolution, companies.state)
+        before = companies.state.entity_of("company")
         renamed = [record for record, entity in company_ids.entity_of.items() if before.get(record) != entity]
         employees = db_resolution.employees(tx, renamed) if renamed else set()
         people = resolved_part(scope["person"], changed["person"], {*employees, *basis.seeds.get("person", ())}, basis.decisions["person"])
         laps.lap("people", len(changed["person"]))
-        state = _together(company_state, db_resolution.published_part(tx, {"person": people.asked}, basis.standing.run_no))
+        state = _together(companies.state, people.state)
         employers = _employers(tx, people.resolved.staged, company_ids.entity_of)
     resolved: Mapping[EntityType, Resolved] = {"company": companies.resolved, "person": people.resolved}
     values: Mapping[EntityType, set[UUID]] = {
@@ -168,8 +167,9 @@ def publish_changes(
         plans.append(plan_publish(tx.tenant, resolved, config, state, employers, values))
 
     def write() -> None:
-        for entity_type, part in parts.items():
-            write_new(scope[entity_type], part)
+        with db_blocks.by_index(tx):
+            for entity_type, part in parts.items():
+                write_new(scope[entity_type], part)
 
     in_threads([write, make_plan], name="publish")
     (plan,) = plans

@@ -6,6 +6,7 @@ run that changes nothing takes no number and writes no version; edges are facts,
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from uuid import UUID
@@ -298,7 +299,7 @@ def opened_lines(plan: PublishPlan) -> Iterator[str]:
 def identities(tenant: TenantId, entity_type: EntityType, resolution: Resolution, state: PublishedState) -> Identities:
     """Who gets which id."""
     current, known = state.entity_of(entity_type), state.known[entity_type]
-    return identify(tenant, entity_type, resolution.clusters(), current, known, state.redirects)
+    return identify(tenant, entity_type, resolution.clusters, current, known, state.redirects)
 
 
 def _versions(
@@ -342,7 +343,7 @@ def _assignments(
     entity_type: EntityType, identities: Identities, resolution: Resolution, state: PublishedState
 ) -> Iterator[tuple[EntityType, UUID, UUID | None, float | None]]:
     current = state.assignments[entity_type]
-    for record, confidence in zip(resolution.record_ids(), resolution.confidences.tolist(), strict=True):
+    for record, confidence in zip(resolution.record_ids, resolution.confidences.tolist(), strict=True):
         row = (identities.entity_of[record], confidence)
         if current.get(record) != row:
             yield entity_type, record, *row
@@ -353,10 +354,11 @@ def _assignments(
 def _write(tx: TenantTransaction, version: Version, run_no: int, header: RunHeader, digest: bytes) -> None:
     if version.state.run_no:
         db_publish.add_checkpoint(tx, before_run_no=version.state.run_no, run_no=run_no, digest=version.digest)
-    db_publish.write_entities(tx, version.plan, run_no)
-    db_publish.write_assignments(tx, run_no)
-    failpoint("publish.assignments_written")
-    db_publish.write_versions(tx, run_no)
+    with db_blocks.by_index(tx) if version.touched else nullcontext():
+        db_publish.write_entities(tx, version.plan, run_no)
+        db_publish.write_assignments(tx, run_no)
+        failpoint("publish.assignments_written")
+        db_publish.write_versions(tx, run_no)
     failpoint("publish.versions_written")
     db_publish.write_interactions(tx, run_no)
     failpoint("publish.interactions_written")
@@ -378,9 +380,9 @@ def _write_edges(tx: TenantTransaction, resolved: Mapping[EntityType, Resolved])
     """Keep the models and the edges they weighed; the model of each entity type."""
     resolutions = {entity_type: resolved[entity_type].resolution for entity_type in ENTITY_TYPES}
     models = {entity_type: db_resolution.add_model(tx, each.model) for entity_type, each in resolutions.items()}
-    edges = {each: (models[each], sorted(resolutions[each].model.levels), resolutions[each].edges) for each in ENTITY_TYPES}
     db_resolution.make_edge_table(tx)
-    db_resolution.put_edges(tx, edges, are_all=True)
+    for entity_type, each in resolutions.items():
+        db_resolution.put_edges(tx, entity_type, models[entity_type], sorted(each.model.levels), each.edges, are_all=True)
     return models
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import PAIR, BlockRows
-from pay_ready.db.id_arrays import Ids, ids_of, uuid_list, uuids_of
+from pay_ready.db.blocks import MATE, PAIR, BlockRows
+from pay_ready.db.id_arrays import Ids, ids_of, uuid_list
+from pay_ready.db.resolution import PublishedState
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.failpoints import failpoint
 from pay_ready.model.resolution import EntityType, PairDecision, ResolutionConfig
@@ -26,6 +27,7 @@ from pay_ready.resolve.linkage.model import ResolutionModel
 from pay_ready.resolve.linkage.moves import Bounds, Members, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
 from pay_ready.resolve.linkage.tables import records_of
 from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
+from pay_ready.threads import in_threads
 
 FAILPOINTS = ("touched.moved",)
 NO_PAIRS: NDArray[np.void] = np.empty(0, dtype=PAIR)
@@ -41,6 +43,7 @@ class Scope:
     config: ResolutionConfig
     model: tuple[UUID, ResolutionModel]
     bounds: Bounds  # `all_bounds`
+    run_no: int  # the published version
     only_published: bool = False  # who is not assigned is left out
 
     @property
@@ -79,10 +82,10 @@ class Part:
     """The touched records of one type, resolved."""
 
     resolved: Resolved
+    state: PublishedState  # of the touched records and those that are gone
     changed: Ids
     members: Members  # the blocks of the changed records now
     edges: pa.Table  # of what is compared anew
-    asked: str  # the touched records and those that are gone, as the text of a uuid[]
     compared: int  # pairs
     linked: int  # edges written
     unknown: tuple[str, ...]  # why the model does not fit the changed records
@@ -97,21 +100,33 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
     records = scope.records(staged)
     edges = _move(scope, changed, staged, records)
     start = np.union1d(np.union1d(changed, edges.touched), ids_of(set(seeds)))
-    touched, links = reached(scope, start, decisions, edges.matches)
+    reach = reached(scope, start, decisions, edges.matches)
+    touched = reach.records
     if scope.only_published:
-        assigned = db_resolution.entities_of(scope.tx, scope.entity_type, uuids_of(touched))
-        touched = touched[np.isin(touched, ids_of(assigned))]
-    part = scope.staged(touched)
-    there = id_bytes(record_id_bytes(part))
-    links = links[np.isin(links["left"], there) & np.isin(links["right"], there)]
-    resolution = resolve(scope.entity_type, part, scope.config, decisions, model=scope.learnt, pairs=links)
+        touched = touched[np.isin(touched, reach.mates["record"])]
+    resolved: list[Resolved] = []
+    states: list[PublishedState] = []
+
+    def resolve_reached() -> None:
+        part = scope.staged(touched)
+        there = id_bytes(record_id_bytes(part))
+        links = reach.links[np.isin(reach.links["left"], there) & np.isin(reach.links["right"], there)]
+        resolution = resolve(scope.entity_type, part, scope.config, decisions, model=scope.learnt, pairs=links)
+        resolved.append(Resolved(staged=part, resolution=resolution))
+
+    def read_state() -> None:
+        asked = np.union1d(touched, changed)
+        states.append(db_resolution.published_part(scope.tx, scope.entity_type, asked, reach.mates, scope.run_no))
+
+    # The server looks up what is published while clusters are found here.
+    in_threads([resolve_reached, read_state], name="resolve")
     unknown = sorted(each.name for each in records.comparisons if scope.learnt.levels.get(each.name) != each.levels)
     return Part(
-        resolved=Resolved(staged=part, resolution=resolution),
+        resolved=resolved[0],
+        state=states[0],
         changed=changed,
         members=edges.members,
         edges=edges.weighed,
-        asked=uuid_list(np.union1d(touched, changed)),
         compared=edges.compared,
         linked=edges.weighed.num_rows,
         unknown=(f"not known to it: {', '.join(unknown)}",) if unknown else (),
@@ -148,7 +163,7 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
 def write_new(scope: Scope, part: Part) -> None:
     """Put the changed records into their new blocks, and keep what was compared anew."""
     model_id, learnt = scope.model
-    db_resolution.put_edges(scope.tx, {scope.entity_type: (model_id, sorted(learnt.levels), part.edges)}, are_all=False)
+    db_resolution.put_edges(scope.tx, scope.entity_type, model_id, sorted(learnt.levels), part.edges, are_all=False)
     db_blocks.add_members(scope.tx, scope.entity_type, part.changed, part.members)
 
 
@@ -186,21 +201,28 @@ def _weighed(scope: Scope, moves: Moves) -> pa.Table:
     return edges_of(staged, scope.records(staged), (rows[left[kept]], rows[right[kept]]), scope.config, scope.learnt)
 
 
-def reached(
-    scope: Scope, start: Ids, decisions: Sequence[PairDecision], unwritten: NDArray[np.void] = NO_PAIRS
-) -> tuple[Ids, NDArray[np.void]]:  # fmt: skip
-    """Everybody whom matches, entities and decisions connect with some records, and the matches among them; some are not written yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Everybody whom matches, entities and decisions connect with some records."""
+
+    records: Ids
+    links: NDArray[np.void]  # the matches among them
+    mates: NDArray[np.void]  # what is published of them (`MATE`)
+
+
+def reached(scope: Scope, start: Ids, decisions: Sequence[PairDecision], unwritten: NDArray[np.void] = NO_PAIRS) -> Reach:
+    """Everybody who is connected with some records; matches that are not written yet are told."""
     must = [each for each in decisions if each.verdict == "match"]
     ends = [np.array([getattr(each, side).bytes for each in must], dtype="S16") for side in ("left_id", "right_id")]
     everybody = frontier = start
-    links: list[NDArray[np.void]] = []
+    links, mates = [NO_PAIRS], [np.empty(0, dtype=MATE)]
     while len(frontier):
         new = unwritten[np.isin(unwritten["left"], frontier) | np.isin(unwritten["right"], frontier)]
         found = np.concatenate((db_blocks.links_of(scope.tx, scope.edges, frontier), new))
         links.append(found)
-        mates = db_blocks.mates_of(scope.tx, scope.entity_type, frontier)
+        mates.append(db_blocks.mates_of(scope.tx, scope.entity_type, frontier))
         told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
-        beyond = np.unique(np.concatenate((found["left"], found["right"], mates, *told)))
+        beyond = np.unique(np.concatenate((found["left"], found["right"], mates[-1]["record"], *told)))
         frontier = beyond[~np.isin(beyond, everybody)]
         everybody = np.union1d(everybody, frontier)
-    return everybody, np.unique(np.concatenate(links)) if links else NO_PAIRS
+    return Reach(records=everybody, links=np.unique(np.concatenate(links)), mates=np.concatenate(mates))

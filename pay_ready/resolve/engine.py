@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import UUID
 
 import numpy as np
@@ -30,7 +31,7 @@ _NEVER = np.iinfo(np.int64).min
 Scorer = Callable[[pa.Table, ResolutionModel, int], pa.Table]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Resolution:
     """Who is who among the records of one entity type.
 
@@ -53,14 +54,16 @@ class Resolution:
     predicted_recall: float
     drift: tuple[str, ...]  # why the model should be trained anew; empty after training
 
+    @cached_property
     def record_ids(self) -> list[UUID]:
         """The ids, ascending."""
         return uuids(self.ids)
 
+    @cached_property
     def clusters(self) -> list[list[UUID]]:
         """The record ids of every cluster, ascending, clusters by their first record."""
         members: dict[int, list[UUID]] = {}
-        for record_id, label in zip(self.record_ids(), self.labels.tolist(), strict=True):
+        for record_id, label in zip(self.record_ids, self.labels.tolist(), strict=True):
             members.setdefault(label, []).append(record_id)
         return list(members.values())
 

@@ -1,22 +1,24 @@
 -- Blocks as rows: what each record was compared by, and who else is there; and the edges that an increment touches.
 
--- name: prefer_indexes
--- Everything here is looked up by key. A planner that has no statistics yet of a table that was just filled would read all of a
--- tenant's rows, once or, from what it keeps of them, once a key.
+-- name: planner_settings
+-- What `set_planner` sets, as it is.
 select
-    set_config('enable_hashjoin', 'off', true) as hash_joins,
-    set_config('enable_mergejoin', 'off', true) as merge_joins,
-    set_config('enable_material', 'off', true) as kept_rows,
-    set_config('enable_seqscan', 'off', true) as scans,
-    set_config('jit', 'off', true) as compiled
+    current_setting('enable_hashjoin') as hash_joins,
+    current_setting('enable_mergejoin') as merge_joins,
+    current_setting('enable_material') as kept_rows,
+    current_setting('enable_seqscan') as scans,
+    current_setting('jit') as compiled
 where %(tenant_id)s is not null;
 
--- name: prefer_nothing
--- The planner as the session has it.
-select set_config(name, reset_val, true)
-from pg_settings
-where name in ('enable_hashjoin', 'enable_mergejoin', 'enable_material', 'enable_seqscan', 'jit')
-  and %(tenant_id)s is not null;
+-- name: set_planner
+-- params: hash_joins text, merge_joins text, kept_rows text, scans text, compiled text
+select
+    set_config('enable_hashjoin', %(hash_joins)s, true) as hash_joins,
+    set_config('enable_mergejoin', %(merge_joins)s, true) as merge_joins,
+    set_config('enable_material', %(kept_rows)s, true) as kept_rows,
+    set_config('enable_seqscan', %(scans)s, true) as scans,
+    set_config('jit', %(compiled)s, true) as compiled
+where %(tenant_id)s is not null;
 
 -- name: blocks_of
 -- hot: one record that is decided
@@ -239,9 +241,9 @@ join pay_ready.edges as edges
 where edges.match_weight_millibits >= %(least)s;
 
 -- name: mates_of
--- Everybody who is in an entity with one of these records now.
+-- Everybody who is in an entity with one of these records now; how sure, in ten-thousandths.
 -- params: entity_type text, record_ids uuid[]
-select mates.record_id
+select entities.entity_id, mates.record_id, round(mates.confidence * 10000)::bigint as confidence
 from (
     select distinct own.entity_id
     from unnest(%(record_ids)s::uuid[]) as asked (record_id)
@@ -256,7 +258,7 @@ from (
     ) as own
 ) as entities
 cross join lateral (
-    select record_id
+    select record_id, confidence
     from pay_ready.assignments
     where tenant_id = %(tenant_id)s
       and entity_id = entities.entity_id

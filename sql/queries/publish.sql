@@ -61,7 +61,7 @@ create temporary table publish_changes (
 
 -- name: analyze_tables
 -- scope: session
-analyze pg_temp.publish_assignments, pg_temp.publish_versions;
+analyze pg_temp.publish_assignments (entity_type, record_id), pg_temp.publish_versions (entity_id);
 
 -- name: make_scope_table
 -- scope: session

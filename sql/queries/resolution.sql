@@ -301,32 +301,6 @@ from pay_ready.tenant_counters
 where tenant_id = %(tenant_id)s
   and counter = 'resolution_no';
 
--- name: assignments_of
--- The current assignments of records of a type, and of all who are in an entity with one of them.
--- params: record_ids uuid[], entity_type text
-select entities.entity_id, mates.record_id, mates.confidence
-from (
-    select distinct own.entity_id
-    from unnest(%(record_ids)s::uuid[]) as asked (record_id)
-    cross join lateral (
-        select entity_id
-        from pay_ready.assignments
-        where tenant_id = %(tenant_id)s
-          and entity_type = %(entity_type)s
-          and record_id = asked.record_id
-          and closed_run_no is null
-        offset 0
-    ) as own
-) as entities
-cross join lateral (
-    select record_id, confidence
-    from pay_ready.assignments
-    where tenant_id = %(tenant_id)s
-      and entity_id = entities.entity_id
-      and closed_run_no is null
-    offset 0
-) as mates;
-
 -- name: entities_of
 -- The current entities of records of a type.
 -- params: record_ids uuid[], entity_type text
@@ -481,13 +455,11 @@ values (%(tenant_id)s, %(model_id)s, %(name)s, %(total)s, %(usual)s, %(keys)s, %
 -- name: make_edge_table
 -- scope: session
 create temporary table publish_edges (
-    entity_type text not null,
     left_id uuid not null,
     right_id uuid not null,
-    model_id uuid not null,
     left_hash bytea not null,
     right_hash bytea not null,
-    match_weight_millibits integer not null,
+    match_weight_millibits bigint not null,
     levels bytea not null
 ) on commit drop;
 
@@ -497,27 +469,29 @@ truncate pg_temp.publish_edges;
 
 -- name: analyze_edge_table
 -- scope: session
-analyze pg_temp.publish_edges;
+analyze pg_temp.publish_edges (left_id, right_id);
 
 -- name: drop_edges
--- What the models said of pairs, and say no more.
--- params: model_ids uuid[]
+-- What a model said of pairs, and says no more.
+-- params: entity_type text, model_id uuid
 delete from pay_ready.edges as edges
 where edges.tenant_id = %(tenant_id)s
-  and edges.model_id = any(%(model_ids)s)
+  and edges.entity_type = %(entity_type)s
+  and edges.model_id = %(model_id)s
   and not exists (
       select from pg_temp.publish_edges as said
-      where said.entity_type = edges.entity_type and said.left_id = edges.left_id and said.right_id = edges.right_id
+      where said.left_id = edges.left_id and said.right_id = edges.right_id
   );
 
 -- name: put_edges
 -- Facts about pairs; one that stands already costs no write.
+-- params: entity_type text, model_id uuid
 insert into pay_ready.edges as edges (
     tenant_id, entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels
 )
-select %(tenant_id)s, entity_type, left_id, right_id, model_id, left_hash, right_hash, match_weight_millibits, levels
+select %(tenant_id)s, %(entity_type)s, left_id, right_id, %(model_id)s, left_hash, right_hash, match_weight_millibits::integer, levels
 from pg_temp.publish_edges
-order by entity_type, left_id, right_id
+order by left_id, right_id
 on conflict (tenant_id, entity_type, left_id, right_id, model_id) do update
 set left_hash = excluded.left_hash,
     right_hash = excluded.right_hash,

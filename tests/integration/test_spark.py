@@ -28,7 +28,7 @@ def test_two_workers_give_the_edges_of_one_process() -> None:
     for parts in (3, None):
         found = resolve_table("person", rows, config(), model=model, scorer=spark_scorer(TWO_WORKERS, config(), parts))
         assert found.edges.equals(alone.edges)
-        assert found.clusters() == alone.clusters()
+        assert found.clusters == alone.clusters
     assert alone.edges.num_rows > 100
     none = people_rows(0)
     assert resolve_table("person", none, config(), model=model, scorer=spark_scorer(TWO_WORKERS, config())).edges.num_rows == 0

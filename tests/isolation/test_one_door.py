@@ -11,8 +11,8 @@ from pay_ready.db.queries import load_queries
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = {"psycopg", "psycopg_pool", "adbc_driver_postgresql", "adbc_driver_manager", "psycopg2", "asyncpg", "pg8000", "sqlalchemy"}
-# Who opens connections: the door, the administrator's ways, and the launcher that asks whether its server is alive.
-MAY_CONNECT = re.compile(r"pay_ready/db/(tenancy|connect|embedded\w*)\.py")
+# Who opens connections: the door and its bulk reader, the administrator's ways, and the launcher that asks whether its server is alive.
+MAY_CONNECT = re.compile(r"pay_ready/db/(tenancy|arrow|connect|embedded\w*)\.py")
 CONNECTING = {"connect", "ConnectionPool", "AsyncConnectionPool", "NullConnectionPool"}
 
 

@@ -120,6 +120,6 @@ def test_the_edges_of_all_parts_are_those_of_one_run(entity_type: EntityType, pa
     divided = resolve(entity_type, staged, settings, model=model, scorer=in_parts)
     assert divided.edges.equals(whole.edges)
     assert whole.edges.num_rows > 20
-    assert divided.clusters() == whole.clusters()
+    assert divided.clusters == whole.clusters
     assert len(scored) == parts
     assert parts < 3 or max(scored) < staged.num_rows

@@ -63,7 +63,7 @@ def test_shuffled_records_resolve_to_the_same(rows: list[dict[str, str | None]],
     positions = order.sample(range(len(rows)), len(rows))
     straight = resolve("person", people_table(rows, ids), CONFIG)
     shuffled = resolve("person", people_table([rows[each] for each in positions], [ids[each] for each in positions]), CONFIG)
-    assert straight.clusters() == shuffled.clusters()
+    assert straight.clusters == shuffled.clusters
     assert straight.confidences.tolist() == shuffled.confidences.tolist()
     assert straight.edges.equals(shuffled.edges)
 
@@ -84,7 +84,7 @@ def test_common_names_alone_never_link(rows: list[dict[str, str | None]]) -> Non
     """Records with nothing but a first and a last name stay alone in a small tenant, where nobody knows how rare a name is."""
     bare: list[dict[str, str | None]] = [{"full_name": (row["full_name"] or "").replace("García López", "Lopez")} for row in rows]
     ids = [stable_id("row", str(number)) for number in range(len(rows))]
-    assert all(len(each) == 1 for each in resolve("person", people_table(bare, ids), CONFIG).clusters())
+    assert all(len(each) == 1 for each in resolve("person", people_table(bare, ids), CONFIG).clusters)
 
 
 @settings(max_examples=60 if DEEP else 20, deadline=None)

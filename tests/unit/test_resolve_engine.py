@@ -180,14 +180,14 @@ def test_hot_phone_of_many_finishes_and_links_nobody() -> None:
     """Two thousand people at one switchboard stay two thousand people."""
     rows = [{"full_name": f"Given{number} Family{number}", "phone": "+12065550100"} for number in range(2_000)]
     resolution = resolve("person", table(rows, PERSON_COLUMNS), CONFIG)
-    assert len(resolution.clusters()) == 2_000
+    assert len(resolution.clusters) == 2_000
     assert "phone" in [each.rule for each in resolution.capped]
 
 
 def test_no_records_resolve_to_nothing() -> None:
     """An empty table has no clusters, pairs or edges."""
     for resolution in (resolve("person", table([], PERSON_COLUMNS), CONFIG), resolve("company", table([], COMPANY_COLUMNS), CONFIG)):
-        assert resolution.clusters() == []
+        assert resolution.clusters == []
         assert resolution.edges.num_rows == resolution.candidate_pairs == 0
 
 
