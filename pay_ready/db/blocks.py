@@ -15,6 +15,7 @@ from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
 
 Numbers = NDArray[np.int64]
 _PLANNER = ("hash_joins", "merge_joins", "kept_rows", "scans", "compiled")  # ways that are not by key
+_FEW_KEYS = 100
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
 PAIR = np.dtype([("left", "S16"), ("right", "S16")])
 MATE = np.dtype([("entity", "S16"), ("record", "S16"), ("confidence", "<i8")])  # who is in an entity, in ten-thousandths
@@ -126,7 +127,8 @@ class BlockRows:
 
     def others(self, blocks: Numbers, limits: Numbers) -> Members:
         """The members of blocks, of each as many as its limit says."""
-        return self.tx.packed_out("blocks.others", {"blocks": number_list(blocks), "limits": number_list(limits)}, MEMBER)
+        params = {"blocks": number_list(blocks), "limits": number_list(limits)}
+        return _found(self.tx, "blocks.others", params, MEMBER, asked=len(blocks))
 
     def near(self, asked: Members, windows: Numbers) -> Members:
         """The nearest members on both sides of places, as many as each window says."""
@@ -136,7 +138,7 @@ class BlockRows:
             "blocks": number_list(asked["block"]), "places": number_list(asked["place"]), "record_ids": uuid_list(asked["record"]),
             "windows": number_list(windows),
         }  # fmt: skip
-        return self.tx.packed_out("blocks.near", params, NEAR)
+        return _found(self.tx, "blocks.near", params, NEAR, asked=len(asked))
 
     def sizes(self, blocks: Numbers, limits: Numbers) -> Numbers:
         """How many members blocks have, counted up to a limit each."""
@@ -164,7 +166,7 @@ def drop_edges_of(tx: TenantTransaction, scope: Mapping[str, object], records: I
 
 def edges_among(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """Pairs (`left`, `right`) of these records of which a model keeps an edge."""
-    found = tx.packed_out("blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, PAIR)
+    found = _found(tx, "blocks.edges_after", {**scope, "record_ids": uuid_list(records)}, PAIR, asked=len(records))
     return found[np.isin(found["right"], records)]
 
 
@@ -175,9 +177,14 @@ def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, ri
 
 def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
     """The matches (`left`, `right`) of a model with one of these records."""
-    return np.unique(tx.packed_out("blocks.links_of", {**scope, "record_ids": uuid_list(records)}, PAIR))
+    return np.unique(_found(tx, "blocks.links_of", {**scope, "record_ids": uuid_list(records)}, PAIR, asked=len(records)))
 
 
 def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> NDArray[np.void]:
     """Everybody who is published together with one of these records, with the entity (`MATE`)."""
-    return tx.packed_out("blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, MATE)
+    return _found(tx, "blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, MATE, asked=len(records))
+
+
+def _found(tx: TenantTransaction, name: str, params: Mapping[str, object], fields: np.dtype[np.void], *, asked: int) -> NDArray[np.void]:
+    """The rows about so many keys as numpy, in any order."""
+    return tx.few_out(name, params, fields) if asked <= _FEW_KEYS else tx.packed_out(name, params, fields)

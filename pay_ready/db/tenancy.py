@@ -231,6 +231,15 @@ class TenantTransaction:
             at += 6 + size
         return np.concatenate(found)
 
+    def few_out(self, name: str, params: Params, fields: "np.dtype[np.void]") -> "NDArray[np.void]":
+        """`packed_out` for some dozens of rows: a statement that is prepared, where COPY's is read and planned each time."""
+        import numpy as np
+
+        # Positions of ids, which come as objects.
+        ids = {at for at, field in enumerate(fields.names or ()) if fields[field].kind == "S"}
+        rows = self._run(name, params).fetchall()
+        return np.array([tuple(value.bytes if at in ids else value for at, value in enumerate(row)) for row in rows], dtype=fields)
+
     def _written_out(self, name: str, params: Params) -> str:
         """A statement with its parameters as literals: COPY takes no others."""
         return self._query(name).sql % {key: sql.Literal(value).as_string() for key, value in self._bound(params).items()}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pay_ready.model.resolution import EntityType
 from pay_ready.resolve.engine import knowledge_of, resolve
 from pay_ready.resolve.linkage.blocks import BlockRule
-from pay_ready.resolve.linkage.columns import column_of, hashes_of
+from pay_ready.resolve.linkage.columns import Distinct, column_of, hashes_of
 from pay_ready.resolve.linkage.counts import Counts, table_of
 from pay_ready.resolve.linkage.mapping import map_columns
 from pay_ready.resolve.linkage.model import ResolutionModel
@@ -52,7 +52,7 @@ def test_a_table_gives_back_what_was_counted(values: list[str], asked: list[str]
     counted = Counter(values)
     names = sorted(counted)
     table = table_of(pa.array(names, pa.string()), np.array([counted[each] for each in names], dtype=np.int64), usual=1, total=len(values))
-    assert table.counts_of(pa.array(asked, pa.string())).tolist() == [counted.get(each, 1) for each in asked]
+    assert table.counts_of(Distinct(pa.array(asked, pa.string()))).tolist() == [counted.get(each, 1) for each in asked]
     assert len(table.keys) == sum(count != 1 for count in counted.values())
 
 

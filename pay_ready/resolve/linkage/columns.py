@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,23 +10,44 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pay_ready.resolve.normalize import fold
-
 Ids = NDArray[np.int32]
 Rows = NDArray[np.int64]
 Keys = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 BELIEVED_RECORDS = 1_000
-_FEW, _ALL_BITS = 12, (1 << 64) - 1
+FEW = 64  # texts; so many are handled one by one
+_FEWEST, _ALL_BITS = 12, (1 << 64) - 1
 Texts: TypeAlias = Any  # an Arrow array of strings, null where there is none; pyarrow has no types
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct texts, hashed once."""
+
+    texts: Texts
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """`hashes_of` the texts."""
+        return hashes_of(self.texts)
+
+    @property
+    def keys(self) -> Keys:
+        """`key_numbers` of the texts."""
+        return _keys_of(self.hashes)
+
+
+@dataclass(frozen=True)
 class Column:
     """`ids[row]` is the position of the record's value in `values` (strings, each once), -1 where it has none."""
 
     ids: Ids
     values: Texts
+
+    @cached_property
+    def distinct(self) -> Distinct:
+        """The values, to be looked up by their hashes."""
+        return Distinct(self.values)
 
     def holders(self) -> NDArray[np.int64]:
         """Records that hold each value."""
@@ -37,7 +59,7 @@ class Column:
 
     def keys(self) -> Keys:
         """By record: a number of 63 bits for its value, the same wherever the value occurs; -1 where there is none."""
-        return np.append(key_numbers(self.values), np.int64(-1))[self.ids]
+        return np.append(self.distinct.keys, np.int64(-1))[self.ids]
 
     @property
     def filled(self) -> int:
@@ -59,13 +81,26 @@ def column_of(array: pa.Array | pa.ChunkedArray) -> Column:
     chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
-    encoded = (chunk if pa.types.is_string(chunk.type) else chunk.cast(pa.string())).dictionary_encode()
+    texts = chunk if pa.types.is_string(chunk.type) else chunk.cast(pa.string())
+    if len(texts) <= FEW:
+        return _few_column(texts.to_pylist())
+    encoded = texts.dictionary_encode()
     ids = filled(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Column(ids, encoded.dictionary)
 
 
+def _few_column(texts: Sequence[str | None]) -> Column:
+    """`column_of` of a handful: here a call of Arrow's costs more than the work."""
+    numbers: dict[str, int] = {}
+    ids = [-1 if text is None else numbers.setdefault(text, len(numbers)) for text in texts]
+    return Column(np.array(ids, dtype=np.int32), pa.array(list(numbers), pa.string()))
+
+
 def renumbered(ids: Ids, texts: Texts) -> Column:
     """The column whose value at `row` is `texts[ids[row]]`; equal texts get one number."""
+    if len(texts) <= FEW:
+        few = _few_column([text or None for text in texts.to_pylist()])
+        return Column(translated(ids, few.ids), few.values)
     inner = column_of(pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts))
     return Column(translated(ids, inner.ids), inner.values)
 
@@ -77,6 +112,9 @@ def translated(ids: Ids, numbers: NDArray[np.int32] | Sequence[int]) -> Ids:
 
 def first_of(*columns: pa.Array) -> pa.Array:
     """By row the first value that is there; "" is none."""
+    if len(columns[0]) <= FEW:
+        rows = zip(*(each.to_pylist() for each in columns), strict=True)
+        return pa.array([next(filter(None, row), None) for row in rows], pa.string())
     return pc.coalesce(*(pc.if_else(pc.equal(each, ""), pa.scalar(None, pa.string()), each) for each in columns))
 
 
@@ -91,37 +129,6 @@ def texts_at(texts: Texts, positions: Ids) -> list[str]:
     return found
 
 
-def folded(texts: Texts) -> Texts:
-    """Lower case, without accents, in ASCII letters where a Latin letter has one."""
-    low = pc.utf8_lower(texts)
-    plain = filled(pc.string_is_ascii(texts), fill=True).to_numpy(zero_copy_only=False)
-    odd = np.flatnonzero(~plain)
-    if not len(odd):
-        return low
-    spelled = [fold(text) for text in texts.take(pa.array(odd)).to_pylist()]
-    return pc.replace_with_mask(low, pa.array(~plain), pa.array(spelled, pa.string()))
-
-
-def replaced(texts: Texts, pattern: str, replacement: str) -> Texts:
-    """Every match of an RE2 pattern replaced."""
-    return pc.replace_substring_regex(texts, pattern, replacement)
-
-
-def replaced_where(texts: Texts, pattern: str, replacement: str) -> Texts:
-    """`replaced` for patterns that few texts hold: looking is many times cheaper than replacing."""
-    held = filled(pc.match_substring_regex(texts, pattern), fill=False)
-    found = texts.filter(held)
-    return pc.replace_with_mask(texts, held, replaced(found, pattern, replacement)) if len(found) else texts
-
-
-def words_of(texts: Texts) -> Texts:
-    """Folded words with one blank between them; apostrophes vanish, everything else that is no letter or digit parts words."""
-    bare = replaced_where(folded(texts), r"['’`´]", "")
-    # To read a pattern with all letters there are takes a hundred times as long as to clean some names with it.
-    is_ascii = pc.all(pc.string_is_ascii(bare), min_count=0).as_py()
-    return pc.utf8_trim(replaced(bare, r"[^A-Za-z0-9]+" if is_ascii else r"[^\p{L}\p{N}]+", " "), " ")
-
-
 def lengths(texts: Texts) -> NDArray[np.int32]:
     """Letters of each text."""
     counted: NDArray[np.int32] = filled(pc.utf8_length(texts), 0).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -132,11 +139,6 @@ def mask_of(array: pa.Array) -> Mask:
     """An Arrow mask as numpy; null is False."""
     mask: Mask = filled(array, fill=False).to_numpy(zero_copy_only=False)
     return mask
-
-
-def is_one_of(texts: Texts, words: Sequence[str]) -> Mask:
-    """Which texts are among the words."""
-    return mask_of(pc.is_in(texts, pa.array(words, pa.string())))
 
 
 def key_of(*columns: NDArray[np.int32] | NDArray[np.int64]) -> Keys:
@@ -165,7 +167,7 @@ def by_distinct_pair(left: Ids, right: Ids, size: int, grade: Callable[[Ids, Ids
 
 def hashes_of(texts: Texts) -> NDArray[np.uint64]:
     """A 64-bit hash of the UTF-8 bytes of each text (null is ""), the same on every machine: eight bytes at a time through splitmix64."""
-    if len(texts) <= _FEW:
+    if len(texts) <= _FEWEST:
         return np.array([_hash_of((text or "").encode()) for text in texts.to_pylist()], dtype=np.uint64)
     flat = texts.fill_null("").cast(pa.large_binary())
     offsets = np.frombuffer(flat.buffers()[1], dtype=np.int64)[flat.offset : flat.offset + len(flat) + 1]
@@ -201,7 +203,11 @@ def _mixed_one(number: int) -> int:
 
 def key_numbers(texts: Texts) -> Keys:
     """A number of 63 bits for each text, the same on every machine and whatever else is there."""
-    return (hashes_of(texts) >> np.uint64(1)).astype(np.int64)
+    return _keys_of(hashes_of(texts))
+
+
+def _keys_of(hashes: NDArray[np.uint64]) -> Keys:
+    return (hashes >> np.uint64(1)).astype(np.int64)
 
 
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:

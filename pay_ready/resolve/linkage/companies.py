@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, joined_rule
 from pay_ready.resolve.linkage.caps import CompanyCaps
-from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Ids, Keys, Mask, Rows, distinct, key_numbers, key_of
+from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Column, Distinct, Ids, Keys, Mask, Rows, distinct, key_of
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, equality
@@ -198,14 +198,17 @@ def companies_of(
     by_address = np.array([*(known.setdefault(text, len(known)) for text in emails.domains), -1], dtype=np.int32)[emails.host]
     domains = np.where(own.ids >= 0, own.ids, by_address).astype(np.int32)
     heads = names.core.mapped(lambda texts: pc.utf8_slice_codeunits(texts, 0, 3)).ids
+    distinct_domains = Distinct(pa.array(list(known), pa.string()))
     domain_names, all_domains = counted.of(
-        "domain.names", pa.array(list(known), pa.string()), _different(domains, heads, len(known)), usual=1, total=len(known)
+        "domain.names", distinct_domains, _different(domains, heads, len(known)), usual=1, total=len(known)
     )
-    cores = names.core.values
-    name_domains, all_names = counted.of("name.domains", cores, _different(names.core.ids, domains, len(cores)), usual=0, total=len(cores))
+    cores = len(names.core.values)
+    name_domains, all_names = counted.of(
+        "name.domains", names.core.distinct, _different(names.core.ids, domains, cores), usual=0, total=cores
+    )
     # Whether anything but names is known of any record: of some records alone nobody could tell, so a model has it.
     is_more = bool(values or len(known) or len(phones.values) or len(emails.column.values))
-    more, _ = counted.of("name.more", pa.array(["any"]), np.array([int(is_more)]), usual=1, total=size)
+    more, _ = counted.of("name.more", Distinct(pa.array(["any"])), np.array([int(is_more)]), usual=1, total=size)
     optional = (
         (DOMAIN, bool(len(owners.records))), (PHONE, bool(len(phones.values))), (EMAIL, compare_email and bool(len(emails.column.values))),
     )  # fmt: skip
@@ -215,7 +218,7 @@ def companies_of(
         texts=replace(text_values("name", names.words, counts=counted), alike_from=similar_from),
         owners=owners,
         domains=domains,
-        domain_keys=key_numbers(pa.array(list(known), pa.string())),
+        domain_keys=distinct_domains.keys,
         domain_shares=_as_identifier(domain_names, all_domains),
         name_shares=_as_name(name_domains, all_names, is_all=not more[0]),
         all_domains=all_domains,

@@ -8,32 +8,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pay_ready.resolve.hosts import registrable_domain
-from pay_ready.resolve.linkage.columns import (
-    Column,
-    Ids,
-    Mask,
-    Texts,
-    column_of,
-    folded,
-    is_one_of,
-    lengths,
-    mask_of,
-    renumbered,
-    replaced,
-    replaced_where,
-    translated,
-)
+from pay_ready.resolve.linkage.cleaning import folded, is_one_of, kept_where, matching, replaced, replaced_where
+from pay_ready.resolve.linkage.columns import Column, Ids, Mask, Texts, column_of, lengths, renumbered, translated
 
 _WRITTEN, _PLAUSIBLE = r"\S", r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"
 _SHORTEST_PHONE, _NATIONAL_DIGITS = 6, 10
-NOBODYS_USERS = [
+_ONE_DIGIT = "^(?:" + "|".join(f"{digit}+" for digit in range(10)) + ")$"
+_COUNTS = frozenset({"1234567890", "123456789", "12345678", "1234567", "123456", "5555555555"})
+NOBODYS_USERS = frozenset({
     "test", "asdf", "qwerty", "none", "null", "noone", "nobody", "unknown", "na", "n/a", "foo", "bar", "example", "user", "email",
     "mail", "xxx", "abc",
-]  # fmt: skip
-_NOBODYS_HOSTS = [
+})  # fmt: skip
+_NOBODYS_HOSTS = frozenset({
     "test.com", "example.com", "example.org", "none.com", "noemail.com", "nomail.com", "email.com", "domain.com", "test.test",
     "invalid",
-]  # fmt: skip
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +44,7 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
     address = raw.mapped(lambda texts: _normalised(texts, _PLAUSIBLE if validation else _WRITTEN))
     texts = address.values
     user, host = replaced(texts, r"@.*$", ""), replaced(texts, r"^.*@", "")
-    role = is_one_of(replaced(user, r"\d+$", ""), sorted(role_local_parts))
+    role = is_one_of(replaced(user, r"\d+$", ""), role_local_parts)
     nothing = is_one_of(user, NOBODYS_USERS) | is_one_of(host, _NOBODYS_HOSTS)
     hosts = column_of(host)
     domains = [registrable_domain(text) for text in hosts.values.to_pylist()]
@@ -75,14 +64,14 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
         own_host=np.append(hosts.ids, np.int32(-1))[personal],
         hosts=hosts.values,
         domains=tuple(known),
-        digits=mask_of(pc.match_substring_regex(users.values, r"\d\d")),
+        digits=matching(users.values, r"\d\d"),
     )
 
 
 def _normalised(texts: pa.Array, form: str) -> pa.Array:
     bare = replaced_where(replaced_where(folded(texts), r"^.*<([^>]*)>.*$", r"\1"), r"^mailto:", "")
     plain = replaced(pc.utf8_trim_whitespace(bare), r"\+[^@]*@", "@")
-    return pc.if_else(pc.match_substring_regex(plain, form), plain, pa.scalar(None, pa.string()))
+    return kept_where(plain, matching(plain, form))
 
 
 def phones_of(array: pa.Array) -> Column:
@@ -96,12 +85,8 @@ def phones_of(array: pa.Array) -> Column:
 def _digits(texts: pa.Array) -> pa.Array:
     plain = replaced(replaced(pc.utf8_lower(texts), r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$", ""), r"[^0-9]+", "")
     national = pc.utf8_slice_codeunits(replaced_where(plain, r"^0+", ""), -_NATIONAL_DIGITS)
-    nothing = pc.or_(
-        pc.match_substring_regex(national, "^(?:" + "|".join(f"{digit}+" for digit in range(10)) + ")$"),
-        pc.is_in(national, pa.array(["1234567890", "123456789", "12345678", "1234567", "123456", "5555555555"])),
-    )
-    usable = pc.and_(pc.greater_equal(pc.utf8_length(national), _SHORTEST_PHONE), pc.invert(nothing))
-    return pc.if_else(usable, national, pa.scalar(None, pa.string()))
+    nothing = matching(national, _ONE_DIGIT) | is_one_of(national, _COUNTS)
+    return kept_where(national, (lengths(national) >= _SHORTEST_PHONE) & ~nothing)
 
 
 def domains_of(array: pa.Array, free_mail: Set[str]) -> Column:

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, matching, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import (
     Column,
+    Distinct,
     Ids,
     Keys,
     Mask,
@@ -18,31 +20,28 @@ from pay_ready.resolve.linkage.columns import (
     chance_share,
     column_of,
     filled,
-    is_one_of,
     key_of,
     mask_of,
     renumbered,
-    replaced,
-    replaced_where,
-    words_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import Relation, Words, flattened, relations, words_from
 
-_TITLES = [
+_TITLES = (
     "mr", "mrs", "ms", "miss", "mx", "dr", "dott", "dra", "prof", "professor", "sir", "dame", "rev", "fr", "hon", "sr", "sra", "mme",
     "mlle", "herr", "frau", "ing", "dipl", "mag", "jr", "ii", "iii", "iv", "phd", "md", "mba", "cpa", "esq", "dds", "jd", "pe", "cfa",
     "msc", "bsc", "baron", "baronet", "lord", "lady", "earl", "viscount", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th",
     "10th", "of",
-]  # fmt: skip
+)  # fmt: skip
+_MERE_TITLES = rf"^(?:(?:{'|'.join(_TITLES)})(?: |$))+$"
 # Shares before any record is seen: those of a common name, so that namesakes of a small tenant are not taken for one.
 _USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 1e-2, 3e-3, 0.06
 # Whole names that say that there is none, or that somebody tried a form; "Null" and "None" may be family names.
-_NO_NAMES = [
+_NO_NAMES = frozenset({
     "n a", "na", "none", "null", "unknown", "unknown unknown", "undefined", "not provided", "no name", "name", "first last",
     "test", "test test", "test user", "tester", "asdf", "asdf asdf", "qwerty", "xxx", "foo", "foo bar", "anonymous", "nobody",
     "user", "guest", "admin", "demo", "demo user", "customer", "contact", "info", "sales", "support",
-]  # fmt: skip
+})  # fmt: skip
 _PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
 
 
@@ -85,12 +84,10 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     both = column_of(pc.binary_join_element_wise(given, family, " ")).mapped(_without_mere_titles)
     parts = pc.coalesce(both.values.take(pa.array(both.ids, mask=both.ids < 0)), full, given, family)
     ids, texts = _encoded(parts)
-    comma = pc.match_substring(texts, ",")
-    turned = pc.replace_with_mask(texts, comma, replaced(texts.filter(comma), r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1"))
+    turned = replaced_where(texts, r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1", look=",")
     plain = words_of(replaced_where(turned, r"[-‐‑–]", ""))
     joined = replaced_where(replaced_where(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
-    nothing = pc.is_in(joined, pa.array(_NO_NAMES))
-    names = _parsed(renumbered(ids, pc.if_else(nothing, pa.scalar(None, pa.string()), joined)), nicknames, counts)
+    names = _parsed(renumbered(ids, kept_where(joined, ~is_one_of(joined, _NO_NAMES))), nicknames, counts)
     # A family name alone is no given name.
     alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
     if not alone.any():
@@ -103,8 +100,7 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
 
 def _without_mere_titles(texts: Texts) -> Texts:
     """ "Sir Baronet" is no name: the full name may say more."""
-    mere = pc.match_substring_regex(words_of(texts), rf"^(?:(?:{'|'.join(_TITLES)})(?: |$))+$")
-    return pc.if_else(mere, pa.scalar(None, pa.string()), texts)
+    return kept_where(texts, ~matching(words_of(texts), _MERE_TITLES))
 
 
 def _encoded(texts: pa.Array) -> tuple[Ids, Texts]:
@@ -116,7 +112,7 @@ def _parsed(column: Column, nicknames: Sequence[frozenset[str]], known: Counts |
     row, numbers, texts = flattened(column.values)
     names = len(column.values)
     words = words_from(texts, np.bincount(numbers, minlength=len(texts)), nicknames, known)
-    kept = ~is_one_of(texts, _TITLES)[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
+    kept = ~is_one_of(texts, frozenset(_TITLES))[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
     row, numbers = row[kept], numbers[kept]
     counts = np.bincount(row, minlength=names)
     starts = np.cumsum(counts) - counts
@@ -182,14 +178,14 @@ def name_frequencies(names: Names, counts: Counts | None = None) -> NameFrequenc
     given, family = names.given[names.given >= 0], names.family[names.family >= 0]
     initials = names.words.initials[given] if size else given
 
-    def shares(name: str, texts: Texts, numbers: Ids, usual: float) -> NDArray[np.float64]:
-        held, total = counted.of(name, texts, np.bincount(numbers, minlength=len(texts)), usual=1, total=len(numbers))
+    def shares(name: str, values: Distinct, numbers: Ids, usual: float) -> NDArray[np.float64]:
+        held, total = counted.of(name, values, np.bincount(numbers, minlength=len(values.texts)), usual=1, total=len(numbers))
         return chance_share(np.append(held, 1) - 1, total, usual)
 
     return NameFrequencies(
-        shares("name.given", names.words.texts, given, _USUAL_GIVEN),
-        shares("name.family", names.words.texts, family, _USUAL_FAMILY),
-        shares("name.initial", names.words.letters, initials, _USUAL_INITIAL),
+        shares("name.given", names.words.distinct, given, _USUAL_GIVEN),
+        shares("name.family", names.words.distinct, family, _USUAL_FAMILY),
+        shares("name.initial", Distinct(names.words.letters), initials, _USUAL_INITIAL),
     )
 
 

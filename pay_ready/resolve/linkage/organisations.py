@@ -9,21 +9,18 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from pay_ready.resolve.company_words import ABBREVIATIONS, LEGAL_FORMS_OF_ONE_WORD
+from pay_ready.resolve.linkage.cleaning import is_one_of, replaced, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import (
     Column,
+    Distinct,
     Ids,
     Keys,
     Texts,
     by_distinct_pair,
     column_of,
-    is_one_of,
-    key_numbers,
     lengths,
     renumbered,
-    replaced,
-    replaced_where,
     texts_at,
-    words_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import flattened
@@ -47,7 +44,7 @@ def organisation_names(array: pa.Array) -> OrganisationNames:
     dotless = replaced_where(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4")
     texts = words_of(replaced_where(dotless, r"\b(\w)/(\w)\b", r"\1\2"))
     row, numbers, words = flattened(texts)
-    legal = is_one_of(words, sorted(LEGAL_FORMS_OF_ONE_WORD))[numbers] if len(words) else np.empty(0, dtype=np.bool_)
+    legal = is_one_of(words, LEGAL_FORMS_OF_ONE_WORD)[numbers] if len(words) else np.empty(0, dtype=np.bool_)
     kept = ~legal | (np.bincount(row[~legal], minlength=len(texts)) == 0)[row]
     spelled = pa.array([ABBREVIATIONS.get(word, word) for word in words.to_pylist()], pa.string())
     said = lengths(spelled)[numbers] > 0 if len(words) else kept
@@ -160,6 +157,6 @@ def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: t
     named += np.bincount(by_name[by_name >= 0], minlength=len(known))
     named += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=len(known))
     named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
-    labels = pa.array(list(known), pa.string())
+    labels = Distinct(pa.array(list(known), pa.string()))
     records, total = (counts or Counts()).of("owner", labels, named, usual=1, total=len(names.ids))
-    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, keys=key_numbers(labels), records=records, total=total)
+    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, keys=labels.keys, records=records, total=total)

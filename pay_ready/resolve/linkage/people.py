@@ -12,6 +12,7 @@ from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.blocks import BlockRule
 from pay_ready.resolve.linkage.caps import Caps
+from pay_ready.resolve.linkage.cleaning import replaced
 from pay_ready.resolve.linkage.columns import (
     Column,
     Ids,
@@ -25,7 +26,6 @@ from pay_ready.resolve.linkage.columns import (
     distinct,
     key_of,
     lengths,
-    replaced,
     texts_at,
 )
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
@@ -310,14 +310,14 @@ def people_of(
     )  # fmt: skip
     employer = np.where(owners.by_name >= 0, owners.by_name, np.where(owners.by_domain >= 0, owners.by_domain, owners.by_address))
     email_names, all_names = counted.of(
-        "email.names", emails.column.values, _distinct_names(emails.column, short), usual=1, total=different
+        "email.names", emails.column.distinct, _distinct_names(emails.column, short), usual=1, total=different
     )
     initials = np.append(names.words.initials, np.int32(-1))[names.given].astype(np.int64)
     email_initials, _ = counted.of(
-        "email.initials", emails.column.values, _distinct_names(emails.column, initials), usual=1, total=different
+        "email.initials", emails.column.distinct, _distinct_names(emails.column, initials), usual=1, total=different
     )
-    phone_names, _ = counted.of("phone.names", phones.values, _distinct_names(phones, short), usual=1, total=different)
-    user_holders, addresses = counted.of("email.user", emails.user.values, emails.user.holders(), usual=1, total=emails.column.filled)
+    phone_names, _ = counted.of("phone.names", phones.distinct, _distinct_names(phones, short), usual=1, total=different)
+    user_holders, addresses = counted.of("email.user", emails.user.distinct, emails.user.holders(), usual=1, total=emails.column.filled)
     context_ids = ({"employer": employer} if len(owners.records) else {}) | dict(contexts or {})
     return People(
         size=size,

@@ -22,7 +22,7 @@ def person_rules(people: "People") -> list[BlockRule]:
     names, caps, emails = people.names, people.caps, people.emails
     given, family = names.canonical(), names.heads(names.family)
     full, phones = names.full_keys(), people.phones.keys()
-    users = np.append(key_numbers(emails.user.values), np.int64(-1))[people.users]
+    users = np.append(emails.user.distinct.keys, np.int64(-1))[people.users]
     found = [
         BlockRule(name="email", keys=emails.column.keys(), cap=caps.contact),
         BlockRule(name="email_user", keys=users, cap=caps.user),

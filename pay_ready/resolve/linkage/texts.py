@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 from scipy.sparse import csr_array
 
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, key_numbers, key_of, lengths
+from pay_ready.resolve.linkage.columns import Column, Distinct, Ids, Keys, Rows, by_distinct_pair, key_of, lengths
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 from pay_ready.resolve.linkage.values import cleaned_column
@@ -116,8 +116,9 @@ def text_values(
     pairs = np.unique(row * max(len(words), 1) + numbers)
     row, numbers = pairs // max(len(words), 1), pairs % max(len(words), 1)
     counted = counts or Counts()
+    distinct_words = Distinct(words)
     held_by = np.bincount(numbers, minlength=len(words))
-    frequency, texts = counted.of(f"word.{name}", words, held_by, usual=1, total=len(column.values))
+    frequency, texts = counted.of(f"word.{name}", distinct_words, held_by, usual=1, total=len(column.values))
     weights = np.zeros(max(len(words), 1))
     weights[: len(words)] = np.log((max(texts, 1) + 1) / np.minimum(np.maximum(frequency, 1), max(texts, 1)))
     size = lengths(words)
@@ -126,7 +127,7 @@ def text_values(
     totals = np.asarray(matrix.sum(axis=1)).ravel()
     rare = np.full((len(column.values), 2), -1, dtype=np.int64)
     # Of equally rare words the one of the lower key, so that a text has the same ones whatever other texts there are.
-    keys = key_numbers(words)
+    keys = distinct_words.keys
     order = np.lexsort((keys[numbers], -weights[numbers], row))
     row, numbers = row[order], numbers[order]
     starts = np.searchsorted(row, np.arange(len(column.values)))

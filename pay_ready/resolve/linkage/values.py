@@ -6,16 +6,16 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, column_of, replaced, words_of
+from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, replaced, words_of
+from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distinct_pair, column_of
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 
-_BLANKS = ("n a", "na", "none", "null", "unknown", "undefined", "nan")
+_BLANKS = frozenset({"n a", "na", "none", "null", "unknown", "undefined", "nan"})
 
 
 # What is believed of a value's share before any record is seen.
@@ -42,7 +42,7 @@ class Values(Protocol):
 
 def cleaned_column(array: pa.Array) -> Column:
     def cleaned(texts: pa.Array) -> pa.Array:
-        return pc.if_else(pc.is_in(texts, pa.array(_BLANKS)), pa.scalar(None, pa.string()), texts)
+        return kept_where(texts, ~is_one_of(texts, _BLANKS))
 
     return column_of(array).mapped(lambda texts: cleaned(words_of(texts)))
 

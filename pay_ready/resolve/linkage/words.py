@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-from pay_ready.resolve.linkage.columns import Ids, Keys, Texts, by_distinct_pair, column_of, filled, key_numbers, key_of, lengths, texts_at
+from pay_ready.resolve.linkage.columns import (
+    Distinct,
+    Ids,
+    Keys,
+    Texts,
+    by_distinct_pair,
+    column_of,
+    filled,
+    key_numbers,
+    key_of,
+    lengths,
+    texts_at,
+)
 from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
@@ -41,7 +53,7 @@ RELATIONS = tuple(relation.name.lower() for relation in Relation)
 class Words:
     """The words of all names: text, length, number of the first letter, nickname groups, and what each word is as a key."""
 
-    texts: Texts
+    distinct: Distinct
     holders: NDArray[np.int64]  # names that have it
     held: int  # words of all names
     number_of: Mapping[str, int]
@@ -55,29 +67,36 @@ class Words:
     canonical: Keys  # the same one for forms of one given name, as far as a word can tell,
     heads: Keys  # and of the first three letters
 
+    @property
+    def texts(self) -> Texts:
+        """The words."""
+        return self.distinct.texts
+
     def extended(self, new: Sequence[str], nicknames: Sequence[frozenset[str]], counts: Counts) -> "Words":
         """With words that no name here has; those that are here keep their numbers."""
         if not new:
             return self
         texts = pa.array(new, pa.string())
-        holders = np.concatenate((self.holders, counts.elsewhere("name.word", texts, 0)))
-        return _words(pa.concat_arrays([self.texts, texts]), holders, self.held, nicknames)
+        holders = np.concatenate((self.holders, counts.elsewhere("name.word", Distinct(texts), 0)))
+        return _words(Distinct(pa.concat_arrays([self.texts, texts])), holders, self.held, nicknames)
 
 
 def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[frozenset[str]], counts: Counts | None = None) -> Words:
     """What there is to know of each distinct word; `holders` are the names that have it."""
-    found, held = (counts or Counts()).of("name.word", texts, holders, usual=1, total=int(holders.sum()))
-    return _words(texts, found, held, nicknames)
+    words = Distinct(texts)
+    found, held = (counts or Counts()).of("name.word", words, holders, usual=1, total=int(holders.sum()))
+    return _words(words, found, held, nicknames)
 
 
-def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
+def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
+    texts = words.texts
     number_of = {text: number for number, text in enumerate(texts.to_pylist())}
     groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
     known_forms = groups_of(tuple(nicknames))
     for word in number_of.keys() & known_forms.keys():
         told = known_forms[word][:_GROUPS_A_WORD]
         groups[number_of[word], : len(told)] = told
-    keys = key_numbers(texts)
+    keys = words.keys
     group_keys = key_of(groups[:, 0].astype(np.int32))
     canonical = np.where(groups[:, 0] >= 0, group_keys, keys)
     initials = column_of(pc.utf8_slice_codeunits(texts, 0, 1))
@@ -86,7 +105,7 @@ def _words(texts: Texts, holders: NDArray[np.int64], held: int, nicknames: Seque
     long = lengths(texts)
     common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
     known = common | (groups[:, 0] >= 0)
-    return Words(texts, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, keys, canonical, heads)
+    return Words(words, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, keys, canonical, heads)
 
 
 @cache
