@@ -18,7 +18,8 @@ _PLANNER = ("hash_joins", "merge_joins", "kept_rows", "scans", "compiled")  # wa
 _FEW_KEYS = 100
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
 PAIR = np.dtype([("left", "S16"), ("right", "S16")])
-MATE = np.dtype([("entity", "S16"), ("record", "S16"), ("confidence", "<i8")])  # who is in an entity, in ten-thousandths
+MATE = np.dtype([("entity", "S16"), ("record", "S16"), ("confidence", "<i8")])  # who is in an entity, and how sure, in ten-thousandths
+_BOND = np.dtype([("kind", "<i8"), ("one", "S16"), ("other", "S16"), ("confidence", "<i8")])
 
 
 def members(tx: TenantTransaction, records: Ids) -> Members:
@@ -175,14 +176,14 @@ def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, ri
     tx.execute("blocks.drop_pairs", {**scope, "left_ids": uuid_list(left), "right_ids": uuid_list(right)})
 
 
-def links_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> NDArray[np.void]:
-    """The matches (`left`, `right`) of a model with one of these records."""
-    return np.unique(_found(tx, "blocks.links_of", {**scope, "record_ids": uuid_list(records)}, PAIR, asked=len(records)))
-
-
-def mates_of(tx: TenantTransaction, entity_type: EntityType, records: Ids) -> NDArray[np.void]:
-    """Everybody who is published together with one of these records, with the entity (`MATE`)."""
-    return _found(tx, "blocks.mates_of", {"entity_type": entity_type, "record_ids": uuid_list(records)}, MATE, asked=len(records))
+def bonds_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """The matches (`PAIR`) of a model with one of these records, and everybody who is published together with one of them (`MATE`)."""
+    found = _found(tx, "blocks.bonds_of", {**scope, "record_ids": uuid_list(records)}, _BOND, asked=len(records))
+    matches, together = found[found["kind"] == 0], found[found["kind"] == 1]
+    links, mates = np.empty(len(matches), dtype=PAIR), np.empty(len(together), dtype=MATE)
+    links["left"], links["right"] = matches["one"], matches["other"]
+    mates["entity"], mates["record"], mates["confidence"] = together["one"], together["other"], together["confidence"]
+    return links, mates
 
 
 def _found(tx: TenantTransaction, name: str, params: Mapping[str, object], fields: np.dtype[np.void], *, asked: int) -> NDArray[np.void]:

@@ -18,7 +18,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
-from pay_ready.pipeline.touched import Reach, Scope, all_bounds, matching_pairs, parted, reached
+from pay_ready.pipeline.touched import Reach, Scope, all_bounds, matching_pairs, parted, reached, reached_within
 from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, resolve
 from pay_ready.resolve.ids import identify
 from pay_ready.resolve.linkage.model import ResolutionModel
@@ -110,27 +110,23 @@ def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision]) -> Deci
     partners = np.setdiff1d(moves.ids[np.unique(np.concatenate((left, right)))], own)
     if not len(partners):
         return _alone(scope, 0)
-    table = in_id_order(pa.concat_tables([scope.compared(partners), row]))
+    lost = parted(scope, place, moves)
+    # Whoever is connected with a partner is read with it: most partners match, and a second look costs more than a few records.
+    whole = reached(scope, np.unique(np.concatenate((partners, lost["left"], lost["right"]))), decisions)
+    table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(whole.records, own)), row]))
     ids, records = id_bytes(record_id_bytes(table)), scope.records(table)
     there = np.isin(moves.ids, ids)
     held = there[left] & there[right]
     at = np.searchsorted(ids, moves.ids)
-    edges = edges_of(table, records, (at[left[held]], at[right[held]]), scope.config, scope.learnt)
-    pairs = matching_pairs(edges)
-    lost = parted(scope, place, moves)
+    pairs = matching_pairs(edges_of(table, records, (at[left[held]], at[right[held]]), scope.config, scope.learnt))
     start = np.setdiff1d(np.unique(np.concatenate((pairs["left"], pairs["right"], lost["left"], lost["right"]))), own)
     if not len(start):
         return _alone(scope, len(partners))
-    reach = reached(scope, start, decisions)
+    reach = reached_within(whole, start, decisions)
     links = np.union1d(reach.links[~np.isin(reach.links, lost)], pairs)
-    if missing := not np.isin(reach.records, ids).all():
-        table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(reach.records, own)), row]))
-        ids = id_bytes(record_id_bytes(table))
-        # Who went and waits in the queue still has edges.
-        links = links[np.isin(links["left"], ids) & np.isin(links["right"], ids)]
-    resolution = resolve(
-        scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=None if missing else records
-    )
+    # Who went and waits in the queue still has edges.
+    links = links[np.isin(links["left"], ids) & np.isin(links["right"], ids)]
+    resolution = resolve(scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=records)
     return _told(scope, resolution, own, reach, len(partners))
 
 

@@ -218,11 +218,38 @@ def reached(scope: Scope, start: Ids, decisions: Sequence[PairDecision], unwritt
     links, mates = [NO_PAIRS], [np.empty(0, dtype=MATE)]
     while len(frontier):
         new = unwritten[np.isin(unwritten["left"], frontier) | np.isin(unwritten["right"], frontier)]
-        found = np.concatenate((db_blocks.links_of(scope.tx, scope.edges, frontier), new))
-        links.append(found)
-        mates.append(db_blocks.mates_of(scope.tx, scope.entity_type, frontier))
+        found, together = db_blocks.bonds_of(scope.tx, scope.edges, frontier)
+        links += [found, new]
+        mates.append(together)
         told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
-        beyond = np.unique(np.concatenate((found["left"], found["right"], mates[-1]["record"], *told)))
+        sides = (each[side] for each in (found, new) for side in ("left", "right"))
+        beyond = np.unique(np.concatenate((*sides, together["record"], *told)))
         frontier = beyond[~np.isin(beyond, everybody)]
         everybody = np.union1d(everybody, frontier)
     return Reach(records=everybody, links=np.unique(np.concatenate(links)), mates=np.concatenate(mates))
+
+
+def reached_within(known: Reach, start: Ids, decisions: Sequence[PairDecision]) -> Reach:
+    """`reached` from some of the records of a whole reach: what connects them is known."""
+    entity_of = {record: entity for entity, record, _ in known.mates.tolist()}
+    beside: dict[bytes, set[bytes]] = {}
+    pairs = [
+        *known.links.tolist(),
+        *((each.left_id.bytes.rstrip(b"\0"), each.right_id.bytes.rstrip(b"\0")) for each in decisions if each.verdict == "match"),
+    ]
+    pairs += entity_of.items()  # an entity connects those who are in it
+    for one, other in pairs:
+        beside.setdefault(one, set()).add(other)
+        beside.setdefault(other, set()).add(one)
+    found = set(start.tolist())
+    frontier = list(found)
+    while frontier:
+        new = beside.get(frontier.pop(), set()) - found
+        found |= new
+        frontier += new
+    records = known.records[np.isin(known.records, list(found))]
+    return Reach(
+        records=records,
+        links=known.links[np.isin(known.links["left"], records)],
+        mates=known.mates[np.isin(known.mates["record"], records)],
+    )

@@ -45,7 +45,7 @@ class Resolution:
     ids: pa.Array  # of 16 bytes, ascending
     labels: NDArray[np.int64]  # by record: position of the first record of its cluster
     confidences: NDArray[np.float64]  # by record: match probability of its strongest link in the cluster; 1 when alone or decided
-    edges: pa.Table
+    edges: pa.Table  # without columns where the pairs were given: whoever gives them has weighed them
     blocks: Members | None  # every record with its blocks (`moves.MEMBER`), where they were asked for
     candidate_pairs: int
     capped: tuple[CappedBlock, ...]
@@ -90,7 +90,8 @@ def resolve(
         decisions: What holds of pairs; one about a record that is not there says nothing now.
         model: A trained model; None trains one on these records.
         scorer: Scores the pairs elsewhere, where there is a model; None scores them here.
-        pairs: The pairs to weigh, where they are known and there is a model; None finds those worth comparing.
+        pairs: The pairs to weigh, where they are known and there is a model, which then says how precise it is; None finds those worth
+            comparing.
         known: What is compared of the records, in the order of ids, where that was worked out under the model already.
         with_blocks: Tell every record's blocks, too.
         progress: Told of each phase that is done.
@@ -113,6 +114,7 @@ def resolve(
         threshold_millibits=model.threshold_millibits if model else rules.threshold_millibits,
         must_link=must,
         cannot_link=cannot,
+        predicts=pairs is None,
         progress=progress,
     )
     used = model or trained_model(entity_type, records, counts, linkage, config.settings_hash)
@@ -122,7 +124,7 @@ def resolve(
             records=records.size,
             comparisons=records.comparisons,
             settings_hash=config.settings_hash,
-            predicted_precision=linkage.predicted_precision,
+            predicted_precision=linkage.predicted_precision if pairs is None else model.predicted_precision,
             growth=config.refresh_growth,
         )
         if model
@@ -134,7 +136,9 @@ def resolve(
         ids=ids,
         labels=linkage.labels,
         confidences=_confidences(linkage, must),
-        edges=_edges(ordered, records, _Weighted.of(linkage), linkage.threshold_millibits - rules.review_millibits),
+        edges=_edges(ordered, records, _Weighted.of(linkage), linkage.threshold_millibits - rules.review_millibits)
+        if pairs is None
+        else pa.table({}),
         blocks=members_of(entity_type, records.rules(), id_bytes(ids)) if with_blocks else None,
         candidate_pairs=len(linkage.left),
         capped=tuple(
@@ -142,8 +146,8 @@ def resolve(
             for each in linkage.hot
         ),
         ignored_decisions=linkage.ignored_decisions,
-        predicted_precision=linkage.predicted_precision,
-        predicted_recall=linkage.predicted_recall,
+        predicted_precision=used.predicted_precision if pairs is not None else linkage.predicted_precision,
+        predicted_recall=used.predicted_recall if pairs is not None else linkage.predicted_recall,
         drift=reasons,
     )
 

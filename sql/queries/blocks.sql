@@ -219,10 +219,11 @@ where edges.tenant_id = %(tenant_id)s
   and edges.left_id = gone.left_id
   and edges.right_id = gone.right_id;
 
--- name: links_of
--- The matches of a model with one of these records.
+-- name: bonds_of
+-- The matches of a model with one of these records (0), and everybody who is in an entity with one of them now (1: the entity, the record,
+-- and how sure in ten-thousandths).
 -- params: entity_type text, model_id uuid, record_ids uuid[], least bigint
-select edges.left_id, edges.right_id
+select 0::bigint as kind, edges.left_id as one_id, edges.right_id as other_id, 0::bigint as confidence
 from unnest(%(record_ids)s::uuid[]) as asked (record_id)
 join pay_ready.edges as edges
     on edges.tenant_id = %(tenant_id)s
@@ -231,19 +232,16 @@ join pay_ready.edges as edges
     and edges.model_id = %(model_id)s
 where edges.match_weight_millibits >= %(least)s
 union all
-select edges.left_id, edges.right_id
+select 0, edges.left_id, edges.right_id, 0
 from unnest(%(record_ids)s::uuid[]) as asked (record_id)
 join pay_ready.edges as edges
     on edges.tenant_id = %(tenant_id)s
     and edges.entity_type = %(entity_type)s
     and edges.right_id = asked.record_id
     and edges.model_id = %(model_id)s
-where edges.match_weight_millibits >= %(least)s;
-
--- name: mates_of
--- Everybody who is in an entity with one of these records now; how sure, in ten-thousandths.
--- params: entity_type text, record_ids uuid[]
-select entities.entity_id, mates.record_id, round(mates.confidence * 10000)::bigint as confidence
+where edges.match_weight_millibits >= %(least)s
+union all
+select 1, entities.entity_id, mates.record_id, round(mates.confidence * 10000)::bigint
 from (
     select distinct own.entity_id
     from unnest(%(record_ids)s::uuid[]) as asked (record_id)

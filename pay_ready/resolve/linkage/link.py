@@ -77,6 +77,7 @@ def link(
     must_link: Sequence[Pair] = (),
     cannot_link: Sequence[Pair] = (),
     scored: Scored | None = None,
+    predicts: bool = True,
     clock: Callable[[], float] = lambda: 0.0,
     progress: Progress = no_progress,
 ) -> Linkage:
@@ -88,6 +89,7 @@ def link(
         threshold_millibits: Evidence from which a pair matches; None sets it from the estimated precision.
         must_link, cannot_link: Rows that a reviewer joined or told apart.
         scored: Pairs that were scored elsewhere, under this model; None finds and scores them here.
+        predicts: Whether precision and recall are worked out; else both are told as 1.
         clock: CPU seconds so far, for the report alone.
         progress: Told of each phase that is done.
     """
@@ -110,7 +112,7 @@ def link(
     cut = np.zeros(len(match), dtype=np.bool_)
     cut[np.flatnonzero(match)] = groups.cut
     laps.lap("cluster")
-    precision, recall = _predicted(candidates, total, links, inside, groups)
+    precision, recall = _predicted(candidates, total, links, inside, groups) if predicts else (1.0, 1.0)
     return Linkage(
         labels=groups.labels,
         left=left,
