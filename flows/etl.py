@@ -16,7 +16,7 @@ from pydantic import Field
 
 from flows.common import TAKEOVER_S, Ending, Parameters, Slug, SourceName, Summary, begun, ended, ending, kept, skipped, tell_operators
 from flows.steps import AIRBYTE, DATABASE, Step, attempted, in_thread
-from flows.telling import rows_of, told_run
+from flows.telling import told_run
 from pay_ready.errors import LeaseHeldError, PayReadyError
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.model.progress import Progress
@@ -179,7 +179,7 @@ def _behind(report: EtlReport) -> PayReadyError | None:
 
 
 def _summary(report: EtlReport, figures: TenantFigures) -> EtlSummary:
-    rows = [rows_of(outcome) for outcome in report.sources]
+    rows = [outcome.rows for outcome in report.sources]
     return EtlSummary(
         status=report.status,
         run_id=str(report.run_id),

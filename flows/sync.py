@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flows.common import TAKEOVER_S, Ending, Parameters, Slug, SourceName, Summary, begun, ended, ending, kept
 from flows.etl import HOUR_S, brought_in, failure_of
-from flows.telling import rows_of, told_guards, told_rows
+from flows.telling import told_guards, told_rows
 from pay_ready.model.ids import RunId, new_id
 from pay_ready.pipeline import etl as steps
 from pay_ready.pipeline.etl import Published
@@ -43,7 +43,7 @@ async def _sync(request: SyncParameters, run_id: RunId) -> Summary | Ending:
     async with begun(request.tenant, request.sources) as app:
         work = app.work(request.tenant, accept_shrink=request.accept_shrink, wait_s=request.wait_s)
         report = steps.concluded(work, run_id, await brought_in(work, run_id, request.sources), Published(), started)
-        rows = [rows_of(outcome) for outcome in report.sources]
+        rows = [outcome.rows for outcome in report.sources]
         parts = (f"# sync of {request.tenant}: {report.status}", told_rows(report.sources), told_guards(report))
         await kept(f"sync-{request.tenant}", "\n\n".join(parts), f"sync of {request.tenant}: {report.status}")
         summary = SyncSummary(

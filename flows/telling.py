@@ -1,28 +1,17 @@
 """The summary of a run as an artifact: rows, entities, queue, guards, links. Names of ours and numbers, nothing about anybody."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 from flows.common import run_link, table
 from flows.steps import shown
 from pay_ready.model.resolution import ChangeKind, ResolveReport
+from pay_ready.model.rows import ROW_HEADINGS
 from pay_ready.pipeline.bring_in import SourceOutcome
 from pay_ready.pipeline.etl import EtlReport
 from pay_ready.pipeline.figures import MOST_PAIRS, TenantFigures
 from pay_ready.pipeline.quality.check import Result
 
-_FIGURES = (
-    "emitted",
-    "landed",
-    "unchanged",
-    "superseded",
-    "deleted",
-    "quarantined",
-    "suppressed",
-    "staged",
-    "unmapped",
-    "stage_quarantined",
-)
 _CHANGES = get_args(ChangeKind)
 
 
@@ -37,14 +26,9 @@ def told_run(report: EtlReport, figures: TenantFigures) -> str:
 
 def told_rows(outcomes: Sequence[SourceOutcome]) -> str:
     """What each source brought, and what became of it."""
-    heads = ("source", *(name.replace("stage_quarantined", "refused") for name in _FIGURES), "ended")
-    rows = [(outcome.source, *rows_of(outcome).values(), _how(outcome)) for outcome in outcomes]
+    heads = ("source", *ROW_HEADINGS, "ended")
+    rows = [(outcome.source, *outcome.rows.values(), _how(outcome)) for outcome in outcomes]
     return "## Rows\n\n" + (table(heads, rows) if rows else "No source was read.")
-
-
-def rows_of(outcome: SourceOutcome) -> Mapping[str, int]:
-    """The figures of a source, all streams together."""
-    return {name: sum(getattr(stream, name) for stream in outcome.equations) for name in _FIGURES}
 
 
 def told_entities(resolve: ResolveReport | None, figures: TenantFigures) -> str:

@@ -10,6 +10,7 @@ from pay_ready.cli.options import JsonOption, TenantOption, opened_app
 from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
 from pay_ready.errors import UsageError
+from pay_ready.model.rows import ROW_EQUATIONS, ROW_FIGURES, ROW_HEADINGS
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.db.backfills import Chunk
@@ -20,21 +21,8 @@ if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.pipeline.backfill.request import BackfillRequest
     from pay_ready.pipeline.work import TenantWork
 
-_FIGURES = (
-    "emitted",
-    "landed",
-    "unchanged",
-    "superseded",
-    "deleted",
-    "quarantined",
-    "suppressed",
-    "staged",
-    "unmapped",
-    "stage_quarantined",
-    "skipped",
-)
-_HEADINGS = ("from", "to", "status", *_FIGURES[:-2], "refused", "skipped", "there before", "seconds")
-_EQUATIONS = "emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; landed = staged + unmapped + refused"
+_FIGURES = (*ROW_FIGURES, "skipped")
+_HEADINGS = ("from", "to", "status", *ROW_HEADINGS, "skipped", "there before", "seconds")
 _SHOWN_CHUNKS = 400  # of a plan with more, the first and the last
 
 
@@ -306,7 +294,7 @@ def _print(report: "BackfillReport", tenant: str) -> None:
         print_table(("from", "to", "status", "rows expected", "landed already"), rows, title=_title(report))
     else:
         table = [_row(each) for each in _shown(report.chunks)]
-        print_table(_HEADINGS, [*table, ("total", "", *_row(report.totals)[2:])], title=f"{_title(report)} ({_EQUATIONS})")
+        print_table(_HEADINGS, [*table, ("total", "", *_row(report.totals)[2:])], title=f"{_title(report)} ({ROW_EQUATIONS})")
     if len(report.chunks) > _SHOWN_CHUNKS:
         say(f"{len(report.chunks) - _SHOWN_CHUNKS:,} chunks in the middle are not shown; --json has them all")
     for each in report.chunks:

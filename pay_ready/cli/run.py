@@ -15,6 +15,7 @@ from pay_ready.cli.quality import print_quality
 from pay_ready.cli.resolve import print_resolve, resolve
 from pay_ready.cli.run_report import plain_report, print_syncs, say_run, unusual_volumes
 from pay_ready.cli.run_tenants import run_tenants
+from pay_ready.model.rows import ROW_EQUATIONS, ROW_HEADINGS
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
@@ -124,23 +125,9 @@ def _tell_operators(opened: "App", tenant: str) -> None:
 def print_etl(report: "EtlReport") -> None:
     """What came in, what became of it, who is who."""
     print_table(
-        (
-            "source",
-            "emitted",
-            "landed",
-            "unchanged",
-            "superseded",
-            "deleted",
-            "quarantined",
-            "suppressed",
-            "staged",
-            "unmapped",
-            "refused",
-            "seconds",
-        ),
+        ("source", *ROW_HEADINGS, "seconds"),
         (_source_row(outcome) for outcome in report.sources),
-        title=f"{report.tenant} (emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; "
-        "landed = staged + unmapped + refused)",
+        title=f"{report.tenant} ({ROW_EQUATIONS})",
     )
     for outcome in report.sources:
         if outcome.error is not None:
@@ -169,20 +156,5 @@ def print_etl(report: "EtlReport") -> None:
 
 
 def _source_row(outcome: "SourceOutcome") -> Sequence[object]:
-    totals = [
-        sum(getattr(stream, name) for stream in outcome.equations)
-        for name in (
-            "emitted",
-            "landed",
-            "unchanged",
-            "superseded",
-            "deleted",
-            "quarantined",
-            "suppressed",
-            "staged",
-            "unmapped",
-            "stage_quarantined",
-        )
-    ]
     seconds = (outcome.sync.seconds if outcome.sync else 0) + (outcome.stage.elapsed_s if outcome.stage else 0)
-    return (outcome.source, *totals, seconds)
+    return (outcome.source, *outcome.rows.values(), seconds)

@@ -11,6 +11,7 @@ from pay_ready.cli.output import note, print_json, print_table, say
 from pay_ready.cli.progress import shown_progress
 from pay_ready.cli.run_report import held_line, job_line, plain_report, print_syncs, steps_line, volume_cells
 from pay_ready.errors import UsageError
+from pay_ready.model.rows import ROW_EQUATIONS
 
 if TYPE_CHECKING:  # heavy; --help must not load them
     from pay_ready.app import App
@@ -207,7 +208,7 @@ def print_run(detail: "RunDetail", tenant: str) -> None:
     if report and report.job:
         say(job_line(report.job))
     holds = all(each.landing_holds and each.staging_holds for each in detail.streams)
-    title = "emitted = landed + unchanged + superseded + deleted + quarantined + suppressed; landed = staged + unmapped + refused + waiting"
+    title = f"{ROW_EQUATIONS} + waiting"
     rows = ((each.stream, each.status, *(_figure(getattr(each, _field(name))) for name in _FIGURES)) for each in detail.streams)
     print_table(("stream", "status", *_FIGURES), rows, title=f"{title}: {'both hold' if holds else 'THEY DO NOT HOLD'}")
     print_table(_VOLUME, ((each.stream, each.emitted, *volume_cells(each.volume), each.watermark_before, each.watermark_after)

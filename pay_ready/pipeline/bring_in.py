@@ -17,6 +17,7 @@ from pay_ready.db.staging import StreamEquations
 from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import RunId
 from pay_ready.model.progress import Progress, no_progress
+from pay_ready.model.rows import ROW_FIGURES
 from pay_ready.pipeline.feed import Feed, keeps_config, open_feed
 from pay_ready.pipeline.land.findings import RunFindings
 from pay_ready.pipeline.land.report import SyncReport
@@ -60,6 +61,11 @@ class SourceOutcome:
     stage: StageReport | None = None
     equations: tuple[StreamEquations, ...] = ()  # checked: what every record of the sync became
     error: PayReadyError | None = None
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """The figures of the source, all streams together."""
+        return {name: sum(getattr(stream, name) for stream in self.equations) for name in ROW_FIGURES}
 
 
 def source_names(work: TenantWork, only: Sequence[str] = ()) -> list[str]:

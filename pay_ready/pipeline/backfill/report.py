@@ -9,13 +9,11 @@ from pay_ready.db.backfills import Chunk
 from pay_ready.errors import CheckFailedError, PartialError, PayReadyError
 from pay_ready.model.backfill import ChunkStatus
 from pay_ready.model.ids import PlanId
+from pay_ready.model.rows import ROW_FIGURES
 from pay_ready.pipeline.backfill.plan import BackfillPlan, PlanState
 
 BackfillStatus = Literal["planned", "complete", "partial", "failed"]
-_FIGURES = (
-    "emitted", "landed", "unchanged", "superseded", "deleted", "quarantined", "suppressed", "staged", "unmapped", "stage_quarantined",
-    "skipped", "landed_before", "seconds",
-)  # fmt: skip
+_FIGURES = (*ROW_FIGURES, "skipped", "landed_before", "seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
