@@ -212,7 +212,7 @@ def _initdb_options(data_dir: Path, password_file: Path, character_type: str) ->
 
 def _postgres(layout: Layout, footing: Footing) -> list[str]:
     binaries = footing.runner.binaries
-    settings = SETTINGS | {"unix_socket_directories": str(layout.socket_dir), "port": str(PORT), "shared_buffers": f"{_buffers_mb()}MB"}
+    settings = SETTINGS | {"unix_socket_directories": str(layout.socket_dir), "port": str(PORT), "shared_buffers": f"{buffers_mb()}MB"}
     if any((binaries.parent / "lib").rglob(f"{STATISTICS}.*")):
         # Utility statements are not normalised: `create role … password` would be shown as it was typed.
         settings |= {"shared_preload_libraries": STATISTICS, f"{STATISTICS}.track_utility": "off"}
@@ -220,7 +220,7 @@ def _postgres(layout: Layout, footing: Footing) -> list[str]:
     return [str(binaries / "postgres"), "-D", str(footing.data_dir), *options]
 
 
-def _buffers_mb() -> int:
+def buffers_mb() -> int:
     """An eighth of the machine's memory: pages of a million people's blocks and edges that are not there are read and written again."""
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return min(max(memory_mb // 8, _LEAST_BUFFERS_MB), _MOST_BUFFERS_MB)

@@ -253,7 +253,7 @@ def published_part(
         tx: The transaction.
         entity_type: What the records are about.
         records: The records.
-        mates: What is published of them (`blocks.mates_of`).
+        mates: What is published of them (`blocks.bonds_of`).
         run_no: The published version.
     """
     assigned = {

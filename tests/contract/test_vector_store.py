@@ -23,6 +23,7 @@ from pay_ready.model.memory import Filters, VectorQuery, VectorStore
 from tests.fake_weaviate import FakeWeaviate
 from tests.memory_support import recorded_store
 from tests.vectors_support import DIM, START, entity, nearest_of, new_tenant_id, passage, passages, similarities, unit
+from tests.weaviate_support import PATIENT_S
 
 Factory = Callable[[str, int], AbstractContextManager[VectorStore]]
 
@@ -31,7 +32,9 @@ Factory = Callable[[str, int], AbstractContextManager[VectorStore]]
 def on_fake_weaviate(embedder_id: str, dim: int) -> Iterator[VectorStore]:
     """The real client on a server of ours."""
     with FakeWeaviate() as fake:
-        store = WeaviateStore(WeaviateOptions(url=fake.url, grpc_port=fake.grpc_port), embedder_id=embedder_id, dim=dim)
+        # A server on a busy machine may take its time; deadlines are tested elsewhere.
+        options = WeaviateOptions(url=fake.url, grpc_port=fake.grpc_port, query_s=PATIENT_S, write_s=PATIENT_S)
+        store = WeaviateStore(options, embedder_id=embedder_id, dim=dim)
         yield store
         store.close()
 
@@ -41,8 +44,9 @@ def on_live_weaviate(embedder_id: str, dim: int) -> Iterator[VectorStore]:
     """The real client on a real server; what was made there is taken out again."""
     if (url := os.environ.get("PAY_READY_TEST_WEAVIATE_URL")) is None:
         pytest.skip("PAY_READY_TEST_WEAVIATE_URL names no server")
-    # A server on a busy machine may take its time; deadlines are tested elsewhere.
-    options = WeaviateOptions(url=url, grpc_port=int(os.environ.get("PAY_READY_TEST_WEAVIATE_GRPC", "50051")), query_s=20.0, open_s=30.0)
+    options = WeaviateOptions(
+        url=url, grpc_port=int(os.environ.get("PAY_READY_TEST_WEAVIATE_GRPC", "50051")), query_s=PATIENT_S, open_s=30.0
+    )  # fmt: skip
     store = WeaviateStore(options, embedder_id=embedder_id, dim=dim)
     yield store
     store.close()

@@ -16,7 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
-from pay_ready.db import embedded_runner
+from pay_ready.db import embedded_process, embedded_runner
 from pay_ready.db.embedded import EmbeddedServer, embedded_status, start_embedded, stop_embedded
 from pay_ready.db.embedded_runner import Runner
 from pay_ready.errors import ConfigError
@@ -76,8 +76,8 @@ def test_the_login_has_no_power(server: EmbeddedServer) -> None:
     [
         ("listen_addresses", ""),
         ("unix_socket_permissions", "0700"),
-        ("shared_buffers", "256MB"),
         ("max_wal_size", "4GB"),
+        ("checkpoint_timeout", "15min"),
         ("synchronous_commit", "off"),
         ("fsync", "on"),
         ("max_connections", "100"),
@@ -93,6 +93,19 @@ def test_the_login_has_no_power(server: EmbeddedServer) -> None:
 def test_settings(server: EmbeddedServer, setting: str, value: str) -> None:
     """The server runs with the settings that the design names."""
     assert scalar(server.admin_url, f"show {setting}") == value
+
+
+@pytest.mark.parametrize(("memory_mb", "buffers_mb"), [(512, 128), (2_048, 256), (8_192, 1_024), (262_144, 2_048)])
+def test_pages_are_kept_by_the_size_of_the_machine(memory_mb: int, buffers_mb: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eighth of the memory, neither too little to work with nor more than a server for trying things should take."""
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4_096, "SC_PHYS_PAGES": memory_mb * 256}.__getitem__)
+    assert embedded_process.buffers_mb() == buffers_mb
+
+
+def test_the_server_keeps_as_many_pages(server: EmbeddedServer) -> None:
+    """As this machine's memory says."""
+    kept_mb = "select setting::integer / 128 from pg_settings where name = 'shared_buffers'"
+    assert scalar(server.admin_url, kept_mb) == embedded_process.buffers_mb()
 
 
 def test_the_socket_folder_is_private_and_short(server: EmbeddedServer) -> None:
