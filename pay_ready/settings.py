@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -53,6 +53,13 @@ class Airbyte(_Section):
     lag_hours: float = Field(ge=0)
 
 
+def _zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of the database is no zone either
+        raise ValueError(f"no such time zone: {name}; an IANA name, for example UTC, Europe/Berlin, America/New_York") from error
+
+
 class Staging(_Section):
     phone_region: str
     time_zone: str
@@ -67,10 +74,8 @@ class Staging(_Section):
 
     @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError("not an IANA time zone, for example UTC, Europe/Berlin, America/New_York")
-        return zone
+    def _known_zone(cls, name: str) -> str:
+        return _zone(name)
 
 
 class Checkpoints(_Section):
@@ -197,12 +202,7 @@ class AgentSettings(_Section):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        try:
-            return name and ZoneInfo(name).key
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"no such time zone: {name}; an IANA name, for example Europe/Berlin") from error
+        return name and _zone(name)
 
 
 class Weaviate(_Section):

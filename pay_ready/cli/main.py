@@ -3,6 +3,8 @@
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -130,11 +132,17 @@ def options(
             os.environ[f"PAY_READY_{variable}"] = value
 
 
+@cache
+def _command() -> Callable[[], object]:
+    """All commands; to read their functions takes longer than most of them run."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run a command. Errors raised on purpose print one line; others are shown whole with PAY_READY_DEBUG=1."""
     try:
         _refuse_undecodable(sys.argv[1:])
-        app()
+        _command()()
     except PayReadyError as error:
         sys.exit(_fail(str(error), error.exit_code))
     except SystemExit as end:

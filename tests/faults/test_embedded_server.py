@@ -82,6 +82,7 @@ def test_the_login_has_no_power(server: EmbeddedServer) -> None:
         ("fsync", "on"),
         ("max_connections", "100"),
         ("password_encryption", "scram-sha-256"),
+        ("scram_iterations", "1"),
         ("log_statement", "none"),
         ("log_parameter_max_length", "0"),
         ("TimeZone", "UTC"),
