@@ -1,7 +1,6 @@
 """The crash rule for backfills: kill -9 anywhere, the same command again, and what stands equals an uninterrupted run's."""
 
 import json
-import multiprocessing
 import os
 import re
 import signal
@@ -21,9 +20,7 @@ from tests.backfill_support import add_crm, row, seen, tenant_work
 from tests.canonical_dump import EXCLUDED, canonical_dump
 from tests.conftest import Scratch
 from tests.faults.backfill_child import Job, backfill
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.backfill_child"])
+from tests.faults.children import ended
 
 LEDGER = (
     "backfill_runs", "backfill_states", "backfill_batches", "backfill_plans", "landing_batches", "stream_runs", "sync_runs",
@@ -62,11 +59,7 @@ def lines(count: int) -> Iterator[str]:
 
 def run(job: Job) -> int:
     """Run it in a process of its own; its exit code."""
-    process = _PROCESSES.Process(target=backfill, args=(job,))
-    process.start()
-    process.join(120)
-    assert process.exitcode is not None
-    return process.exitcode
+    return ended(backfill, job)
 
 
 def emptied(scratch: Scratch) -> None:

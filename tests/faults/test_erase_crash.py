@@ -2,19 +2,17 @@
 
 import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from pay_ready.failpoints import ENVIRONMENT_VARIABLE
 from pay_ready.pipeline.erase import rows, run
 from pay_ready.pipeline.subject import Subject
 from tests.conftest import Scratch, Server, cloned
 from tests.erasure_support import CANARIES, EMAIL, digest_of_tenant, dumped, estate_template, forget_tenant, found_in, opened_estate
+from tests.faults.children import killed_at
+from tests.faults.erase_child import erase_once
 
 POINTS = (*run.FAILPOINTS, *rows.FAILPOINTS)
 # One transaction is one transaction: its end, and a point before it; all of them under make test-deep.
@@ -29,10 +27,7 @@ def made(server: Server, template: str, run_folder: Path) -> tuple[str, Path]:
 
 def killed(scratch: Scratch, folder: Path, point: str) -> None:
     """Erase in a process of its own, which is killed at the point."""
-    environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "tests.faults.erase_child", str(folder), scratch.app_url, scratch.admin_url, scratch.erasure_url]
-    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    killed_at(point, erase_once, folder, scratch)
 
 
 @pytest.mark.parametrize("point", _TRIED)

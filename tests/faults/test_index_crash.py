@@ -5,7 +5,6 @@ call and statement.
 """
 
 import itertools
-import multiprocessing
 import os
 import random
 import re
@@ -31,6 +30,7 @@ from pay_ready.model.memory import Embedder
 from pay_ready.pipeline.index import difference
 from tests.conftest import Scratch, make_tenant
 from tests.fake_weaviate import FakeWeaviate
+from tests.faults.children import ended
 from tests.faults.index_child import IndexJob, Served, index, memory_of
 from tests.faults.proxy import PostgresProxy, Rule, postgres_proxy
 from tests.faults.support import opened
@@ -60,9 +60,6 @@ CHANGED = (
 )  # fmt: skip
 GONE = (BEFORE[3],)
 ALL = (*BEFORE, *CHANGED)
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.index_child"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +106,8 @@ class Case:
         """Index in another process, which is killed at the point."""
         weaviate = None if self.fake is None else Served(url=self.fake.url, grpc_port=self.fake.grpc_port)
         job = IndexJob(app_url=self.scratch.app_url, tenant=tenant, point=point, skip=skip, embedder=embedder, weaviate=weaviate)
-        process = _PROCESSES.Process(target=index, args=(job,))
-        process.start()
-        process.join(120)
-        assert process.exitcode == -9, (point, process.exitcode)
+        exit_code = ended(index, job)
+        assert exit_code == -9, (point, exit_code)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 PAY_READY_CRASH_SAMPLES sets how many message indices are tried (10; 200 under `make test-deep`), PAY_READY_CRASH_SEED which.
 """
 
-import multiprocessing
 import os
 import random
 import sys
@@ -20,14 +19,12 @@ from pay_ready.model.ids import TenantId
 from pay_ready.pipeline.land.sync import sync_source
 from tests.canonical_dump import EXCLUDED, canonical_dump
 from tests.conftest import Scratch
+from tests.faults.children import ended
 from tests.faults.landing_child import Job, land
 from tests.landing_support import QUICK, Script, add_source, catalog, complete, record, state
 
 SAMPLES = int(os.environ.get("PAY_READY_CRASH_SAMPLES") or ("200" if os.environ.get("PAY_READY_TEST_DEEP") == "1" else "10"))
 SEED = int(os.environ.get("PAY_READY_CRASH_SEED", "20261121"))
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.landing_child"])
 
 INCREMENTAL: Mapping[str, Any] = {
     "streams": {"people": 2_000, "companies": 1_000}, "state_every": 70, "interleave": True, "duplicate_every": 50,
@@ -48,11 +45,7 @@ def job(database: Database, tenant: TenantId, scratch: Scratch, tmp_path: Path) 
 
 def run(job: Job) -> int:
     """Run it in a process of its own; its exit code."""
-    process = _PROCESSES.Process(target=land, args=(job,))
-    process.start()
-    process.join(120)
-    assert process.exitcode is not None
-    return process.exitcode
+    return ended(land, job)
 
 
 def emptied(scratch: Scratch) -> None:

@@ -3,7 +3,6 @@
 PAY_READY_CRASH_SAMPLES sets how many message indices are tried for each kind of reading (3; 60 under `make test-deep`).
 """
 
-import multiprocessing
 import os
 import random
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
 from tests.airbyte_simulator.destination import SimulatedStream
 from tests.conftest import Scratch
+from tests.faults.children import ended
 from tests.faults.tables_child import TablesJob, read_tables
 from tests.tables_support import COLUMNS, Reader, expected, moment, people, table_stream
 
@@ -23,17 +23,10 @@ SAMPLES = int(os.environ.get("PAY_READY_CRASH_SAMPLES") or ("60" if os.environ.g
 SEED = 20261125
 ROWS = 3_000
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.tables_child"])
-
 
 def run(job: TablesJob) -> int:
     """Run it in a process of its own; its exit code."""
-    process = _PROCESSES.Process(target=read_tables, args=(job,))
-    process.start()
-    process.join(120)
-    assert process.exitcode is not None
-    return process.exitcode
+    return ended(read_tables, job)
 
 
 def fill(simulated: SimulatedStream, job: int, rows: int) -> None:

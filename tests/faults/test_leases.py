@@ -4,7 +4,6 @@ Through real processes, and with short leases: PAY_READY_TEST_DEEP=1 takes the s
 stayed taken after its holder fell silent.
 """
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -27,6 +26,8 @@ from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.land.sync import SyncOptions, sync_source
 from tests.canonical_dump import canonical_dump
 from tests.conftest import Scratch
+from tests.faults import children
+from tests.faults.children import wait_until_paused
 from tests.faults.landed_oracle import TABLES, Saved
 from tests.faults.landing_child import Job, land
 from tests.faults.proxy import Rule, postgres_proxy
@@ -39,8 +40,6 @@ CONFIG = {"streams": {"people": 400}, "state_every": 70}
 # Between two flushes; in an open transaction, idle; in the middle of a COPY, where no timeout of the server applies.
 POINTS = ("land.after_commit", "land.in_copy", "land.after_rows", "land.before_commit")
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.landing_child"])
 
 Start = Callable[[Job], Any]
 
@@ -51,8 +50,7 @@ def start() -> Iterator[Start]:
     started = []
 
     def start_one(job: Job) -> Any:
-        process = _PROCESSES.Process(target=land, args=(job,))
-        process.start()
+        process = children.started(land, job)
         started.append(process)
         return process
 
@@ -84,13 +82,6 @@ def ended(process: Any) -> int:
     process.join(120 + 2 * TTL_S)
     assert process.exitcode is not None, "it hangs"
     return int(process.exitcode)
-
-
-def wait_until_paused(pid: int) -> None:
-    """Until the system says so."""
-    wait_until(
-        lambda: subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.startswith("T"), "paused"
-    )
 
 
 def wait_until_taken(scratch: Scratch, pid: int) -> float:

@@ -1,6 +1,5 @@
 """Ended at any point, by kill -9 or Ctrl-C, a run's job is found again by the next one: Airbyte started one job, and one only."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -20,10 +19,8 @@ from tests.airbyte_simulator.platform import Life
 from tests.airbyte_simulator.server import AirbyteSimulator
 from tests.airbyte_support import QUICK_JOB, airbyte_source, client_of
 from tests.conftest import Scratch
+from tests.faults import children
 from tests.faults.platform_child import JobRun, run_one
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.platform_child"])
 
 
 @pytest.fixture
@@ -58,9 +55,7 @@ def rerun(database: Database, tenant: TenantId, child: JobRun, simulator: Airbyt
 
 def started(run: JobRun) -> Any:
     """The process."""
-    process = _PROCESSES.Process(target=run_one, args=(run,))
-    process.start()
-    return process
+    return children.started(run_one, run)
 
 
 def wait_until(what: Callable[[], object], process: Any) -> None:

@@ -2,9 +2,6 @@
 
 import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,11 +14,13 @@ import pytest
 
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import ConfigError, TransientError
-from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed, parse_failpoints
+from pay_ready.failpoints import FailpointError, armed, parse_failpoints
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.model.resolution import Reads
 from pay_ready.pipeline import publish, touched
 from tests.conftest import Scratch, Server, cloned, make_tenant
+from tests.faults.children import killed_at
+from tests.faults.resolve_child import resolve_once
 from tests.publish_support import CallRow, CompanyRow, PersonRow, Staged, history, published, resolve, stage
 
 # An exception is rolled back by the same door wherever it comes from: every point of it under make test-deep.
@@ -104,10 +103,7 @@ def stop(database: Database, scratch: Scratch, tenant: TenantId, point: str, mod
         with armed(point, "raise"), pytest.raises(FailpointError):
             resolve(database, tenant, reads=reads)
         return
-    environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "tests.faults.resolve_client", scratch.app_url, str(tenant), reads]
-    ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    killed_at(point, resolve_once, scratch.app_url, tenant, reads)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +17,14 @@ import pytest
 from pay_ready.db import retention as db_retention
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import CheckFailedError, PayReadyError, TransientError
-from pay_ready.failpoints import ENVIRONMENT_VARIABLE, FailpointError, armed
+from pay_ready.failpoints import FailpointError, armed
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.pipeline.erase import archives as erase_archives
 from pay_ready.pipeline.retention import apply, files, restore
 from tests.conftest import Scratch, Server, cloned, make_tenant
+from tests.faults.children import killed_at
 from tests.faults.proxy import Rule, postgres_proxy
+from tests.faults.retention_child import keep_once
 from tests.faults.support import opened
 from tests.faults.test_database_away import volume
 from tests.faults.test_publish_crash import end_sessions
@@ -54,10 +53,7 @@ class Old:
 
     def killed(self, point: str, *words: str) -> None:
         """Act in a process of its own, which is killed at the point; its lease runs out by itself, here at once."""
-        environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "tests.faults.retention_child", self.scratch.erasure_url, str(TENANT), str(self.folder), *words]
-        ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        killed_at(point, keep_once, self.scratch.erasure_url, TENANT, self.folder, *words)
         with psycopg.connect(self.scratch.admin_url) as admin:
             admin.execute("delete from pay_ready.leases where tenant_id = %s", (TENANT,))
 

@@ -4,8 +4,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +17,12 @@ from psycopg import sql
 
 from pay_ready.db.tenancy import Database, PoolOptions, Timeouts
 from pay_ready.errors import OnHoldError, PayReadyError, TransientError
-from pay_ready.failpoints import ENVIRONMENT_VARIABLE
 from pay_ready.model.ids import TenantId, tenant_id_of
 from pay_ready.pipeline import rollback, undo
 from tests.conftest import Scratch, Server, cloned, make_tenant
+from tests.faults.children import killed_at, started, stopped_at, wait_until_paused
 from tests.faults.proxy import Rule, postgres_proxy
+from tests.faults.rollback_child import act_once
 from tests.faults.support import opened
 from tests.faults.test_database_away import volume
 from tests.faults.test_publish_crash import advisory_locks, end_sessions
@@ -88,10 +87,7 @@ def test_killed_at_any_point(server: Server, undisturbed: Mapping[str, Undisturb
     """By SIGKILL: one state whole, no lock, and done again it ends as if undisturbed."""
     known = undisturbed[act]
     with cloned(server, known.template) as scratch:
-        environment = {**os.environ, ENVIRONMENT_VARIABLE: f"{point}=kill", "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "tests.faults.rollback_client", scratch.app_url, str(TENANT), act]
-        ended = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
-        assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+        killed_at(point, act_once, scratch.app_url, TENANT, act)
         assert state(scratch) == (known.new if point.endswith("after_commit") else known.old)
         _done_again(scratch, act, known)
 
@@ -191,15 +187,15 @@ def test_a_run_and_a_rollback_at_once(server: Server, undisturbed: Mapping[str, 
     """While a rollback holds the lock a run waits, and then finds the tenant on hold."""
     known = undisturbed["rollback"]
     with cloned(server, known.template) as scratch:
-        environment = {**os.environ, ENVIRONMENT_VARIABLE: "rollback.rows_written=stop", "PYTHONPATH": str(Path(__file__).parents[2])}
-        command = [sys.executable, "-m", "tests.faults.rollback_client", scratch.app_url, str(TENANT), "rollback"]
-        child = subprocess.Popen(command, env=environment)
-        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        child = started(stopped_at, "rollback.rows_written", "stop", act_once, scratch.app_url, TENANT, "rollback")
+        assert child.pid is not None
+        wait_until_paused(child.pid)
         hasty = PoolOptions(max_size=1, overflow=0, batch=Timeouts(statement_ms=60_000, lock_ms=300, idle_in_transaction_ms=60_000))
         with opened(scratch.app_url, hasty) as database, pytest.raises(TransientError):
             resolve(database, TENANT, reads="changed")
-        child.send_signal(signal.SIGCONT)
-        assert child.wait(60) == 0
+        os.kill(child.pid, signal.SIGCONT)
+        child.join(60)
+        assert child.exitcode == 0
         with opened(scratch.app_url, POOL) as database, pytest.raises(OnHoldError):
             resolve(database, TENANT, reads="changed")
         assert state(scratch) == known.new

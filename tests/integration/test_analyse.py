@@ -1,6 +1,5 @@
 """The step `analyse` reads every sentence once; what it kept counts while the words are the same; dying on the way changes no end."""
 
-import multiprocessing
 from collections.abc import Callable
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from pay_ready.model.talk import Scope
 from pay_ready.pipeline import analyse
 from pay_ready.pipeline.analyse import AnalyseReport, analyse_tenant
 from tests.conftest import Scratch, make_tenant
+from tests.faults.children import ended
 from tests.memory_support import Talk, erase, indexed, memory_on, say
 
 ANN = UUID(int=1)
@@ -29,7 +29,6 @@ TALKS = (
     Talk(key="5", minute=4, entities=(("person", ANN),), body=(
         "Das ist wirklich eine ausgezeichnete Lösung für unsere Abteilung, und wir freuen uns sehr darüber, dass es endlich klappt.")),
 )  # fmt: skip
-_PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def run(database: Database, tenant: TenantId, **options: float) -> AnalyseReport:
@@ -185,10 +184,7 @@ def killed(app_url: str, tenant: TenantId) -> None:
 
 def test_killed_and_taken_over(database: Database, scratch: Scratch, told: TenantId) -> None:
     """-9 within the transaction: nothing of it stands; the next one waits for the lease and reads all."""
-    process = _PROCESSES.Process(target=killed, args=(scratch.app_url, told))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -9
+    assert ended(killed, scratch.app_url, told) == -9
     assert kept(scratch, told) == {}
     with psycopg.connect(scratch.admin_url) as admin:
         admin.execute("update pay_ready.leases set expires_at = now() where lease = 'analyse'")

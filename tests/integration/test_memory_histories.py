@@ -6,7 +6,6 @@ as many as it says.
 """
 
 import itertools
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +36,7 @@ from pay_ready.model.memory import Filters
 from pay_ready.pipeline.index import difference
 from tests.conftest import Scratch, Server, cloned, make_tenant
 from tests.fake_weaviate import FakeWeaviate
+from tests.faults.children import ended
 from tests.faults.index_child import EMBEDDERS, OPTIONS, IndexJob, Served, index
 from tests.memory_support import START, Talk, erase, indexed, publish, relink, say
 from tests.verify_support import breaches, verified
@@ -54,8 +54,6 @@ FILTERS = (
     Filters(until=START + timedelta(minutes=2)), Filters(entity_ids=PEOPLE[:1], sources=("hubspot",), since=START + timedelta(minutes=1)),
 )  # fmt: skip
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.index_child"])
 
 keys = st.sampled_from(KEYS)
 points = st.tuples(st.sampled_from(indexing.FAILPOINTS), st.integers(0, 3))
@@ -275,14 +273,12 @@ class History:
         job = IndexJob(
             app_url=self.ground.scratch.app_url, tenant=self.tenant, point=at[0], skip=at[1], embedder=self.embedder, weaviate=weaviate
         )
-        process = _PROCESSES.Process(target=index, args=(job,))
-        process.start()
-        process.join(120)
-        event(f"ended with {process.exitcode}")
-        if process.exitcode == 0:
+        exit_code = ended(index, job)
+        event(f"ended with {exit_code}")
+        if exit_code == 0:
             self.model.hear()
         else:
-            assert process.exitcode == -9
+            assert exit_code == -9
             self.model.hear_some()
 
     def away(self) -> None:

@@ -1,6 +1,5 @@
 """Runs: found by the beginning of an id, listed, shown whole, taken up again, aborted."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -24,11 +23,9 @@ from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.pipeline.land.sync import sync_source
 from pay_ready.pipeline.runs import abort_run, find_run, list_runs, require_retryable, show_run
 from tests.conftest import Scratch
+from tests.faults.children import started
 from tests.faults.waiting_child import sync_and_wait
 from tests.landing_support import QUICK, add_source, catalog, complete, record, says, state
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.waiting_child"])
 
 
 @pytest.fixture
@@ -222,8 +219,7 @@ class TestAborting:
     @pytest.fixture
     def child(self, scratch: Scratch, tenant: TenantId, source: DataSource, tmp_path: Path) -> Iterator[BaseProcess]:
         """A process in the middle of a sync: three rows are committed, three more will come when it is told to go on."""
-        process = _PROCESSES.Process(target=sync_and_wait, args=(scratch.app_url, tenant, source.name, tmp_path))
-        process.start()
+        process = started(sync_and_wait, scratch.app_url, tenant, source.name, tmp_path)
         deadline = time.monotonic() + 60
         while seen(scratch, "select count(*) from pay_ready.landed_records") != [(3,)]:
             assert time.monotonic() < deadline
