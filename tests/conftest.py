@@ -26,6 +26,7 @@ from pay_ready.model.ids import TenantId, tenant_id_of
 TEMPLATE = "pay_ready_template"
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 4 << 30
 _MEMORY_VARIABLE = "TESTS_IN_MEMORY"
+_WITHOUT_MODEL, _OWN_SETTINGS = {"integration", "faults"}, {"test_config_keys"}
 
 # An example takes as long as a busy machine lets it: no test is about time.
 settings.register_profile("tests", deadline=None)
@@ -52,6 +53,15 @@ class Scratch:
     admin_url: str
     app_url: str
     erasure_url: str  # of a login that may delete history
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hashed_words(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where nothing is about vectors, what is indexed on the way gets hashed words for them: the model takes a second to load."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name in _WITHOUT_MODEL and request.path.stem not in _OWN_SETTINGS:
+            patch.setenv("PAY_READY_EMBEDDING__PROVIDER", "hash")
+        yield
 
 
 @pytest.fixture(autouse=True)
