@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
 from pay_ready.db.state import digest_at
 from pay_ready.db.tenancy import Database, TenantTransaction
@@ -146,7 +147,7 @@ def changed(chosen: random.Random, before: Staged, spare: list[PersonRow]) -> St
 @pytest.mark.parametrize("settings", [config(), tiny_blocks()], ids=["shipped", "tiny blocks"])
 @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5] if DEEP else [1])
 def test_increments_publish_what_a_run_over_everything_does(
-    seed: int, settings: ResolutionConfig, database: Database, scratch: Scratch, tenant: TenantId
+    seed: int, settings: ResolutionConfig, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six increments of records that come, change and go; each is checked against everything, of all kinds of rows."""
     chosen = random.Random(seed)
@@ -158,7 +159,8 @@ def test_increments_publish_what_a_run_over_everything_does(
     stage(scratch.admin_url, tenant, staged)
     assert run(database, tenant, "auto", settings).reads == "all"
     moved = 0
-    for _ in range(5):
+    for number in range(5):
+        monkeypatch.setattr(db_blocks, "_FEW_KEYS", 100 * (number % 2))  # looked up as few are, and as many are
         after = changed(chosen, staged, spare)
         restage(scratch.admin_url, tenant, staged, after)
         staged = after
@@ -198,6 +200,7 @@ def test_a_record_is_decided_as_a_run_decides_it(
         decided = decider.resolve_one("person", values, record)
         with monkeypatch.context() as patched:
             patched.setattr(db_resolution, "_FEW_RECORDS", 0)  # as where many are compared
+            patched.setattr(db_blocks, "_FEW_KEYS", 0)  # and looked up
             assert decider.resolve_one("person", values, record) == decided
         restage(scratch.admin_url, tenant, staged, replace(staged, people=[*staged.people, person]))
         run(database, tenant, "all", settings)
