@@ -57,7 +57,7 @@ def _zone(name: str) -> str:
     try:
         return ZoneInfo(name).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of the database is no zone either
-        raise ValueError(f"no such time zone: {name}; an IANA name, for example UTC, Europe/Berlin, America/New_York") from error
+        raise ValueError(f"no such time zone: {name!r}; an IANA name, for example UTC, Europe/Berlin, America/New_York") from error
 
 
 class Staging(_Section):

@@ -55,9 +55,9 @@ def put_all(tx: TenantTransaction, entity_type: EntityType, records: Ids, new: M
 
 
 def look_up_by_key(tx: TenantTransaction) -> None:
-    """Until the transaction ends: look up by key.
+    """Until the transaction ends: look up by key, as everything here is made for.
 
-    Everything here is. A planner that has no statistics yet of a table that was just filled would read all of a tenant's rows, once or,
+    A planner that has no statistics yet of a table that was just filled would read all of a tenant's rows, once or,
     from what it keeps of them, once a key.
     """
     tx.row("blocks.set_planner", dict.fromkeys(_PLANNER, "off"))

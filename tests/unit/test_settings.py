@@ -36,6 +36,9 @@ def test_layers_override_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ({"entity_resolution": {"name_threshold": 101}}, ("entity_resolution.name_threshold", "100")),
         ({"staging": {"phone_region": "XX"}}, ("staging.phone_region", "US, GB, DE")),
         ({"staging": {"time_zone": "Mars/Base"}}, ("staging.time_zone", "Europe/Berlin")),
+        ({"staging": {"time_zone": "Europe"}}, ("staging.time_zone", "'Europe'")),  # a folder of the database
+        ({"staging": {"time_zone": "/etc/passwd"}}, ("staging.time_zone", "Europe/Berlin")),
+        ({"staging": {"time_zone": ""}}, ("staging.time_zone", "Europe/Berlin")),
         ({"review": {"gold_percent": 101}}, ("review.gold_percent", "100")),
         ({"review": {"lease_minutes": 0}}, ("review.lease_minutes", "greater than 0")),
         ({"review": {"blinded": True}}, ("review.blinded", "blind, double")),
