@@ -234,6 +234,28 @@ def before_of(admin_url: str, tenant: TenantId) -> set[object]:
     return {entity for (entity,) in rows(admin_url, tenant, query)}
 
 
+@pytest.mark.parametrize("reads", ["all", "changed"])
+def test_nothing_is_kept_of_who_is_gone(reads: Reads, database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """No edge and no block, whichever run finds out."""
+    whole = world(6, 60)
+    called = {key for call in whole.calls for key in call.people}
+    gone = [each for each in whole.people if each.key not in called][:25]
+    ids = [person_id(tenant, each.source, each.key) for each in gone]
+    stage(scratch.admin_url, tenant, whole)
+    run(database, tenant, "all")
+
+    def kept() -> list[int]:
+        tables = ("edges where left_id = any(%(ids)s) or right_id = any(%(ids)s)", "record_blocks where record_id = any(%(ids)s)",
+                  "block_members where record_id = any(%(ids)s)")  # fmt: skip
+        with psycopg.connect(scratch.admin_url) as admin:
+            return [admin.execute(f"select count(*) from pay_ready.{each}", {"ids": ids}).fetchall()[0][0] for each in tables]
+
+    assert min(kept()) > 0
+    restage(scratch.admin_url, tenant, whole, replace(whole, people=[each for each in whole.people if each not in gone]))
+    assert run(database, tenant, reads).reads == reads
+    assert kept() == [0, 0, 0]
+
+
 def test_a_field_that_there_is_not_is_refused(database: Database, scratch: Scratch, tenant: TenantId) -> None:
     """A typing error in a field is told with the fields there are; before the first run there is nothing to decide by."""
     with pytest.raises(UsageError, match=r"no such field.*full_name"):
