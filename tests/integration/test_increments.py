@@ -21,6 +21,7 @@ from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import Published, publish
 from pay_ready.pipeline.resolve import Reading, read_and_resolve, resolve_tenant
 from pay_ready.resolve.changes import assignment_line, decision_line, moved_digest, version_line
+from pay_ready.resolve.engine import resolve
 from tests.conftest import Scratch
 from tests.integration.test_models import clusters, people_of
 from tests.publish_support import (
@@ -254,6 +255,27 @@ def test_nothing_is_kept_of_who_is_gone(reads: Reads, database: Database, scratc
     restage(scratch.admin_url, tenant, whole, replace(whole, people=[each for each in whole.people if each not in gone]))
     assert run(database, tenant, reads).reads == reads
     assert kept() == [0, 0, 0]
+
+
+def test_edges_keep_what_each_comparison_reached(database: Database, scratch: Scratch, tenant: TenantId) -> None:
+    """A byte for each of the model's comparisons, by their names, and 0 where the records say nothing; the weight, and both hashes."""
+    stage(scratch.admin_url, tenant, world(5, 40))
+    run(database, tenant, "all")
+    with database.tenant_transaction(tenant) as tx:
+        _, model = db_resolution.current_models(tx)["person"]
+    edges = resolve("person", db_resolution.read_staged(database, tenant, "person"), config(), model=model).edges
+    wanted = {}
+    for edge in edges.to_pylist():
+        reached = [model.levels[name].index(edge.get(f"level_{name}", "null")) for name in sorted(model.levels)]
+        pair = (UUID(bytes=edge["left_id"]), UUID(bytes=edge["right_id"]))
+        wanted[pair] = (edge["left_hash"], edge["right_hash"], edge["match_weight_millibits"], bytes(reached))
+    with psycopg.connect(scratch.admin_url) as admin:
+        told = admin.execute(
+            "select left_id, right_id, left_hash, right_hash, match_weight_millibits, levels"
+            " from pay_ready.edges where entity_type = 'person'"
+        ).fetchall()
+    assert len(wanted) > 20
+    assert {(left, right): tuple(rest) for left, right, *rest in told} == wanted
 
 
 def test_a_field_that_there_is_not_is_refused(database: Database, scratch: Scratch, tenant: TenantId) -> None:
