@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import structlog
 
 from pay_ready.db import embedders, entities, memories, volume
-from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.db.volume import StreamSize
 from pay_ready.errors import (
     CheckFailedError,
@@ -253,10 +252,9 @@ def analyse_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_pro
     """
     if work.memory is None or work.insight is None or not work.insight.is_analysed:
         return None
-    with work.database.tenant_transaction(work.tenant) as tx:
-        version = _version(tx)
-        if entities.cached_metric(tx, _ANALYSED) == version:
-            return None
+    version, analysed = insist(_versions)(work)
+    if version == analysed:
+        return None
     from pay_ready.pipeline.analyse import analyse_tenant  # heavy
 
     with recorded(work, run_id, "analyse", "") as done:
@@ -266,8 +264,7 @@ def analyse_step(work: TenantWork, run_id: RunId, *, progress: Progress = no_pro
         )  # fmt: skip
         done(report.interactions, "partial" if report.left else "complete")
     if not report.left:
-        with work.database.tenant_transaction(work.tenant) as tx:
-            entities.keep_metric(tx, _ANALYSED, version)
+        insist(_keep_analysed)(work, version)
     return report
 
 
@@ -304,10 +301,17 @@ _FOLLOWING: Mapping[str, Callable[..., object]] = {"index": index_step, "analyse
 FOLLOWING = tuple(_FOLLOWING)  # the steps after the publish, in their order
 
 
-def _version(tx: TenantTransaction) -> Mapping[str, Any]:
-    """What a reading of everything holds for: it moves with every change, and with the embedder."""
-    serving = embedders.serving(tx)
-    return {"schema_version": 1, "outbox_seq": memories.epoch(tx).outbox_seq, "embedder": serving.embedder_tag if serving else ""}
+def _versions(work: TenantWork) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """What a reading of everything holds for, which moves with every change and with the embedder; and of which everything was read."""
+    with work.database.tenant_transaction(work.tenant) as tx:
+        serving = embedders.serving(tx)
+        now = {"schema_version": 1, "outbox_seq": memories.epoch(tx).outbox_seq, "embedder": serving.embedder_tag if serving else ""}
+        return now, entities.cached_metric(tx, _ANALYSED)
+
+
+def _keep_analysed(work: TenantWork, version: Mapping[str, Any]) -> None:
+    with work.database.tenant_transaction(work.tenant) as tx:
+        entities.keep_metric(tx, _ANALYSED, version)
 
 
 def _is_indexed(work: TenantWork) -> bool:

@@ -1,7 +1,8 @@
 """The step `index`: memory catches up with what was staged, published, rolled back and erased; and what holds the tiers equal.
 
 One holder of the lease `index` a tenant. Every page is a transaction of its own, fenced by the lease's token: whatever is killed half-way
-goes on where it was. An outer store that is away is no failure: what it has yet to hear of stays queued, and searches ask Postgres.
+goes on where it was, and a page whose connection was lost is done again at once. An outer store that is away is no failure: what it has
+yet to hear of stays queued, and searches ask Postgres.
 """
 
 import time
@@ -26,6 +27,7 @@ from pay_ready.model.memory import VectorStore
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.pipeline.land.lease import held_lease
 from pay_ready.pipeline.outer import Comparison, Difference, compared, scanned
+from pay_ready.resilience import insist
 
 log = structlog.get_logger()
 
@@ -66,22 +68,25 @@ def index_tenant(
     """
     started = time.monotonic()
     with _indexing(database, tenant, memory, run_id, wait_s) as indexer:
-        heard = Heard()
-        while (page := indexer.hear()) is not None:
+        heard, hear = Heard(), insist(indexer.hear)
+        while (page := hear()) is not None:
             heard += page
             progress(ProgressEvent(step="index", subject="interactions", done=heard.interactions))
         vectors = _embed_all(indexer, progress)
-        indexer.settle()
+        insist(indexer.settle)()
         told, away = _tell_all(indexer, tenant, progress)
         if memory.outer is not None and not away:
             _rest(memory.outer)
     embedder = memory.embedder
-    with database.tenant_transaction(tenant) as tx:
-        waiting = db_memories.waiting(tx)
     return IndexReport(
-        heard=heard, vectors=vectors, told=told, embedder_id=embedder.id, is_lexical=embedder.is_lexical, outer_away=away, waiting=waiting,
-        elapsed_s=time.monotonic() - started,
+        heard=heard, vectors=vectors, told=told, embedder_id=embedder.id, is_lexical=embedder.is_lexical, outer_away=away,
+        waiting=insist(_waiting)(database, tenant), elapsed_s=time.monotonic() - started,
     )  # fmt: skip
+
+
+def _waiting(database: Database, tenant: TenantId) -> Waiting:
+    with database.tenant_transaction(tenant) as tx:
+        return db_memories.waiting(tx)
 
 
 def rebuild(
@@ -128,8 +133,9 @@ def reconcile(
                 _repair(database, tenant, store, comparison)
         if repair:
             _embed_all(indexer, no_progress)
-            indexer.settle()
-            while (told := indexer.tell()) is not None and told.interactions:
+            insist(indexer.settle)()
+            tell = insist(indexer.tell)
+            while (told := tell()) is not None and told.interactions:
                 continue
     return ReconcileReport(store=name, found=found, unindexed=unindexed, is_repaired=repair)
 
@@ -171,14 +177,14 @@ def _indexing(database: Database, tenant: TenantId, memory: MemoryManager, run_i
     holder = leases.holder_name(run_id)
     with held_lease(database, tenant, "index", holder, ttl_s=leases.TTL_S, wait_s=wait_s) as lease:
         indexer = memory.indexer(tenant, lambda tx: leases.guard(tx, lease))
-        indexer.embedders()
+        insist(indexer.embedders)()
         yield indexer
 
 
 def _embed_all(indexer: Indexer, progress: Progress) -> int:
-    done, after = 0, None
+    done, after, embed = 0, None, insist(indexer.embed)
     while True:
-        count, after = indexer.embed(after)
+        count, after = embed(after)
         if after is None:
             return done
         done += count
@@ -194,9 +200,9 @@ def _rest(store: VectorStore) -> None:
 
 
 def _tell_all(indexer: Indexer, tenant: TenantId, progress: Progress) -> tuple[Told, bool]:
-    total = Told()
+    total, tell = Told(), insist(indexer.tell)
     try:
-        while (told := indexer.tell()) is not None:
+        while (told := tell()) is not None:
             total = Told(
                 interactions=total.interactions + told.interactions, objects=total.objects + told.objects, failed=total.failed + told.failed
             )  # fmt: skip

@@ -1,7 +1,9 @@
 """The step `caches`: answers of former versions go, and those that are most asked for are made anew before somebody asks."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -13,6 +15,7 @@ from pay_ready.errors import PayReadyError
 from pay_ready.model.ids import TenantId
 from pay_ready.model.progress import Progress, ProgressEvent, no_progress
 from pay_ready.model.talk import Scope
+from pay_ready.resilience import insist
 
 log = structlog.get_logger()
 
@@ -36,22 +39,30 @@ def warm_tenant(
     summaries of these. An answer that cannot be made is left to whoever asks.
     """
     started = time.monotonic()
-    with database.tenant_transaction(tenant) as tx:
-        epoch = db_memories.epoch(tx)
-        former = db_answers.former(tx, epoch, most)
-        accounts = db_answers.accounts(tx, min(most, _ACCOUNTS))
-        db_answers.drop_former(tx, epoch)
-    asked = list(former)
-    for account in accounts:
-        plain = again("summary", Scope(entity_ids=(account,)), {})
-        asked += [] if plain in asked else [plain]
-    del asked[most:]
-    made = 0
+    asked = insist(_asked)(database, tenant, most)
+    insist(_drop_former)(database, tenant)
+    made, ask = 0, insist(toolbox.ask_again)
     for number, each in enumerate(asked, 1):
         try:
-            toolbox.ask_again(each)
+            ask(each)
             made += 1
         except PayReadyError as error:
             log.warning("answers.not_warmed", tenant=tenant, error_class=type(error).__name__)
         progress(ProgressEvent(step="caches", subject="answers", done=number, total=len(asked)))
     return WarmReport(answers=made, elapsed_s=time.monotonic() - started)
+
+
+def _asked(database: Database, tenant: TenantId, most: int) -> list[Mapping[str, Any]]:
+    with database.tenant_transaction(tenant) as tx:
+        asked = db_answers.former(tx, db_memories.epoch(tx), most)
+        accounts = db_answers.accounts(tx, min(most, _ACCOUNTS))
+    for account in accounts:
+        plain = again("summary", Scope(entity_ids=(account,)), {})
+        asked += [] if plain in asked else [plain]
+    return asked[:most]
+
+
+def _drop_former(database: Database, tenant: TenantId) -> None:
+    """In a transaction of its own: where its answer is lost and it is done again, what was asked is known already."""
+    with database.tenant_transaction(tenant) as tx:
+        db_answers.drop_former(tx, db_memories.epoch(tx))

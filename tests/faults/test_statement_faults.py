@@ -195,21 +195,31 @@ def test_any_statement_of_a_whole_run_may_fail(scratch: Scratch, tmp_path: Path)
             expected = disturbed("undisturbed", None)
             units = tuple(proxy.units)
             bulk = next(number for number, text in enumerate(units, 1) if text.lower().startswith("copy ("))
+            published_at = next(number for number, text in enumerate(units, 1) if "pay_ready.memory_embedders" in text)
+            after = sample(len(units) - published_at, SAMPLES // 6, most=200)  # the steps that follow, too
+            pairs = [
+                (bulk, "cut"),
+                *sample(len(units), SAMPLES // 8, most=200),
+                *((published_at + number, fault) for number, fault in after),
+            ]
             wrong = []
-            for unit, fault in [(bulk, "cut"), *sample(len(units), SAMPLES // 8, most=200)]:
+            for unit, fault in dict.fromkeys(pairs):
                 if disturbed(f"at-{unit}-{fault}", Rule(fault=fault, unit=unit)) != expected:  # type: ignore[arg-type]
                     wrong.append((unit, fault, units[unit - 1][:60]))
     assert wrong == []
 
 
 def make_export(folder: Path) -> None:
-    """Three contacts of two companies, as export files."""
+    """Three contacts of two companies and two notes about them, as export files."""
     exports = folder / "exports"
     exports.mkdir()
     times = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z", "archived": False}
     for stream, count in (("contacts", 3), ("companies", 2)):
         rows = [{"id": str(n), **times, "properties": {"email": f"p{n}@customer.example", "name": f"Firm {n}"}} for n in range(count)]
         (exports / f"{stream}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = {"hs_timestamp": "2026-01-01T10:00:00Z", "hs_note_body": "They love the new product. The price is a problem."}
+    notes = [{"id": f"9{n}", **times, "properties": said, "contacts": [str(n)]} for n in range(2)]
+    (exports / "engagements_notes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in notes))
 
 
 def make_work(app: App, slug: str, exports: Path) -> TenantWork:
@@ -232,6 +242,9 @@ def published(scratch: Scratch, tenant: TenantId) -> list[Any]:
             (select count(*) from pay_ready.company_records where tenant_id = %(tenant)s),
             (select count(*) from pay_ready.assignments where tenant_id = %(tenant)s),
             (select count(*) from pay_ready.entities where tenant_id = %(tenant)s),
+            (select count(*) from pay_ready.memories where tenant_id = %(tenant)s),
+            (select count(*) from pay_ready.interaction_sentiment where tenant_id = %(tenant)s),
+            (select count(*) from pay_ready.memory_outbox where tenant_id = %(tenant)s),
             (select count(*) from pay_ready.step_runs where tenant_id = %(tenant)s and status <> 'complete'),
             (select count(*) from pay_ready.leases where tenant_id = %(tenant)s)
     """
