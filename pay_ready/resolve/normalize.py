@@ -59,6 +59,18 @@ class PersonName:
     last: str | None
 
 
+class _WithoutMarks(dict[int, int | None]):
+    """By sign itself, None for a combining mark; filled as signs come."""
+
+    def __missing__(self, sign: int) -> int | None:
+        kept = None if unicodedata.combining(chr(sign)) else sign
+        self[sign] = kept
+        return kept
+
+
+_WITHOUT_MARKS = _WithoutMarks()
+
+
 def clean_text(text: str) -> str:
     """Text that every store can hold, trimmed: NUL and lone surrogates become U+FFFD, line ends become a newline."""
     if not text.isascii():
@@ -85,7 +97,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_LETTERS)
+    return decomposed.translate(_WITHOUT_MARKS).translate(_LETTERS)
 
 
 def parse_email(text: str, *, validate: bool = True) -> EmailAddress | None:

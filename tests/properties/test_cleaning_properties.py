@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, matching, replaced, replaced_where, words_of
+from pay_ready.resolve.linkage.cleaning import digits_of, ends_of, is_one_of, kept_where, matching, replaced, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import FEW, Column, column_of, first_of, renumbered
 from pay_ready.resolve.linkage.contact import domains_of, emails_of, phones_of
 from pay_ready.resolve.linkage.names import names_of
@@ -63,6 +63,8 @@ FORMS: dict[str, Callable[[pa.Array], object]] = {
     "renumbered": lambda array: value_of(renumbered(np.arange(len(array), dtype=np.int32), array)),
     "kept": lambda array: kept_where(array, matching(array, r"^[^@\s]+@")).to_pylist()[0],
     "replaced": lambda array: [replaced(array, r"\s*\d+\s*$", "-")[0].as_py(), replaced_where(array, r"(\w)\.(\w)", r"\2\1")[0].as_py()],
+    "digits": lambda array: digits_of(array)[0].as_py(),
+    "ends": lambda array: [part[0].as_py() for part in ends_of(array, "@")],
     "among": lambda array: bool(is_one_of(array, {"n/a", "a", ""})[0]),
 }
 

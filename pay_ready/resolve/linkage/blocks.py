@@ -79,7 +79,14 @@ def candidates_of(rules: Sequence[BlockRule], records: int) -> Candidates:
         if sum(map(len, codes)) > _CODES_AT_ONCE:
             codes = [distinct(np.concatenate(codes))]
     found = distinct(np.concatenate(codes))
-    return Candidates(left=found // max(records, 1), right=found % max(records, 1), hot=tuple(hot), by_rule=by_rule)
+    left, right = _sides(found, records)
+    return Candidates(left=left, right=right, hot=tuple(hot), by_rule=by_rule)
+
+
+def _sides(codes: NDArray[np.int64], records: int) -> tuple[Rows, Rows]:
+    """The rows of left * records + right; one division is cheaper than two."""
+    left = codes // max(records, 1)
+    return left, codes - left * max(records, 1)
 
 
 def copies_rule(rules: Sequence[BlockRule]) -> BlockRule | None:
@@ -180,4 +187,4 @@ def pairs_inside(labels: NDArray[np.int64], largest: int) -> tuple[Rows, Rows]:
     rows, starts, sizes = _blocks(rule)
     usable = (sizes > 1) & (sizes <= largest)
     codes = _pairs_within(rows, starts[usable], sizes[usable], len(labels))
-    return codes // max(len(labels), 1), codes % max(len(labels), 1)
+    return _sides(codes, len(labels))

@@ -210,7 +210,7 @@ def companies_of(
     is_more = bool(values or len(known) or len(phones.values) or len(emails.column.values))
     more, _ = counted.of("name.more", Distinct(pa.array(["any"])), np.array([int(is_more)]), usual=1, total=size)
     optional = (
-        (DOMAIN, bool(len(owners.records))), (PHONE, bool(len(phones.values))), (EMAIL, compare_email and bool(len(emails.column.values))),
+        (DOMAIN, bool(len(owners.keys))), (PHONE, bool(len(phones.values))), (EMAIL, compare_email and bool(len(emails.column.values))),
     )  # fmt: skip
     return Companies(
         size=size,

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pay_ready.resolve.hosts import registrable_domain
-from pay_ready.resolve.linkage.cleaning import folded, is_one_of, kept_where, matching, replaced, replaced_where
-from pay_ready.resolve.linkage.columns import Column, Ids, Mask, Texts, column_of, lengths, renumbered, translated
+from pay_ready.resolve.linkage.cleaning import digits_of, ends_of, folded, is_one_of, kept_where, matching, replaced, replaced_where
+from pay_ready.resolve.linkage.columns import Column, Ids, Mask, Texts, column_of, lengths, renumbered, translated, with_none
 
 _WRITTEN, _PLAUSIBLE = r"\S", r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"
 _SHORTEST_PHONE, _NATIONAL_DIGITS = 6, 10
@@ -35,7 +35,7 @@ class Emails:
     own_host: Ids  # number of any host of a personal address, free mail too
     hosts: Texts  # by number of `own_host`
     domains: tuple[str, ...]  # registrable, by number of `host`
-    digits: Mask  # by number of `user`: it holds two digits in a row
+    digits: Mask  # by number of `user`: it holds two digits in a row; False without one
 
 
 def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], *, validation: bool = True) -> Emails:
@@ -43,8 +43,8 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
     raw = column_of(array)
     address = raw.mapped(lambda texts: _normalised(texts, _PLAUSIBLE if validation else _WRITTEN))
     texts = address.values
-    user, host = replaced(texts, r"@.*$", ""), replaced(texts, r"^.*@", "")
-    role = is_one_of(replaced(user, r"\d+$", ""), role_local_parts)
+    user, host = ends_of(texts, "@")
+    role = is_one_of(pc.ascii_rtrim(user, "0123456789"), role_local_parts)
     nothing = is_one_of(user, NOBODYS_USERS) | is_one_of(host, _NOBODYS_HOSTS)
     hosts = column_of(host)
     domains = [registrable_domain(text) for text in hosts.values.to_pylist()]
@@ -64,12 +64,12 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
         own_host=np.append(hosts.ids, np.int32(-1))[personal],
         hosts=hosts.values,
         domains=tuple(known),
-        digits=matching(users.values, r"\d\d"),
+        digits=with_none(matching(users.values, r"\d\d"), none=False),
     )
 
 
 def _normalised(texts: pa.Array, form: str) -> pa.Array:
-    bare = replaced_where(replaced_where(folded(texts), r"^.*<([^>]*)>.*$", r"\1"), r"^mailto:", "")
+    bare = replaced_where(replaced_where(folded(texts), r"^.*<([^>]*)>.*$", r"\1", "<"), r"^mailto:", "", ":")
     plain = replaced(pc.utf8_trim_whitespace(bare), r"\+[^@]*@", "@")
     return kept_where(plain, matching(plain, form))
 
@@ -83,7 +83,7 @@ def phones_of(array: pa.Array) -> Column:
 
 
 def _digits(texts: pa.Array) -> pa.Array:
-    plain = replaced(replaced(pc.utf8_lower(texts), r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$", ""), r"[^0-9]+", "")
+    plain = digits_of(replaced_where(pc.utf8_lower(texts), r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$", "", "xa"))
     national = pc.utf8_slice_codeunits(replaced_where(plain, r"^0+", ""), -_NATIONAL_DIGITS)
     nothing = matching(national, _ONE_DIGIT) | is_one_of(national, _COUNTS)
     return kept_where(national, (lengths(national) >= _SHORTEST_PHONE) & ~nothing)

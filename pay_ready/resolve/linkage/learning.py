@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, Candidates
 from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS, Ids, Mask, Rows
-from pay_ready.resolve.linkage.evidence import Compared, Comparison
+from pay_ready.resolve.linkage.evidence import Compared, Comparison, Levels
 
 Bits = NDArray[np.float64]
 
@@ -249,30 +249,48 @@ def _same(ids: Ids, left: Rows, right: Rows) -> Mask:
 
 
 def chance_bits(comparison: Comparison, compared: Compared, chances: Chances, context: Mapping[str, Mask]) -> Bits:
-    """log2 u of each pair's level, by the value that agrees, and at least what neighbours have in common."""
+    """log2 u of each pair's level, by the value that agrees, and at least what neighbours have in common; 0 for null."""
     levels = compared.levels
-    by_level = np.log2(np.maximum(chances.shares, _SMALLEST_SHARE))
-    bits = by_level[levels]
+    by_level = _log2(chances.shares)
+    near = [(mask, _log2(chances.in_context[name])) for name, mask in context.items() if name in chances.in_context and mask.any()]
+    bits = _looked_up(by_level, levels, near)
     for code, level in enumerate(comparison.levels):
+        if level not in comparison.by_value | comparison.by_rarity:
+            continue
+        held = np.flatnonzero(levels == code)
+        told = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE))
         if level in comparison.by_value:
-            held = levels == code
-            bits[held] = np.minimum(np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) + chances.value_bits, 0.0)
-        elif level in comparison.by_rarity:
-            held = levels == code
-            rarity = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE)) - chances.rarity_bits[code]
-            bits[held] += np.clip(rarity, _RARER, _COMMONER)
-    for name, neighbours in context.items():
-        shares = chances.in_context.get(name)
-        if shares is not None and neighbours.any():
-            np.maximum(bits, np.log2(np.maximum(shares, _SMALLEST_SHARE))[levels], out=bits, where=neighbours)
-    bits[levels == 0] = 0.0
+            told = np.minimum(told + chances.value_bits, 0.0)
+        else:
+            told = by_level[code] + np.clip(told - chances.rarity_bits[code], _RARER, _COMMONER)
+        for mask, shared in near:
+            told = np.where(mask[held], np.maximum(told, shared[code]), told)
+        bits[held] = told
+    return bits
+
+
+def _looked_up(by_level: Bits, levels: Levels, near: Sequence[tuple[Mask, Bits]]) -> Bits:
+    """By pair the bits of its level, and of each context that it is in at least that one's; null has none."""
+    tables, place = by_level[np.newaxis].copy(), levels
+    for mask, shared in near:
+        # Each context doubles the tables: the second half is for the pairs that are in it.
+        place = place + mask * np.int32(tables.size)
+        tables = np.concatenate((tables, np.maximum(tables, shared)))
+    tables[:, 0] = 0.0
+    found: Bits = tables.ravel().take(place)
+    return found
+
+
+def _log2(shares: NDArray[np.float64]) -> Bits:
+    bits: Bits = np.log2(np.maximum(shares, _SMALLEST_SHARE))
     return bits
 
 
 def evidence_bits(compared: Compared, matches: NDArray[np.float64], by_chance: Bits) -> Bits:
     """log2(m / u) of each pair; null says nothing."""
-    bits: Bits = np.log2(np.maximum(matches, _SMALLEST_SHARE))[compared.levels] - by_chance
-    bits[compared.levels == 0] = 0.0
+    by_level = _log2(matches)
+    by_level[0] = 0.0
+    bits: Bits = by_level.take(compared.levels) - by_chance
     return bits
 
 

@@ -25,7 +25,8 @@ from pay_ready.resolve.linkage.learning import (
 )
 
 PHASES = ("block", "compare", "learn", "weigh", "cluster")
-_PAIRS_AT_ONCE = 6_000_000  # compared and weighed together: what is kept of a pair is small, what it takes to weigh it is not
+_PAIRS_AT_ONCE = 500_000  # compared and weighed together: so many fit in a processor's cache
+_PAIRS_KEPT = 6_000_000  # of so many it is kept what they compare as; of more it would take too much memory until they are weighed
 _LARGEST_CHECKED = 120  # records of a component of which every pair is compared
 _STEPS = np.arange(1_000, 12_001, 250)
 _WANTED_PRECISION, _IMAGINED_PAIRS = 0.96, 20.0
@@ -137,7 +138,7 @@ def score(records: Records, *, model: LearntModel | None, laps: "Laps") -> Score
     candidates = candidates_of(with_copies(records.rules()), records.size)
     left, right = candidates.left, candidates.right
     laps.lap("block")
-    compared = records.compare(left, right) if len(left) <= _PAIRS_AT_ONCE else None
+    compared = _compared_in_parts(records, left, right) if len(left) <= _PAIRS_KEPT else None
     laps.lap("compare")
     trained = model or (learn(records, candidates, compared) if compared else _learn_from_sample(records, candidates))
     laps.lap("learn")
@@ -188,6 +189,21 @@ def _learn_from_sample(records: Records, candidates: Candidates) -> LearntModel:
     return learn_from(records, left, right, records.compare(left, right), len(candidates.left))
 
 
+def _compared_in_parts(records: Records, left: Rows, right: Rows) -> Mapping[str, Compared]:
+    """All comparisons of pairs, so many at a time."""
+    whole = {each.name: Compared(np.empty(len(left), dtype=np.int8), np.empty(len(left))) for each in records.comparisons}
+    for start in range(0, len(left), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        found = records.compare(left[part], right[part])
+        for name, each in whole.items():
+            each.levels[part], each.shares[part] = found[name].levels, found[name].shares
+    return whole
+
+
+def _part_of(whole: Mapping[str, Compared], part: slice) -> Mapping[str, Compared]:
+    return {name: Compared(each.levels[part], each.shares[part]) for name, each in whole.items()}
+
+
 def _weighed_in_parts(
     records: Records, left: Rows, right: Rows, model: LearntModel, whole: Mapping[str, Compared] | None = None
 ) -> tuple[Mapping[str, Reached], Weighed]:
@@ -195,15 +211,13 @@ def _weighed_in_parts(
 
     `whole` is what they compare as, where that is known.
     """
-    if whole is not None:
-        return {name: Reached(each.levels) for name, each in whole.items()}, weigh(records, left, right, whole, model)
     size, names = len(left), [each.name for each in records.comparisons]
     levels = {name: np.empty(size, dtype=np.int8) for name in names}
     millibits = {each.name: np.empty(size, dtype=np.int32) for each in known_comparisons(records, model)}
     total, contradiction = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     for start in range(0, size, _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
-        compared = records.compare(left[part], right[part])
+        compared = records.compare(left[part], right[part]) if whole is None else _part_of(whole, part)
         weighed = weigh(records, left[part], right[part], compared, model)
         total[part], contradiction[part] = weighed.total, weighed.contradiction
         for name in names:

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, matching, replaced_where, words_of
+from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, matching, replaced, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import (
+    FEW,
     Column,
     Distinct,
     Ids,
@@ -23,6 +24,7 @@ from pay_ready.resolve.linkage.columns import (
     key_of,
     mask_of,
     renumbered,
+    translated,
 )
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import Relation, Words, flattened, relations, words_from
@@ -42,6 +44,7 @@ _NO_NAMES = frozenset({
     "test", "test test", "test user", "tester", "asdf", "asdf asdf", "qwerty", "xxx", "foo", "foo bar", "anonymous", "nobody",
     "user", "guest", "admin", "demo", "demo user", "customer", "contact", "info", "sales", "support",
 })  # fmt: skip
+_HYPHENS = "-‐‑–"
 _PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
 
 
@@ -81,13 +84,10 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
         nicknames: Groups of given names that one person may use, folded.
         counts: How common words are; None counts them.
     """
-    both = column_of(pc.binary_join_element_wise(given, family, " ")).mapped(_without_mere_titles)
-    parts = pc.coalesce(both.values.take(pa.array(both.ids, mask=both.ids < 0)), full, given, family)
-    ids, texts = _encoded(parts)
-    turned = replaced_where(texts, r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1", look=",")
-    plain = words_of(replaced_where(turned, r"[-‐‑–]", ""))
-    joined = replaced_where(replaced_where(plain, rf" ({_PARTICLES}) ", r" \1"), rf" ((?:{_PARTICLES})+) ", r" \1")
-    names = _parsed(renumbered(ids, kept_where(joined, ~is_one_of(joined, _NO_NAMES))), nicknames, counts)
+    column = _told_names(full, given, family)
+    turned = replaced_where(column.values, r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1", ",")
+    joined = _with_particles(words_of(replaced_where(turned, f"[{_HYPHENS}]", "", _HYPHENS)))
+    names = _parsed(renumbered(column.ids, kept_where(joined, ~is_one_of(joined, _NO_NAMES))), nicknames, counts)
     # A family name alone is no given name.
     alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
     if not alone.any():
@@ -98,14 +98,30 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     )
 
 
+def _told_names(full: pa.Array, given: pa.Array, family: pa.Array) -> Column:
+    """By record given and family name together, else the full name, else the one part that there is; a text may be there twice."""
+    both = column_of(pc.binary_join_element_wise(given, family, " ")).mapped(_without_mere_titles)
+    missing = np.flatnonzero(both.ids < 0)
+    rows = pa.array(missing)
+    rest = column_of(pc.coalesce(full.take(rows), given.take(rows), family.take(rows)))
+    ids = both.ids.copy()
+    ids[missing] = translated(rest.ids, np.arange(len(rest.values), dtype=np.int32) + np.int32(len(both.values)))
+    return Column(ids, pa.concat_arrays([both.values, rest.values]))
+
+
+def _with_particles(texts: Texts) -> Texts:
+    """Particles joined to the word after them: "van der berg" is one word."""
+    several = rf" ((?:{_PARTICLES})+) "
+    if len(texts) <= FEW:
+        return replaced(replaced(texts, rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
+    held = filled(pc.match_substring_regex(texts, several), fill=False)
+    found = replaced(replaced(texts.filter(held), rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
+    return pc.replace_with_mask(texts, held, found)
+
+
 def _without_mere_titles(texts: Texts) -> Texts:
     """ "Sir Baronet" is no name: the full name may say more."""
     return kept_where(texts, ~matching(words_of(texts), _MERE_TITLES))
-
-
-def _encoded(texts: pa.Array) -> tuple[Ids, Texts]:
-    dictionary = texts.dictionary_encode()
-    return filled(dictionary.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32), dictionary.dictionary
 
 
 def _parsed(column: Column, nicknames: Sequence[frozenset[str]], known: Counts | None) -> Names:

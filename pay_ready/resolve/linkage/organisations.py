@@ -21,6 +21,7 @@ from pay_ready.resolve.linkage.columns import (
     lengths,
     renumbered,
     texts_at,
+    with_none,
 )
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import flattened
@@ -41,8 +42,8 @@ class OrganisationNames:
 def organisation_names(array: pa.Array) -> OrganisationNames:
     """Names without legal forms and articles, abbreviations spelled out, accents folded."""
     raw = column_of(array)
-    dotless = replaced_where(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4")
-    texts = words_of(replaced_where(dotless, r"\b(\w)/(\w)\b", r"\1\2"))
+    dotless = replaced_where(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4", ".")
+    texts = words_of(replaced_where(dotless, r"\b(\w)/(\w)\b", r"\1\2", "/"))
     row, numbers, words = flattened(texts)
     legal = is_one_of(words, LEGAL_FORMS_OF_ONE_WORD)[numbers] if len(words) else np.empty(0, dtype=np.bool_)
     kept = ~legal | (np.bincount(row[~legal], minlength=len(texts)) == 0)[row]
@@ -111,17 +112,19 @@ class Owners:
     by_domain: Ids
     by_address: Ids
     keys: Keys  # by owner: a number that is the same whatever other owners there are
-    records: NDArray[np.int64]  # by owner: records that name it
+    records: NDArray[np.int64]  # by owner: records that name it; 1 without one
     total: int  # records altogether
 
     def same(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether two records name one owner, one by its name and the other by its domain included."""
         sides = (self.by_name, self.by_domain, self.by_address)
+        others = [side[right] for side in sides]
         same = np.zeros(len(left), dtype=np.bool_)
-        for first in sides:
-            named = first[left]
-            for second in sides:
-                same |= (named >= 0) & (named == second[right])
+        for named in (side[left] for side in sides):
+            said = named == others[0]
+            for other in others[1:]:
+                said |= named == other
+            same |= said & (named >= 0)
         return same
 
     def key_columns(self) -> list[Keys]:
@@ -136,8 +139,7 @@ class Owners:
 
     def size(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Records that name a record's most common owner."""
-        counts = np.append(self.records, 1)
-        size: NDArray[np.int64] = np.maximum.reduce([counts[side[rows]] for side in (self.by_name, self.by_domain, self.by_address)])
+        size: NDArray[np.int64] = np.maximum.reduce([self.records[side[rows]] for side in (self.by_name, self.by_domain, self.by_address)])
         return size
 
 
@@ -159,4 +161,6 @@ def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: t
     named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
     labels = Distinct(pa.array(list(known), pa.string()))
     records, total = (counts or Counts()).of("owner", labels, named, usual=1, total=len(names.ids))
-    return Owners(by_name=by_name, by_domain=by_domain, by_address=by_address, keys=labels.keys, records=records, total=total)
+    return Owners(
+        by_name=by_name, by_domain=by_domain, by_address=by_address, keys=labels.keys, records=with_none(records, 1), total=total
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from rapidfuzz.distance import OSA
 
 from pay_ready.resolve.linkage.blocks import BlockRule
 from pay_ready.resolve.linkage.caps import Caps
-from pay_ready.resolve.linkage.cleaning import replaced
+from pay_ready.resolve.linkage.cleaning import digits_of
 from pay_ready.resolve.linkage.columns import (
     Column,
     Ids,
@@ -27,6 +27,7 @@ from pay_ready.resolve.linkage.columns import (
     key_of,
     lengths,
     texts_at,
+    with_none,
 )
 from pay_ready.resolve.linkage.contact import Emails, domains_of, emails_of, long_users, phones_of
 from pay_ready.resolve.linkage.counts import Counts
@@ -95,12 +96,12 @@ class People:
     caps: Caps
     frequencies: NameFrequencies
     email_names: NDArray[np.int64]  # by address: people's names that hold it
-    email_initials: NDArray[np.int64]  # by address: different first letters of these
-    phone_names: NDArray[np.int64]
+    email_initials: NDArray[np.int64]  # by address: different first letters of these; 1 without one
+    phone_names: NDArray[np.int64]  # by number of a phone; 1 without one
     user_holders: NDArray[np.int64]
-    user_initials: Ids  # by user part: number of its first letter
-    user_lengths: NDArray[np.int32]
-    host_lengths: NDArray[np.int32]
+    user_initials: Ids  # by user part: number of its first letter; -1 without one
+    user_lengths: NDArray[np.int32]  # and its letters; 0 without one
+    host_lengths: NDArray[np.int32]  # by host; 0 without one
     address_digits: Ids  # by address: number of its digits read together
     all_names: int  # different names of all records
     addresses: int  # records that have an address
@@ -147,31 +148,30 @@ class People:
     def _emails(self, names: ComparedNames, left: Rows, right: Rows) -> Compared:
         ids, host = self.emails.column.ids, self.emails.own_host
         first, second = ids[left], ids[right]
-        both = (first >= 0) & (second >= 0)
+        first_host, second_host = host[left], host[right]
+        first_user, second_user = self.users[left], self.users[right]
+        both, at_one_host = (first >= 0) & (second >= 0), first_host == second_host
         levels = both.astype(np.int8)
-        at_work = both & (host[left] == host[right]) & (self.emails.host[left] >= 0)
-        levels[at_work] = 2
+        levels[both & at_one_host & (self.emails.host[left] >= 0)] = 2
         # The user part of an address is made of the name: it says something new only where the names do not agree, or by its digits.
-        digits = np.append(self.emails.digits, False)[self.users[left]]
-        same_user = both & (host[left] != host[right]) & (self.users[left] >= 0) & (self.users[left] == self.users[right])
-        same_user &= ~(names.some_part & ~digits)
+        some_part = names.some_part
+        same_user = both & ~at_one_host & (first_user >= 0) & (first_user == second_user)
+        same_user &= ~(some_part & ~self.emails.digits[first_user])
         levels[same_user] = 3
-        users = self.emails.user.ids
-        head, length = np.append(self.user_initials, np.int32(-1)), np.append(self.user_lengths, np.int32(0))
-        alike = (head[users[left]] == head[users[right]]) & (np.abs(length[users[left]] - length[users[right]]) <= 1)
-        near = np.flatnonzero(both & (first != second) & alike & ((host[left] == host[right]) | same_user))
+        alike = self._are_users_alike(left, right)
+        near = np.flatnonzero(both & (first != second) & alike & (at_one_host | same_user))
         if len(near):
             slip = by_distinct_pair(first[near], second[near], len(self.emails.column.values), self._is_slip)
             levels[near[slip.astype(np.bool_)]] = 4
-        hosts = np.append(self.host_lengths, np.int32(0))
-        near_hosts = alike & (host[left] != host[right]) & (np.abs(hosts[host[left]] - hosts[host[right]]) <= _HOST_SLIPS)
-        apart = np.flatnonzero(both & names.some_part & (levels == 1) & near_hosts)
+        apart = np.flatnonzero(both & some_part & (levels == 1) & alike & ~at_one_host)
+        gap = self.host_lengths[first_host[apart]] - self.host_lengths[second_host[apart]]
+        apart = apart[np.abs(gap) <= _HOST_SLIPS]
         if len(apart):
             levels[apart[self._is_slip_of_host(left[apart], right[apart])]] = 4
         same = both & (first == second)
         levels[same] = 5
         shares = np.ones(len(left))
-        others = self.user_holders[self.users[left[same_user]]] - 1
+        others = self.user_holders[first_user[same_user]] - 1
         shares[same_user] = chance_share(others, self.addresses, _USUAL_USER)
         shares[levels == 4] = chance_share(np.array([1]), self.all_names, _USUAL_CONTACT)[0]
         shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT, _BELIEVED_ADDRESSES)
@@ -179,8 +179,15 @@ class People:
         household = same & (names.given == Relation.OTHER)
         shares[household] = np.maximum(shares[household], _HOUSEHOLD)
         nameless = same & (names.given == Relation.NULL) & (names.family == Relation.NULL)
-        levels[nameless & (np.append(self.email_initials, 1)[first] > 1)] = 0
+        levels[nameless & (self.email_initials[first] > 1)] = 0
         return Compared(levels, shares)
+
+    def _are_users_alike(self, left: Rows, right: Rows) -> Mask:
+        """Whether the user parts begin with one letter and are as long as each other, but for one letter."""
+        first, second = self.emails.user.ids[left], self.emails.user.ids[right]
+        alike: Mask = self.user_initials[first] == self.user_initials[second]
+        alike &= np.abs(self.user_lengths[first] - self.user_lengths[second]) <= 1
+        return alike
 
     def _is_slip(self, left: Ids, right: Ids) -> NDArray[np.bool_]:
         """One slip of the finger inside the user part or the host; a digit, and a letter more or less at an end, is no slip."""
@@ -225,7 +232,7 @@ class People:
         levels[same] = 2
         shares = np.ones(len(left))
         shares[same] = chance_share(self.phone_names[first[same]], self.all_names, _USUAL_CONTACT)
-        shared = same & ((np.append(self.phone_names, 1)[first] >= _SHARED_BY) | names.differ)
+        shared = same & ((self.phone_names[first] >= _SHARED_BY) | names.differ)
         return Compared(levels, shares), shared
 
     def _employers(self, names: ComparedNames, left: Rows, right: Rows, thorough: bool) -> Compared:
@@ -304,7 +311,7 @@ def people_of(
         each
         for each, filled in (
             (GIVEN, True), (FAMILY, True), (MIDDLE, bool((names.middle >= 0).any())), (EMAIL, bool(len(emails.column.values))),
-            (PHONE, bool(len(phones.values))), (EMPLOYER, bool(len(owners.records))),
+            (PHONE, bool(len(phones.values))), (EMPLOYER, bool(len(owners.keys))),
         )
         if filled
     )  # fmt: skip
@@ -318,7 +325,7 @@ def people_of(
     )
     phone_names, _ = counted.of("phone.names", phones.distinct, _distinct_names(phones, short), usual=1, total=different)
     user_holders, addresses = counted.of("email.user", emails.user.distinct, emails.user.holders(), usual=1, total=emails.column.filled)
-    context_ids = ({"employer": employer} if len(owners.records) else {}) | dict(contexts or {})
+    context_ids = ({"employer": employer} if len(owners.keys) else {}) | dict(contexts or {})
     return People(
         size=size,
         names=names,
@@ -333,13 +340,13 @@ def people_of(
         caps=(caps or Caps()).at_size(owners.total),
         frequencies=name_frequencies(names, counted),
         email_names=email_names,
-        email_initials=email_initials,
-        phone_names=phone_names,
+        email_initials=with_none(email_initials, 1),
+        phone_names=with_none(phone_names, 1),
         user_holders=user_holders,
-        user_lengths=lengths(emails.user.values),
-        host_lengths=lengths(emails.hosts),
-        address_digits=column_of(replaced(emails.column.values, r"\D+", "")).ids,
-        user_initials=column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids,
+        user_lengths=with_none(lengths(emails.user.values), 0),
+        host_lengths=with_none(lengths(emails.hosts), 0),
+        address_digits=column_of(digits_of(emails.column.values)).ids,
+        user_initials=with_none(column_of(pc.utf8_slice_codeunits(emails.user.values, 0, 1)).ids, -1),
         all_names=all_names,
         addresses=addresses,
         comparisons=(*present, *(each.comparison for each in values)),

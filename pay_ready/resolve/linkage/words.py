@@ -13,6 +13,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
 from pay_ready.resolve.linkage.columns import (
+    FEW,
     Distinct,
     Ids,
     Keys,
@@ -24,6 +25,7 @@ from pay_ready.resolve.linkage.columns import (
     key_of,
     lengths,
     texts_at,
+    utf8_of,
 )
 from pay_ready.resolve.linkage.counts import Counts
 
@@ -31,6 +33,7 @@ _GROUPS_A_WORD = 6
 _ESTABLISHED = 8
 _SHORTEST_SLIP, _SHORTEST_TWO_SLIPS = 4, 6
 _SHORTEST_ALIKE, _LARGEST_GAP = 3, 3
+_ROUNDING = 1e-3  # of similarities in single precision
 
 
 class Relation(IntEnum):
@@ -58,11 +61,13 @@ class Words:
     held: int  # words of all names
     number_of: Mapping[str, int]
     lengths: NDArray[np.int32]
+    signs: NDArray[np.uint32]  # the set of its ASCII letters and digits (`_signs_of`)
     initials: Ids
     letters: Texts  # by number of `initials`
     finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
     groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
+    group_bits: NDArray[np.uint64]  # the set of them, 64 bits for all: some share one
     keys: Keys  # numbers that are the same whatever other words there are: of the word itself,
     canonical: Keys  # the same one for forms of one given name, as far as a word can tell,
     heads: Keys  # and of the first three letters
@@ -96,6 +101,8 @@ def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Se
     for word in number_of.keys() & known_forms.keys():
         told = known_forms[word][:_GROUPS_A_WORD]
         groups[number_of[word], : len(told)] = told
+    bits = np.where(groups >= 0, np.uint64(1) << (groups & np.int16(63)).astype(np.uint64), np.uint64(0))
+    group_bits = np.bitwise_or.reduce(bits, axis=1)
     keys = words.keys
     group_keys = key_of(groups[:, 0].astype(np.int32))
     canonical = np.where(groups[:, 0] >= 0, group_keys, keys)
@@ -105,7 +112,21 @@ def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Se
     long = lengths(texts)
     common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
     known = common | (groups[:, 0] >= 0)
-    return Words(words, holders, held, number_of, long, initials.ids, initials.values, finals, known, groups, keys, canonical, heads)
+    return Words(
+        words, holders, held, number_of, long, _signs_of(texts), initials.ids, initials.values, finals, known, groups, group_bits, keys,
+        canonical, heads,
+    )  # fmt: skip
+
+
+def _signs_of(texts: Texts) -> NDArray[np.uint32]:
+    """By word the set of its ASCII signs, 32 bits for all of them: signs that share a bit count as one."""
+    if len(texts) <= FEW:
+        sets = [{1 << (ord(sign) & 31) for sign in text if sign.isascii()} for text in texts.to_pylist()]
+        return np.array([sum(each) for each in sets], dtype=np.uint32)
+    data, offsets = utf8_of(texts)
+    found, there = np.zeros(len(texts), dtype=np.uint32), np.flatnonzero(np.diff(offsets))
+    found[there] = np.bitwise_or.reduceat(np.where(data < 128, np.uint32(1) << (data & np.uint32(31)), np.uint32(0)), offsets[there])
+    return found
 
 
 @cache
@@ -126,7 +147,7 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
     rest = np.flatnonzero(found == Relation.DIFFER)
     first, second = left[rest], right[rest]
     found[rest[words.established[first] & words.established[second]]] = Relation.OTHER
-    rest = rest[_may_be_related(words, first, second)]
+    rest = rest[_may_be_related(words, first, second, similar_from)]
     if len(rest):
 
         def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
@@ -136,16 +157,34 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
     return found
 
 
-def _may_be_related(words: Words, left: Ids, right: Ids) -> NDArray[np.bool_]:
+def _may_be_related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.bool_]:
     """A quick look: forms of one name, an initial, or a slip that leaves the first or the last letter."""
     same_initial = words.initials[left] == words.initials[right]
     an_end = same_initial | (words.finals[left] == words.finals[right])
     first, second = words.lengths[left], words.lengths[right]
     short = np.minimum(first, second)
-    slip = an_end & (short >= _SHORTEST_ALIKE) & (np.abs(first - second) <= _LARGEST_GAP)
-    forms = (words.groups[left, 0] >= 0) & (words.groups[right, 0] >= 0)
-    may: NDArray[np.bool_] = slip | forms | (same_initial & (short == 1))
+    forms, others = words.group_bits[left], words.group_bits[right]
+    # Two names that both exist are two names, however alike they are (`_related`).
+    slip = an_end & (short >= _SHORTEST_ALIKE) & (np.abs(first - second) <= _LARGEST_GAP) & ((forms == 0) | (others == 0))
+    may: NDArray[np.bool_] = ((forms & others) != 0) | (same_initial & (short == 1))
+    near = np.flatnonzero(slip & ~may)
+    most = _most_alike(words, left[near], right[near], same_initial[near])
+    may[near[most >= similar_from - _ROUNDING]] = True
     return may
+
+
+def _most_alike(words: Words, left: Ids, right: Ids, same_initial: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What the Jaro-Winkler similarity (0 to 100) of two words is at most, by the letters that one of them has and the other has not.
+
+    With m letters in common Jaro's similarity is at most (m / |a| + m / |b| + 1) / 3 (JASA 84, 1989), and a common beginning of four
+    letters takes it four tenths of the way to 1 (Winkler 1990).
+    """
+    one, other = words.signs[left], words.signs[right]
+    first, second = words.lengths[left], words.lengths[right]
+    common = np.minimum(first - np.bitwise_count(one & ~other), second - np.bitwise_count(other & ~one))
+    jaro = np.where(common > 0, (common / first + common / second + 1) / 3, 0.0)
+    most: NDArray[np.float64] = 100 * np.where(same_initial, 0.6 * jaro + 0.4, jaro)
+    return most
 
 
 def _related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
