@@ -54,6 +54,8 @@ def parse_host(text: str) -> str | None:
 
 def registrable_domain(host: str) -> str:
     """The part of a host that somebody registered: "mail.eu.acme.co.uk" gives "acme.co.uk"."""
+    if host.count(".") < 2:
+        return host
     labels = host.split(".")
     on_a_shelf = len(labels[-1]) == 2 and labels[-2:-1] and labels[-2] in _SHELVES
     kept = 3 if on_a_shelf or ".".join(labels[-2:]) in _OTHER_SUFFIXES else 2

@@ -56,7 +56,10 @@ class Column:
 
     def mapped(self, function: Callable[[Texts], Texts]) -> "Column":
         """The column of a function of the values, computed once per value; null and "" are no value."""
-        return renumbered(self.ids, function(self.values))
+        found = function(self.values)
+        # Staged values are clean already.
+        is_same = len(found) > FEW and found.equals(self.values) and pc.index(found, "").as_py() < 0
+        return self if is_same else renumbered(self.ids, found)
 
     def keys(self) -> Keys:
         """By record: a number of 63 bits for its value, the same wherever the value occurs; -1 where there is none."""
@@ -178,14 +181,13 @@ def _mixed_keys(columns: Sequence[NDArray[np.int32] | NDArray[np.int64]]) -> Key
     return keys
 
 
-def by_distinct_pair(left: Ids, right: Ids, size: int, grade: Callable[[Ids, Ids], NDArray[np.generic]]) -> NDArray[np.generic]:
-    """A grade of each pair of values (all >= 0, below `size`), computed once for every unordered pair that occurs."""
-    low, high = np.minimum(left, right).astype(np.int64), np.maximum(left, right)
-    together = low * max(size, 1) + high
-    codes = distinct(together)
-    positions = np.searchsorted(codes, together)
-    first, second = (codes // max(size, 1)).astype(np.int32), (codes % max(size, 1)).astype(np.int32)
-    return grade(first, second)[positions]
+def by_distinct_pair(left: Ids, right: Ids, grade: Callable[[Ids, Ids], NDArray[np.generic]]) -> NDArray[np.generic]:
+    """A grade of each pair of values (all >= 0), computed once for every unordered pair that occurs."""
+    together = np.minimum(left, right).astype(np.int64) << 32 | np.maximum(left, right)
+    encoded = pa.array(together).dictionary_encode()  # by hashing, several times faster than by sorting
+    codes = encoded.dictionary.to_numpy()
+    positions: NDArray[np.int32] = encoded.indices.to_numpy()
+    return grade((codes >> 32).astype(np.int32), (codes & 0xFFFFFFFF).astype(np.int32))[positions]
 
 
 def utf8_of(texts: Texts) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

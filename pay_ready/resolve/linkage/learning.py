@@ -222,12 +222,11 @@ def _neighbour_chances(records: Records, ids: Ids) -> dict[str, NDArray[np.float
     """By comparison the level shares between neighbours of different names; None where neighbours are mostly the same person or few."""
     order = np.argsort(ids, kind="stable")
     order = order[ids[order] >= 0]
-    steps = [(order[:-step], order[step:]) for step in (1, 2, 5, 11) if len(order) > step]
-    if not steps:
+    place = ids[order]
+    near = [(np.flatnonzero(place[:-step] == place[step:]), step) for step in (1, 2, 5, 11) if len(order) > step]
+    if not near:
         return None
-    left, right = np.concatenate([pair[0] for pair in steps]), np.concatenate([pair[1] for pair in steps])
-    near = ids[left] == ids[right]
-    left, right = left[near], right[near]
+    left, right = np.concatenate([order[at] for at, _ in near]), np.concatenate([order[at + step] for at, step in near])
     chosen = _sample(len(left), _NEIGHBOUR_PAIRS)
     compared = records.compare(left[chosen], right[chosen], thorough=True)
     others = records.differ(compared)

@@ -208,27 +208,28 @@ def name_frequencies(names: Names, counts: Counts | None = None) -> NameFrequenc
 def compare_names(names: Names, frequencies: NameFrequencies, left: Rows, right: Rows, similar_from: float) -> ComparedNames:
     """Relations of given and family name; crosswise where the parts only agree so ("Smith John")."""
     words = names.words
-    given = relations(words, names.given[left], names.given[right], similar_from)
-    family = relations(words, names.family[left], names.family[right], similar_from)
+    left_given, right_given, left_family, right_family = names.given[left], names.given[right], names.family[left], names.family[right]
+    given = relations(words, left_given, right_given, similar_from)
+    family = relations(words, left_family, right_family, similar_from)
     # A word is as common as in its more common place: that "Liu Wei" is written "Wei Liu" makes it no rarer.
     as_either = np.maximum(frequencies.given, frequencies.family)
-    given_share = np.maximum(as_either[names.given[left]], as_either[names.given[right]])
-    family_share = np.maximum(as_either[names.family[left]], as_either[names.family[right]])
+    given_share = np.maximum(as_either[left_given], as_either[right_given])
+    family_share = np.maximum(as_either[left_family], as_either[right_family])
     crossed = np.flatnonzero((given <= Relation.DIFFER) & (family <= Relation.DIFFER))
-    first = relations(words, names.given[left[crossed]], names.family[right[crossed]], similar_from)
-    second = relations(words, names.family[left[crossed]], names.given[right[crossed]], similar_from)
+    first = relations(words, left_given[crossed], right_family[crossed], similar_from)
+    second = relations(words, left_family[crossed], right_given[crossed], similar_from)
     # Initials do not show an order.
     turned = ((first >= Relation.SIMILAR) & (second >= Relation.INITIAL)) | ((first >= Relation.INITIAL) & (second >= Relation.SIMILAR))
     at, one, other = crossed[turned], first[turned], second[turned]
-    one_share = np.maximum(as_either[names.given[left[at]]], as_either[names.family[right[at]]])
-    other_share = np.maximum(as_either[names.family[left[at]]], as_either[names.given[right[at]]])
+    one_share = np.maximum(as_either[left_given[at]], as_either[right_family[at]])
+    other_share = np.maximum(as_either[left_family[at]], as_either[right_given[at]])
     # An initial that crosses is the given name's; which of two words is the family name no one can tell, and nothing hangs on it.
     swap = other == Relation.INITIAL
     given[at], family[at] = np.where(swap, other, one), np.where(swap, one, other)
     given_share[at], family_share[at] = np.where(swap, other_share, one_share), np.where(swap, one_share, other_share)
     _cross_single(names, frequencies, (given, family), (given_share, family_share), (left, right), similar_from)
     initial = given == Relation.INITIAL
-    letters = words.initials[names.given[left[initial]]] if initial.any() else np.empty(0, dtype=np.int32)
+    letters = words.initials[left_given[initial]] if initial.any() else np.empty(0, dtype=np.int32)
     given_share[initial] = frequencies.initial[letters]
     _join_compounds(names, family, left, right)
     middle = ((names.middle[left] >= 0) & (names.middle[right] >= 0)).astype(np.int8)

@@ -7,20 +7,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
+from rapidfuzz.distance import Prefix
 
 from pay_ready.resolve.company_words import ABBREVIATIONS, LEGAL_FORMS_OF_ONE_WORD
-from pay_ready.resolve.linkage.cleaning import is_one_of, replaced, replaced_where, words_of
+from pay_ready.resolve.linkage.cleaning import ends_of, is_one_of, replaced, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import (
     Column,
-    Distinct,
     Ids,
     Keys,
+    Mask,
     Texts,
     by_distinct_pair,
     column_of,
     lengths,
     renumbered,
     texts_at,
+    translated,
     with_none,
 )
 from pay_ready.resolve.linkage.counts import Counts
@@ -36,6 +38,7 @@ class OrganisationNames:
 
     words: Column
     core: Column
+    letters: NDArray[np.int32]  # by core: how many it has
     acronyms: Ids  # by core: number of the core that its initials are, -1 if nobody is called so
 
 
@@ -54,18 +57,19 @@ def organisation_names(array: pa.Array) -> OrganisationNames:
     lists = pa.ListArray.from_arrays(pa.array(offsets), spelled.take(pa.array(numbers[named])))
     joined = renumbered(raw.ids, pc.binary_join(lists, " "))
     core = joined.mapped(lambda values: replaced(values, " ", ""))
-    return OrganisationNames(words=joined, core=core, acronyms=_acronyms(joined, core))
+    return OrganisationNames(words=joined, core=core, letters=lengths(core.values), acronyms=_acronyms(joined, core))
 
 
 def _acronyms(words: Column, core: Column) -> Ids:
     number_of = {text: number for number, text in enumerate(core.values.to_pylist())}
     found = np.full(len(core.values), -1, dtype=np.int32)
     for text in words.values.to_pylist():
+        if text.count(" ") < _SHORTEST_ACRONYM - 1:
+            continue
         parts = text.split()
-        if len(parts) >= _SHORTEST_ACRONYM:
-            acronym = number_of.get("".join(part[0] for part in parts), -1)
-            if acronym >= 0:
-                found[number_of["".join(parts)]] = acronym
+        acronym = number_of.get("".join(part[0] for part in parts), -1)
+        if acronym >= 0:
+            found[number_of["".join(parts)]] = acronym
     return found
 
 
@@ -83,25 +87,20 @@ def acronyms_or_short(texts: Texts) -> Texts:
 
 def similar_organisations(names: OrganisationNames, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
     """For pairs of core numbers (>= 0): 0 other names, 1 an acronym or the head of the other, 2 alike, 3 the same."""
-    texts = names.core.values
+    texts, letters = names.core.values, names.letters
 
     def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
         one, other = texts_at(texts, first), texts_at(texts, second)
+        shorter = np.minimum(letters[first], letters[second])
         ratios = process.cpdist(one, other, scorer=fuzz.ratio, score_cutoff=similar_from, dtype=np.float32)
         acronym = (names.acronyms[first] == second) | (names.acronyms[second] == first)
-        heads = np.array(
-            [
-                a.startswith(b) or b.startswith(a) if min(len(a), len(b)) >= _SHORTEST_HEAD else False
-                for a, b in zip(one, other, strict=True)
-            ],
-            dtype=np.bool_,
-        )
+        heads = (shorter >= _SHORTEST_HEAD) & (process.cpdist(one, other, scorer=Prefix.similarity, dtype=np.int32) == shorter)
         found = np.where(acronym | heads, 1, 0)
         found[ratios >= similar_from] = 2
         found[first == second] = 3
         return found.astype(np.int8)
 
-    return by_distinct_pair(left, right, len(texts), graded).astype(np.int8) if len(left) else np.empty(0, dtype=np.int8)
+    return by_distinct_pair(left, right, graded).astype(np.int8) if len(left) else np.empty(0, dtype=np.int8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +111,8 @@ class Owners:
     by_domain: Ids
     by_address: Ids
     keys: Keys  # by owner: a number that is the same whatever other owners there are
-    records: NDArray[np.int64]  # by owner: records that name it; 1 without one
+    is_known: Mask  # by record: it names an owner at all
+    sizes: NDArray[np.int64]  # by record: records that name its most common owner; 1 without one
     total: int  # records altogether
 
     def same(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -132,35 +132,23 @@ class Owners:
         keys = np.append(self.keys, np.int64(-1))
         return [keys[side] for side in (self.by_name, self.by_domain, self.by_address)]
 
-    def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether a record names an owner at all."""
-        known: NDArray[np.bool_] = (self.by_name[rows] >= 0) | (self.by_domain[rows] >= 0) | (self.by_address[rows] >= 0)
-        return known
-
-    def size(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Records that name a record's most common owner."""
-        size: NDArray[np.int64] = np.maximum.reduce([self.records[side[rows]] for side in (self.by_name, self.by_domain, self.by_address)])
-        return size
-
 
 def owners_of(names: Column, domains: Column, addresses: Ids, address_domains: tuple[str, ...], counts: Counts | None = None) -> Owners:
     """Owners of the cores of names, of domains, and of the domains of addresses (`addresses` are positions in `address_domains`)."""
-    known: dict[str, int] = {}
-
-    def numbered(texts: list[str], ids: Ids) -> Ids:
-        numbers = np.array([*(known.setdefault(text, len(known)) for text in texts), -1], dtype=np.int32)
-        return numbers[ids]
-
-    by_name = numbered(names.values.to_pylist(), names.ids)
-    by_domain = numbered([text.partition(".")[0] for text in domains.values.to_pylist()], domains.ids)
-    by_address = numbered([text.partition(".")[0] for text in address_domains], addresses)
-    named = np.zeros(len(known), dtype=np.int64)
+    labels_of_domains, _ = ends_of(pa.concat_arrays([domains.values, pa.array(address_domains, pa.string())]), ".")
+    owners = column_of(pa.concat_arrays([names.values, labels_of_domains]))
+    of_names, of_domains, of_addresses = np.split(owners.ids, [len(names.values), len(names.values) + len(domains.values)])
+    by_name, by_domain = translated(names.ids, of_names), translated(domains.ids, of_domains)
+    by_address, known = translated(addresses, of_addresses), len(owners.values)
+    named = np.zeros(known, dtype=np.int64)
     # A record counts once for each owner that it names.
-    named += np.bincount(by_name[by_name >= 0], minlength=len(known))
-    named += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=len(known))
-    named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=len(known))
-    labels = Distinct(pa.array(list(known), pa.string()))
+    named += np.bincount(by_name[by_name >= 0], minlength=known)
+    named += np.bincount(by_domain[(by_domain >= 0) & (by_domain != by_name)], minlength=known)
+    named += np.bincount(by_address[(by_address >= 0) & (by_address != by_name) & (by_address != by_domain)], minlength=known)
+    labels = owners.distinct
     records, total = (counts or Counts()).of("owner", labels, named, usual=1, total=len(names.ids))
+    sides, known_records = (by_name, by_domain, by_address), with_none(records, 1)
     return Owners(
-        by_name=by_name, by_domain=by_domain, by_address=by_address, keys=labels.keys, records=with_none(records, 1), total=total
+        by_name=by_name, by_domain=by_domain, by_address=by_address, keys=labels.keys, total=total,
+        is_known=np.logical_or.reduce([side >= 0 for side in sides]), sizes=np.maximum.reduce([known_records[side] for side in sides]),
     )  # fmt: skip

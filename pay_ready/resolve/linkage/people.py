@@ -161,7 +161,7 @@ class People:
         alike = self._are_users_alike(left, right)
         near = np.flatnonzero(both & (first != second) & alike & (at_one_host | same_user))
         if len(near):
-            slip = by_distinct_pair(first[near], second[near], len(self.emails.column.values), self._is_slip)
+            slip = by_distinct_pair(first[near], second[near], self._is_slip)
             levels[near[slip.astype(np.bool_)]] = 4
         apart = np.flatnonzero(both & some_part & (levels == 1) & alike & ~at_one_host)
         gap = self.host_lengths[first_host[apart]] - self.host_lengths[second_host[apart]]
@@ -216,12 +216,12 @@ class People:
 
         found = np.zeros(len(left), dtype=np.bool_)
         is_near_host = near(self.emails.hosts, _HOST_SLIPS, 8)
-        by_host = by_distinct_pair(host[left], host[right], len(self.emails.hosts), is_near_host).astype(np.bool_)
+        by_host = by_distinct_pair(host[left], host[right], is_near_host).astype(np.bool_)
         # A digit is no slip.
         digits = self.address_digits[self.emails.column.ids]
         alike = np.flatnonzero(by_host & (digits[left] == digits[right]))
         is_near_user = near(user.values, 1, 4)
-        found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], len(user.values), is_near_user).astype(np.bool_)
+        found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], is_near_user).astype(np.bool_)
         return found
 
     def _phones(self, names: ComparedNames, left: Rows, right: Rows) -> tuple[Compared, Mask]:
@@ -237,7 +237,7 @@ class People:
 
     def _employers(self, names: ComparedNames, left: Rows, right: Rows, thorough: bool) -> Compared:
         owners = self.owners
-        both = owners.known(left) & owners.known(right)
+        both = owners.is_known[left] & owners.is_known[right]
         levels = both.astype(np.int8)
         core = self.companies.core.ids
         same = both & owners.same(left, right)
@@ -250,7 +250,7 @@ class People:
             levels[rest[alike >= 1]] = 2
         shares = np.ones(len(left))
         held = levels >= _SIMILAR_COMPANIES
-        smaller = np.minimum(owners.size(left[held]), owners.size(right[held]))
+        smaller = np.minimum(owners.sizes[left[held]], owners.sizes[right[held]])
         shares[held] = chance_share(smaller - 1, owners.total, _USUAL_EMPLOYER)
         return Compared(levels, shares)
 

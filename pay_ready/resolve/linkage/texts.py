@@ -60,7 +60,7 @@ class TextValues:
         rest = np.flatnonzero(base.levels == 1)
         if len(rest):
             ids = self.column.ids
-            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(self.column.values), self._graded)
+            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], self._graded)
         shares = base.shares.copy()
         close = levels == 4
         shares[close] = np.maximum(self.common[self.column.ids[left[close]]], self.common[self.column.ids[right[close]]])

@@ -85,7 +85,7 @@ class Category:
             near: NDArray[np.bool_] = ((slips == 1) & (short >= 4)) | ((slips == 2) & (short >= 7))
             return near
 
-        close = rest[by_distinct_pair(ids[left[rest]], ids[right[rest]], len(texts), graded).astype(np.bool_)]
+        close = rest[by_distinct_pair(ids[left[rest]], ids[right[rest]], graded).astype(np.bool_)]
         levels[close] = 2
         shares[close] = np.maximum(self.common[ids[left[close]]], self.common[ids[right[close]]])
         return Compared(levels, shares)
@@ -130,7 +130,7 @@ class Dates:
         rest = np.flatnonzero(base.levels == 1)
         if len(rest):
             ids = self.column.ids
-            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(self.column.values), self._graded)
+            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], self._graded)
         return Compared(levels, base.shares)
 
     def _graded(self, left: Ids, right: Ids) -> NDArray[np.int8]:
@@ -216,7 +216,7 @@ class Identifiers:
                 slips = process.cpdist(one, other, scorer=OSA.distance, score_cutoff=1, dtype=np.int32)
                 return np.where(slips == 1, 2, 1).astype(np.int8)
 
-            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(texts), graded)
+            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], graded)
         return Compared(levels, base.shares)
 
     def block_keys(self) -> list[Keys]:
@@ -264,7 +264,7 @@ class Postcodes:
                 slips = process.cpdist(one, other, scorer=OSA.distance, score_cutoff=1, dtype=np.int32)
                 return np.where(slips == 1, 3, 1).astype(np.int8)
 
-            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], len(texts), graded)
+            levels[rest] = by_distinct_pair(ids[left[rest]], ids[right[rest]], graded)
             near = self.districts.ids
             levels[rest[(levels[rest] == 1) & (near[left[rest]] == near[right[rest]])]] = 2
         shares = base.shares.copy()

@@ -153,7 +153,7 @@ def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArr
         def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
             return _related(words, first, second, similar_from)
 
-        found[rest] = by_distinct_pair(left[rest], right[rest], len(words.texts), graded)
+        found[rest] = by_distinct_pair(left[rest], right[rest], graded)
     return found
 
 
