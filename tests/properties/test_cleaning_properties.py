@@ -83,3 +83,11 @@ def test_a_handful_is_numbered_as_many_are(values: list[str | None]) -> None:
     few, many = column_of(pa.array(values, pa.string())), column_of(pa.array([*values, *MANY], pa.string()))
     assert few.ids.tolist() == many.ids[: len(values)].tolist()
     assert few.values.to_pylist() == many.values.to_pylist()[: len(few.values)]
+
+
+@pytest.mark.parametrize("clean", [words_of, digits_of, lambda array: ends_of(array, "@")[0], lambda array: ends_of(array, "@")[1]])
+@given(values=st.lists(texts, min_size=1, max_size=6))
+def test_a_text_becomes_the_same_wherever_it_stands(clean: Callable[[pa.Array], pa.Array], values: list[str | None]) -> None:
+    """Between others too, whatever these end and begin with."""
+    among = clean(pa.array([*MANY, *values], pa.string())).to_pylist()[len(MANY) :]
+    assert among == [clean(pa.array([each], pa.string()))[0].as_py() for each in values]
