@@ -5,7 +5,7 @@ is checked again before the commit: a transaction that ends under another tenant
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,11 +184,17 @@ class TenantTransaction:
 
     def stream(self, name: str, params: Params | None = None, *, page: int = 5_000) -> Iterator[list[Any]]:
         """Pages of rows through a server-side cursor: memory stays at one page."""
-        with translating(), self._connection.cursor(name="pages", row_factory=namedtuple_row) as cursor:
-            with measured_statement(name, self.tenant):
-                cursor.execute(self._query(name).sql, self._bound(params))
-            while rows := cursor.fetchmany(page):
-                yield rows
+        named = self._connection.cursor(name="pages", row_factory=namedtuple_row)
+        try:
+            with translating(), named as cursor:
+                with measured_statement(name, self.tenant):
+                    cursor.execute(self._query(name).sql, self._bound(params))
+                while rows := cursor.fetchmany(page):
+                    yield rows
+        finally:
+            # Where its CLOSE did not come through, it is gone with the transaction; psycopg would still take it for open.
+            with suppress(psycopg.Error):
+                named.close()
 
     def copy_out(self, name: str, params: Params, fields: "np.dtype[np.void]") -> "NDArray[np.void]":
         """The rows of a statement of bigint, uuid and bytea columns, none of them null, as numpy: millions a second.

@@ -4,6 +4,7 @@ PAY_READY_FAULT_SAMPLES sets how many pairs of statement and fault are tried (al
 PAY_READY_FAULT_SEED which.
 """
 
+import gc
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from pay_ready.app import App, open_app
+from pay_ready.db import audit as db_audit
 from pay_ready.db import sources, tenants
 from pay_ready.db.tenancy import Database, PoolOptions
 from pay_ready.errors import TransientError
@@ -144,6 +146,18 @@ def calls_until_complete(case: Case) -> int:
             return call
         assert isinstance(report.error, TransientError), report.error
     raise AssertionError("never complete")
+
+
+def test_pages_whose_end_is_lost_leave_nothing_open(scratch: Scratch, tenant: TenantId) -> None:
+    """The CLOSE of a server's cursor is cut off: it is said once, and psycopg warns of no cursor that was left."""
+    with postgres_proxy(scratch.app_url) as proxy, opened(proxy.url, POOL) as database:
+        proxy.fail(Rule(fault="cut", text="CLOSE"))
+        with pytest.raises(TransientError), database.tenant_transaction(tenant) as tx:
+            list(db_audit.stream(tx, first_seq=1))
+        assert proxy.happened
+        gc.collect()
+        with database.tenant_transaction(tenant) as tx:
+            assert list(db_audit.stream(tx, first_seq=1))
 
 
 @pytest.mark.timeout(3_600)

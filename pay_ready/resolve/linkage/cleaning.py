@@ -54,7 +54,7 @@ def replaced(texts: Texts, pattern: str, replacement: str) -> Texts:
 def replaced_where(texts: Texts, pattern: str, replacement: str, signs: str = "") -> Texts:
     """`replaced` for patterns that few texts hold: looking is many times cheaper than replacing.
 
-    `signs` are some of which every match has one: for them it is looked faster than for the pattern.
+    `signs`: every match has one of them, and to look for them is faster than to look for the pattern.
     """
     if len(texts) <= FEW:
         return replaced(texts, pattern, replacement)
