@@ -5,7 +5,7 @@ in `memory_projections`, and leaves it when the store has confirmed each object.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -17,7 +17,7 @@ from pay_ready.db import memories as db_memories
 from pay_ready.db import sentiment as db_sentiment
 from pay_ready.db import vectors as db_vectors
 from pay_ready.db.embedders import TenantEmbedder
-from pay_ready.db.memories import OutboxRow, Passage, SourceInteraction
+from pay_ready.db.memories import OutboxRow, Passage, Projection, SourceInteraction
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.db.vector_tables import embedder_tag
 from pay_ready.db.vectors import FreshVector, Unembedded, VectorTable
@@ -29,7 +29,8 @@ from pay_ready.memory.language import language_of
 from pay_ready.memory.policy import Touched, moves, warm_since
 from pay_ready.memory.settings import IndexingOptions
 from pay_ready.model.ids import TenantId
-from pay_ready.model.memory import Embedder, PutReport, VectorStore
+from pay_ready.model.memory import Embedder, PutReport, VectorObject, VectorStore
+from pay_ready.resilience import insist
 
 FAILPOINTS = (
     "index.claimed",
@@ -70,6 +71,17 @@ class Told:
     interactions: int = 0
     objects: int = 0
     failed: int = 0  # interactions; they stay for the next time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """What the outer store is to hear of next."""
+
+    queued: Sequence[Projection]
+    is_last: bool  # nothing is queued behind it
+    is_ours: bool  # this embedder's vectors serve
+    objects: Sequence[VectorObject]  # of these interactions, where they do
+    present: Collection[UUID]  # interactions that still have passages
 
 
 def _no_guard(_: TenantTransaction) -> None:
@@ -160,13 +172,20 @@ class Indexer:
             TransientError: A remote embedder did not answer, with a batch of one too.
         """
         embedder = self._open_embedder()
-        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
-            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
-            waiting = table.missing(tx, after, self._batch.size)
+        table, waiting = insist(self._unembedded)(embedder, after)
         if not waiting:
             return 0, None
         fresh, done = self._embedded(embedder, waiting)
         failpoint("index.embedded")
+        insist(self._write_vectors)(embedder, table, fresh)
+        return len(fresh), done[-1].memory_id
+
+    def _unembedded(self, embedder: Embedder, after: UUID | None) -> tuple[VectorTable, Sequence[Unembedded]]:
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
+            return table, table.missing(tx, after, self._batch.size)
+
+    def _write_vectors(self, embedder: Embedder, table: VectorTable, fresh: Sequence[FreshVector]) -> None:
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
             self._guard(tx)
             entry = db_embedders.begin(tx, embedder.id, embedder.dim)
@@ -175,7 +194,6 @@ class Indexer:
                 seq = db_memories.epoch(tx).outbox_seq
                 db_memories.queue_projections(tx, sorted({each.interaction_id for each in fresh}), max(seq, 1))
             failpoint("index.vectors_written")
-        return len(fresh), done[-1].memory_id
 
     def settle(self) -> None:
         """Once every passage has its vector: searches use them from now on, and the index holds what it should."""
@@ -206,38 +224,48 @@ class Indexer:
         """
         if self._outer is None:
             return None
-        embedder = self._open_embedder()
-        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
-            queued = db_memories.projections(tx, self._options.outer_page + 1)
-            is_last, queued = len(queued) <= self._options.outer_page, queued[: self._options.outer_page]
-            serving = db_embedders.serving(tx)
-            is_ours = serving is not None and serving.embedder_id == embedder.id
-            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
-            asked = [each.interaction_id for each in queued]
-            objects = table.objects(tx, asked) if is_ours else []
-            present = db_memories.present(tx, asked)
-        if not queued:
+        # Its database alone is insisted on: the outer store is behind a breaker, which counts every call that fails.
+        page = insist(self._queued)()
+        if not page.queued:
             return None
-        cleared = [each.interaction_id for each in queued if each.is_shorter or each.interaction_id not in present]
+        cleared = [each.interaction_id for each in page.queued if each.is_shorter or each.interaction_id not in page.present]
         if cleared:
             self._outer.delete(self._tenant, cleared)
         # A passage without a vector is told when it has one.
-        report = self._outer.put(self._tenant, objects) if objects else PutReport(written=0)
-        if is_last and is_ours:
+        report = self._outer.put(self._tenant, page.objects) if page.objects else PutReport(written=0)
+        if page.is_last and page.is_ours:
             # Before these leave the queue: whoever takes over from one that was killed here tells them again, and does this.
             self._outer.serve()
         failpoint("index.told")
         failed: dict[UUID, str] = {}
-        for each in objects:
+        for each in page.objects:
             if (why := report.failed.get(each.memory_id)) is not None:
                 failed[each.interaction_id] = why
-        done = [each for each in queued if each.interaction_id not in failed and (is_ours or each.interaction_id not in present)]
+        done = [
+            each for each in page.queued if each.interaction_id not in failed and (page.is_ours or each.interaction_id not in page.present)
+        ]
+        insist(self._dequeue)(done, failed)
+        return Told(interactions=len(done), objects=report.written, failed=len(failed))
+
+    def _queued(self) -> "_Page":
+        embedder, most = self._open_embedder(), self._options.outer_page
+        with self._database.tenant_transaction(self._tenant, work="batch") as tx:
+            queued = db_memories.projections(tx, most + 1)
+            serving = db_embedders.serving(tx)
+            is_ours = serving is not None and serving.embedder_id == embedder.id
+            table = db_vectors.vector_table(tx, embedder_tag(embedder.id), embedder.dim)
+            asked = [each.interaction_id for each in queued[:most]]
+            return _Page(
+                queued=queued[:most], is_last=len(queued) <= most, is_ours=is_ours, objects=table.objects(tx, asked) if is_ours else [],
+                present=db_memories.present(tx, asked),
+            )  # fmt: skip
+
+    def _dequeue(self, done: Sequence[Projection], failed: Mapping[UUID, str]) -> None:
         with self._database.tenant_transaction(self._tenant, work="batch") as tx:
             self._guard(tx)
             db_memories.drop_projections(tx, done)
             db_memories.fail_projections(tx, failed)
             failpoint("index.projections_dropped")
-        return Told(interactions=len(done), objects=report.written, failed=len(failed))
 
     def _passages(self, found: SourceInteraction) -> Iterable[Passage]:
         told = InteractionText(

@@ -134,8 +134,7 @@ def reconcile(
         if repair:
             _embed_all(indexer, no_progress)
             insist(indexer.settle)()
-            tell = insist(indexer.tell)
-            while (told := tell()) is not None and told.interactions:
+            while (told := indexer.tell()) is not None and told.interactions:
                 continue
     return ReconcileReport(store=name, found=found, unindexed=unindexed, is_repaired=repair)
 
@@ -182,9 +181,9 @@ def _indexing(database: Database, tenant: TenantId, memory: MemoryManager, run_i
 
 
 def _embed_all(indexer: Indexer, progress: Progress) -> int:
-    done, after, embed = 0, None, insist(indexer.embed)
+    done, after = 0, None
     while True:
-        count, after = embed(after)
+        count, after = indexer.embed(after)
         if after is None:
             return done
         done += count
@@ -200,9 +199,9 @@ def _rest(store: VectorStore) -> None:
 
 
 def _tell_all(indexer: Indexer, tenant: TenantId, progress: Progress) -> tuple[Told, bool]:
-    total, tell = Told(), insist(indexer.tell)
+    total = Told()
     try:
-        while (told := tell()) is not None:
+        while (told := indexer.tell()) is not None:
             total = Told(
                 interactions=total.interactions + told.interactions, objects=total.objects + told.objects, failed=total.failed + told.failed
             )  # fmt: skip
