@@ -165,6 +165,8 @@ judged as materialized (
         copied.deleted,
         case when not standing.deleted then standing.batch_id end as live_batch_id,
         standing.payload_id as standing_payload_id,
+        (streams.generation, copied.cursor_order) > (standing.generation, standing.cursor_order)
+        and copied.cursor_order <> standing.cursor_order as is_later,
         case
             when standing.batch_id is null then 'new'
             when standing.content_hash = copied.content_hash and standing.deleted = copied.deleted then 'unchanged'
@@ -235,6 +237,23 @@ replaced as (
         landed_at = now(),
         corrects_hash = null,
         deleted_at = excluded.deleted_at
+),
+-- The same content under a later cursor: what lies between and comes late must not overtake it. Nothing else of it is written.
+advanced as (
+    insert into pay_ready.landed_records as landed (
+        tenant_id, source_id, stream, record_key, data, payload_id, quality_flags, content_hash, generation, cursor_order, emitted_at,
+        batch_id, deleted_at
+    )
+    select
+        %(tenant_id)s, %(source_id)s, stream, record_key, data::jsonb, payload_id, quality_flags::jsonb, content_hash, generation,
+        cursor_order, emitted_at, batch_id, case when deleted then now() end
+    from judged
+    where verdict = 'unchanged'
+      and is_later
+    on conflict (tenant_id, source_id, stream, record_key) do update
+    set generation = excluded.generation,
+        cursor_order = excluded.cursor_order,
+        emitted_at = excluded.emitted_at
 )
 select
     stream,
