@@ -16,7 +16,7 @@ Keys = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 BELIEVED_RECORDS = 1_000
 FEW = 64  # texts; so many are handled one by one
-_AT_ONCE = 1 << 15
+_AT_ONCE = 1 << 15  # rows whose keys are made together: so many stay in a processor's cache
 _FEWEST, _ALL_BITS = 12, (1 << 64) - 1
 Texts: TypeAlias = Any  # an Arrow array of strings, null where there is none; pyarrow has no types
 
@@ -159,7 +159,6 @@ def mask_of(array: pa.Array) -> Mask:
 def key_of(*columns: NDArray[np.int32] | NDArray[np.int64]) -> Keys:
     """One 63-bit key for the numbers of several columns; -1 where any of them is missing."""
     keys = np.empty(len(columns[0]), dtype=np.int64)
-    # So many at a time stay in a processor's cache.
     for start in range(0, len(keys), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         keys[part] = _mixed_keys([column[part] for column in columns])

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.cleaning import is_one_of, kept_where, matching, replaced, replaced_where, words_of
 from pay_ready.resolve.linkage.columns import (
-    FEW,
     Column,
     Distinct,
     Ids,
@@ -20,7 +19,6 @@ from pay_ready.resolve.linkage.columns import (
     Texts,
     chance_share,
     column_of,
-    filled,
     key_of,
     mask_of,
     renumbered,
@@ -112,11 +110,11 @@ def _told_names(full: pa.Array, given: pa.Array, family: pa.Array) -> Column:
 def _with_particles(texts: Texts) -> Texts:
     """Particles joined to the word after them: "van der berg" is one word."""
     several = rf" ((?:{_PARTICLES})+) "
-    if len(texts) <= FEW:
-        return replaced(replaced(texts, rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
-    held = filled(pc.match_substring_regex(texts, several), fill=False)
-    found = replaced(replaced(texts.filter(held), rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
-    return pc.replace_with_mask(texts, held, found)
+    held = matching(texts, several)
+    if not held.any():
+        return texts
+    found = replaced(replaced(texts.filter(pa.array(held)), rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
+    return pc.replace_with_mask(texts, pa.array(held), found)
 
 
 def _without_mere_titles(texts: Texts) -> Texts:
