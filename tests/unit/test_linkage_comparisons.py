@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pay_ready.resolve.linkage.people import EMAIL, GIVEN, people_of
 from pay_ready.resolve.linkage.texts import addresses_of, texts_of
 from pay_ready.resolve.linkage.values import Values, category_of, dates_of, day_digits, identifiers_of, postcodes_of
 from tests.linkage_support import companies, people
@@ -170,3 +171,33 @@ def test_days_before_the_year_are_told_by_their_size() -> None:
 def test_values(values: Values, level: str) -> None:
     """Plain values with their slips; words in any order."""
     assert _value_level(values) == level
+
+
+def test_a_crossed_initial_weighs_the_same_from_either_side() -> None:
+    """ "Smith J" beside "John Smith": it is the J that is an initial, whichever record comes first."""
+    rows = [{"full_name": "John Smith"}, {"full_name": "Smith J"}, *({"full_name": f"S{number} Stone"} for number in range(40))]
+    found = people(rows).compare(np.array([0, 1]), np.array([1, 0]))["given"]
+    assert found.levels[0] == found.levels[1] == GIVEN.levels.index("initial")
+    assert found.shares[0] == found.shares[1]
+
+
+def test_addresses_need_no_user_part() -> None:
+    """Where addresses are taken as they are written, one may have none: two hosts a slip apart are a slip still."""
+    nothing = pa.nulls(2, pa.string())
+    found = people_of(
+        size=2, full_name=pa.array(["Ann Lee"] * 2), given_name=nothing, family_name=nothing, phone=nothing, company=nothing,
+        domain=nothing, email=pa.array(["@zeppelin.io", "@zepelin.io"]), email_validation=False,
+    ).compare(np.array([0]), np.array([1]))  # fmt: skip
+    assert found["email"].levels[0] == EMAIL.levels.index("typo")
+
+
+def test_names_of_articles_alone_are_none() -> None:
+    """ "The The" beside "The & The"."""
+    assert _level([{"name": "The The"}, {"name": "The & And The"}], "name", of_companies=True) == "null"
+
+
+def test_initials_are_those_of_the_two_names_alone() -> None:
+    """ "Northeast Bank" has two words whoever else is there: a third record's "North East Bank" is NEB, it is not."""
+    rows = [{"name": "Northeast Bank"}, {"name": "NEB"}]
+    assert _level(rows, "name", of_companies=True) == _level([*rows, {"name": "North East Bank"}], "name", of_companies=True) == "differ"
+    assert _level([rows[1], {"name": "North East Bank"}], "name", of_companies=True) == "part"

@@ -16,7 +16,7 @@ from pay_ready.resolve.linkage.columns import Keys, Rows, distinct, key_of
 
 KEY_BITS = 38  # of a key that are told apart: with them 33 million rows fit beside a key in one number
 _CODES_AT_ONCE = 40_000_000
-_KEYS_OF_A_COPY = 2
+KEYS_OF_A_COPY = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +92,13 @@ def _sides(codes: NDArray[np.int64], records: int) -> tuple[Rows, Rows]:
 def copies_rule(rules: Sequence[BlockRule]) -> BlockRule | None:
     """Each record with the next that has the same key by every rule, and at least two of them: they are compared above every cap."""
     kept = [rule for rule in rules if rule.rows is None and not rule.extra]
-    if len(kept) < _KEYS_OF_A_COPY:
+    if len(kept) < KEYS_OF_A_COPY:
         return None
     # A sum: a rule by which no record here has a key leaves no trace.
     held = [np.where(rule.keys >= 0, key_of(rule.keys, np.full(len(rule.keys), name_number(rule.name))), 0) for rule in kept]
     known = np.add.reduce([rule.keys >= 0 for rule in kept], dtype=np.int64)
     together = np.add.reduce([each.view(np.uint64) for each in held]) >> np.uint64(1)
-    keys = np.where(known >= _KEYS_OF_A_COPY, together.astype(np.int64), -1)
+    keys = np.where(known >= KEYS_OF_A_COPY, together.astype(np.int64), -1)
     return BlockRule(name="copies", keys=keys, cap=1, window=1, extra=True)
 
 

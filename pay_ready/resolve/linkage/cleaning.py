@@ -17,7 +17,7 @@ from pay_ready.resolve.linkage.columns import FEW, Mask, Texts, filled, mask_of,
 from pay_ready.resolve.normalize import fold
 
 _NOTHING = pa.scalar(None, pa.string())
-_APOSTROPHES = "'’`´"
+APOSTROPHES = "'’`´"
 _BLANK = ord(" ")
 _LETTERS_AND_DIGITS = np.array([code if chr(code).isascii() and chr(code).isalnum() else _BLANK for code in range(256)], dtype=np.uint8)
 _DIGITS = np.array([ord("0") <= code <= ord("9") for code in range(256)], dtype=np.bool_)
@@ -83,7 +83,7 @@ def matching(texts: Texts, pattern: str) -> Mask:
 
 def words_of(texts: Texts) -> Texts:
     """Folded words with one blank between them; apostrophes vanish, everything else that is no letter or digit parts words."""
-    bare = replaced_where(folded(texts), f"[{_APOSTROPHES}]", "", _APOSTROPHES)
+    bare = replaced_where(folded(texts), f"[{APOSTROPHES}]", "", APOSTROPHES)
     if _few(bare) is not None:
         return pc.utf8_trim(replaced(bare, r"[^A-Za-z0-9]+", " "), " ")
     spaced, plain = _spaced(bare), filled(pc.string_is_ascii(bare), fill=True)

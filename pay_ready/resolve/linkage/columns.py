@@ -202,7 +202,7 @@ def utf8_of(texts: Texts) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def hashes_of(texts: Texts) -> NDArray[np.uint64]:
     """A 64-bit hash of the UTF-8 bytes of each text (null is ""), the same on every machine: eight bytes at a time through splitmix64."""
     if len(texts) <= _FEWEST:
-        return np.array([_hash_of((text or "").encode()) for text in texts.to_pylist()], dtype=np.uint64)
+        return np.array([hash_of((text or "").encode()) for text in texts.to_pylist()], dtype=np.uint64)
     signs, offsets = utf8_of(texts)
     data = np.append(signs, np.zeros(8, dtype=np.uint8))
     # Every position as the eight bytes from there on.
@@ -217,7 +217,7 @@ def hashes_of(texts: Texts) -> NDArray[np.uint64]:
     return mixed
 
 
-def _hash_of(data: bytes) -> int:
+def hash_of(data: bytes) -> int:
     """`hashes_of` of one text: for a handful numpy costs more than it saves."""
     mixed = _mixed_one(len(data))
     for at in range(0, len(data), 8):

@@ -100,7 +100,7 @@ class Companies:
         levels = np.array([0, 1, 2, 4, 5, 6], dtype=np.int8)[base.levels]
         core = self.names.core.ids
         weak = np.flatnonzero((levels > 0) & (levels < 5))
-        alike = similar_organisations(self.names, core[left[weak]], core[right[weak]], self.similar_from)
+        alike = similar_organisations(self.names, left[weak], right[weak], self.similar_from)
         levels[weak[(alike == 1) & (levels[weak] < 4)]] = 3
         levels[weak[alike == 2]] = 5
         levels[weak[alike == 3]] = 6

@@ -11,15 +11,16 @@ from pay_ready.resolve.hosts import registrable_domain
 from pay_ready.resolve.linkage.cleaning import digits_of, ends_of, folded, is_one_of, kept_where, matching, replaced, replaced_where
 from pay_ready.resolve.linkage.columns import Column, Ids, Mask, Texts, column_of, lengths, renumbered, translated, with_none
 
-_WRITTEN, _PLAUSIBLE = r"\S", r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"
-_SHORTEST_PHONE, _NATIONAL_DIGITS = 6, 10
-_ONE_DIGIT = "^(?:" + "|".join(f"{digit}+" for digit in range(10)) + ")$"
-_COUNTS = frozenset({"1234567890", "123456789", "12345678", "1234567", "123456", "5555555555"})
+WRITTEN, PLAUSIBLE = r"\S", r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$"
+SHORTEST_PHONE, NATIONAL_DIGITS = 6, 10
+EXTENSION = r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$"
+ONE_DIGIT = "^(?:" + "|".join(f"{digit}+" for digit in range(10)) + ")$"
+MERE_COUNTS = frozenset({"1234567890", "123456789", "12345678", "1234567", "123456", "5555555555"})
 NOBODYS_USERS = frozenset({
     "test", "asdf", "qwerty", "none", "null", "noone", "nobody", "unknown", "na", "n/a", "foo", "bar", "example", "user", "email",
     "mail", "xxx", "abc",
 })  # fmt: skip
-_NOBODYS_HOSTS = frozenset({
+NOBODYS_HOSTS = frozenset({
     "test.com", "example.com", "example.org", "none.com", "noemail.com", "nomail.com", "email.com", "domain.com", "test.test",
     "invalid",
 })  # fmt: skip
@@ -41,11 +42,11 @@ class Emails:
 def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], *, validation: bool = True) -> Emails:
     """Addresses in lower case without plus tags; what is no address is none, nor is one whose host has no dot under `validation`."""
     raw = column_of(array)
-    address = raw.mapped(lambda texts: _normalised(texts, _PLAUSIBLE if validation else _WRITTEN))
+    address = raw.mapped(lambda texts: normalised(texts, PLAUSIBLE if validation else WRITTEN))
     texts = address.values
     user, host = ends_of(texts, "@")
     role = is_one_of(pc.ascii_rtrim(user, "0123456789"), role_local_parts)
-    nothing = is_one_of(user, NOBODYS_USERS) | is_one_of(host, _NOBODYS_HOSTS)
+    nothing = is_one_of(user, NOBODYS_USERS) | is_one_of(host, NOBODYS_HOSTS)
     hosts = column_of(host)
     domains = [registrable_domain(text) for text in hosts.values.to_pylist()]
     free = np.array(
@@ -68,7 +69,8 @@ def emails_of(array: pa.Array, role_local_parts: Set[str], free_mail: Set[str], 
     )
 
 
-def _normalised(texts: pa.Array, form: str) -> pa.Array:
+def normalised(texts: Texts, form: str) -> Texts:
+    """Addresses of a form (`PLAUSIBLE`, `WRITTEN`) without plus tags; null for what is none."""
     bare = replaced_where(replaced_where(folded(texts), r"^.*<([^>]*)>.*$", r"\1", "<"), r"^mailto:", "", ":")
     plain = replaced(pc.utf8_trim_whitespace(bare), r"\+[^@]*@", "@")
     return kept_where(plain, matching(plain, form))
@@ -79,25 +81,27 @@ def phones_of(array: pa.Array) -> Column:
 
     A number of one digit repeated ("000000000") or a plain count ("1234567890") is nobody's.
     """
-    return column_of(array).mapped(_digits)
+    return column_of(array).mapped(phone_digits)
 
 
-def _digits(texts: pa.Array) -> pa.Array:
-    plain = digits_of(replaced_where(pc.utf8_lower(texts), r"\s*(?:x|ext\.?|extension|app\.?)\s*\d+\s*$", "", "xa"))
-    national = pc.utf8_slice_codeunits(replaced_where(plain, r"^0+", ""), -_NATIONAL_DIGITS)
-    nothing = matching(national, _ONE_DIGIT) | is_one_of(national, _COUNTS)
-    return kept_where(national, (lengths(national) >= _SHORTEST_PHONE) & ~nothing)
+def phone_digits(texts: Texts) -> Texts:
+    """The digits that tell numbers apart; null for what is nobody's."""
+    plain = digits_of(replaced_where(pc.utf8_lower(texts), EXTENSION, "", "xa"))
+    national = pc.utf8_slice_codeunits(replaced_where(plain, r"^0+", ""), -NATIONAL_DIGITS)
+    nothing = matching(national, ONE_DIGIT) | is_one_of(national, MERE_COUNTS)
+    return kept_where(national, (lengths(national) >= SHORTEST_PHONE) & ~nothing)
 
 
 def domains_of(array: pa.Array, free_mail: Set[str]) -> Column:
     """Registrable domains of web addresses and hosts; a free-mail provider's is none."""
+    return column_of(array).mapped(lambda texts: registrable_domains(texts, free_mail))
 
-    def registrable(texts: pa.Array) -> pa.Array:
-        hosts = replaced(replaced(pc.utf8_trim_whitespace(pc.utf8_lower(texts)), r"^[a-z]+://", ""), r"[/?#:].*$", "")
-        found = (registrable_domain(host) if "." in host else None for host in replaced(hosts, r"^www\.", "").to_pylist())
-        return pa.array([None if domain in free_mail else domain for domain in found], pa.string())
 
-    return column_of(array).mapped(registrable)
+def registrable_domains(texts: Texts, free_mail: Set[str]) -> Texts:
+    """`domains_of` by text."""
+    hosts = replaced(replaced(pc.utf8_trim_whitespace(pc.utf8_lower(texts)), r"^[a-z]+://", ""), r"[/?#:].*$", "")
+    found = (registrable_domain(host) if "." in host else None for host in replaced(hosts, r"^www\.", "").to_pylist())
+    return pa.array([None if domain in free_mail else domain for domain in found], pa.string())
 
 
 def long_users(emails: Emails, shortest: int) -> Ids:

@@ -18,7 +18,7 @@ from pay_ready.resolve.linkage.columns import Mask, Rows
 
 Pair = tuple[int, int]
 # What speaks against a join counts double: a wrong join makes many wrong pairs, a missed one few.
-_DOUBT = 2
+DOUBT = 2
 _LINKS_AT_ONCE = 1_000_000
 Millibits = NDArray[np.int64]
 Weighted = tuple[Rows, Rows, Millibits]  # pairs, left < right, and a figure of each
@@ -91,7 +91,7 @@ class _Said:
                 if (said := total_of(code)) is not None:
                     total += said
                     known += 1
-        return weight * len(left) * len(right) + _DOUBT * against >= 0 and weight * known + total >= 0
+        return weight * len(left) * len(right) + DOUBT * against >= 0 and weight * known + total >= 0
 
 
 def group(
@@ -141,7 +141,7 @@ def _contested(labels: NDArray[np.int64], left: Rows, weights: Millibits, agains
     weakest = np.full(len(labels), np.iinfo(np.int64).max)
     np.minimum.at(weakest, labels[left], weights)
     contested = np.zeros(len(labels), dtype=np.bool_)
-    for (first, second, said), factor in ((against, _DOUBT), (between, 1)) if between is not None else ((against, _DOUBT),):
+    for (first, second, said), factor in ((against, DOUBT), (between, 1)) if between is not None else ((against, DOUBT),):
         telling = (labels[first] == labels[second]) & (factor * said < -weakest[labels[first]])
         contested[labels[first[telling]]] = True
     return contested

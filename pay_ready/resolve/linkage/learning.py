@@ -25,11 +25,11 @@ _PSEUDO_PAIRS = 50.0
 _BELIEVED_PAIRS = 500.0  # drawn at random, of which the shares are as believed
 # So many records of one, in so many pairs, are believed before any is seen: a handful of records come from a world of many people.
 _BELIEVED_MATCHES, _BELIEVED_POSSIBLE = 100.0, 100_000.0
-_RARER, _COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
+RARER, COMMONER = -8.0, 4.0  # bits that rarity may move a level which is not the value itself
 _LEAST_NEIGHBOURS, _MOSTLY_OTHERS = 200, 0.6
 _LEAST_DRAWN = 1_000
 _LEAST_AGREEING = 100  # pairs drawn that agree on a value, for their number to tell anything
-_SMALLEST_SHARE = 1e-12
+SMALLEST_SHARE = 1e-12
 _SEED = 20_261_125
 
 
@@ -181,7 +181,7 @@ def _value_bits(comparison: Comparison, records: Records, drawn: Mapping[str, Co
     once = min(1.0, records.size * (records.size - 1) / 2 / len(agree)) if len(agree) else 0.0
     if np.count_nonzero(agree) * once < _LEAST_AGREEING:
         return 0.0
-    rarest = 1.0 / np.maximum(drawn[comparison.name].shares[agree], _SMALLEST_SHARE)
+    rarest = 1.0 / np.maximum(drawn[comparison.name].shares[agree], SMALLEST_SHARE)
     factor = np.count_nonzero(agree) / np.count_nonzero(counted) * float(rarest.mean())
     return float(np.log2(np.clip(factor, 1.0, 1.0 + BELIEVED_RECORDS / records.size)))
 
@@ -203,7 +203,7 @@ def _level_shares(comparison: Comparison, levels: NDArray[np.int8], possible: fl
 
 def _rarity(comparison: Comparison, drawn: Compared) -> NDArray[np.float64]:
     held = [drawn.shares[drawn.levels == code] for code in range(len(comparison.levels))]
-    return np.array([np.log2(max(float(each.mean()), _SMALLEST_SHARE)) if len(each) else -10.0 for each in held])
+    return np.array([np.log2(max(float(each.mean()), SMALLEST_SHARE)) if len(each) else -10.0 for each in held])
 
 
 def _random_pairs(size: int) -> tuple[Rows, Rows]:
@@ -257,11 +257,11 @@ def chance_bits(comparison: Comparison, compared: Compared, chances: Chances, co
         if level not in comparison.by_value | comparison.by_rarity:
             continue
         held = np.flatnonzero(levels == code)
-        told = np.log2(np.maximum(compared.shares[held], _SMALLEST_SHARE))
+        told = np.log2(np.maximum(compared.shares[held], SMALLEST_SHARE))
         if level in comparison.by_value:
             told = np.minimum(told + chances.value_bits, 0.0)
         else:
-            told = by_level[code] + np.clip(told - chances.rarity_bits[code], _RARER, _COMMONER)
+            told = by_level[code] + np.clip(told - chances.rarity_bits[code], RARER, COMMONER)
         for mask, shared in near:
             told = np.where(mask[held], np.maximum(told, shared[code]), told)
         bits[held] = told
@@ -281,7 +281,7 @@ def _looked_up(by_level: Bits, levels: Levels, near: Sequence[tuple[Mask, Bits]]
 
 
 def _log2(shares: NDArray[np.float64]) -> Bits:
-    bits: Bits = np.log2(np.maximum(shares, _SMALLEST_SHARE))
+    bits: Bits = np.log2(np.maximum(shares, SMALLEST_SHARE))
     return bits
 
 
@@ -340,5 +340,5 @@ def level_table(records: Records, model: LearntModel) -> Sequence[tuple[str, str
     for each in known_comparisons(records, model):
         for code, level in enumerate(each.levels[1:], start=1):
             m, u = float(model.matches[each.name][code]), float(model.chances[each.name].shares[code])
-            rows.append((each.name, level, m, u, float(np.log2(max(m, _SMALLEST_SHARE) / max(u, _SMALLEST_SHARE)))))
+            rows.append((each.name, level, m, u, float(np.log2(max(m, SMALLEST_SHARE) / max(u, SMALLEST_SHARE)))))
     return rows

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from pay_ready.resolve.linkage.blocks import KEY_BITS, BlockRule, counted, held_by, name_number, with_copies
 from pay_ready.resolve.linkage.columns import Keys, Mask, Rows, distinct
 
-# A record in a block at its place; ids are 16 bytes and compare as such.
+# Ids are 16 bytes and compare as such.
+PAIR = np.dtype([("left", "S16"), ("right", "S16")])  # the lower id on the left
+# A record in a block at its place.
 MEMBER = np.dtype([("block", "<i8"), ("place", "<i8"), ("record", "S16")])
 # One of the nearest others before or after the `number`-th place that was asked about; the nearest first.
 NEAR = np.dtype([("number", "<i8"), ("after", "<i8"), ("block", "<i8"), ("place", "<i8"), ("record", "S16")])
 Members = NDArray[np.void]
 Codes = NDArray[np.int64]
+_NO_CODES: Codes = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,13 @@ class Moves:
         """Positions in `ids`, the lower id first."""
         return codes // max(len(self.ids), 1), codes % max(len(self.ids), 1)
 
+    def pairs(self, codes: Codes) -> NDArray[np.void]:
+        """The ids (`PAIR`)."""
+        left, right = self.sides(codes)
+        found = np.empty(len(codes), dtype=PAIR)
+        found["left"], found["right"] = self.ids[left], self.ids[right]
+        return found
+
 
 def moves_of(moved: Moved, others: Members, near: Members) -> Moves:
     """The pairs that change.
@@ -198,10 +208,12 @@ class _Windows:
 
 def _windows(moved: Moved, ids: NDArray[np.bytes_], near: Members, is_hot: Mask) -> _Windows:
     """Pairs of blocks that are compared in a window, as far as they lie near a place that was left or taken."""
-    size = max(len(ids), 1)
-    adjacent = _adjacent(near)
     at = np.searchsorted(moved.blocks, moved.new["block"])
     new = moved.new[is_hot[at] & (moved.windows[at] > 0)]
+    if not len(near) and not len(new):
+        return _Windows(_NO_CODES, _NO_CODES)
+    size = max(len(ids), 1)
+    adjacent = _adjacent(near)
     known = np.unique(np.concatenate((near[["block", "place", "record"]].astype(MEMBER), new)))
     is_new = np.isin(known, new)
     line = _Line.of(moved, ids, known, is_new, adjacent)

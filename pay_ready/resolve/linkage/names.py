@@ -27,23 +27,23 @@ from pay_ready.resolve.linkage.columns import (
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import Relation, Words, flattened, relations, words_from
 
-_TITLES = (
+TITLES = frozenset({
     "mr", "mrs", "ms", "miss", "mx", "dr", "dott", "dra", "prof", "professor", "sir", "dame", "rev", "fr", "hon", "sr", "sra", "mme",
     "mlle", "herr", "frau", "ing", "dipl", "mag", "jr", "ii", "iii", "iv", "phd", "md", "mba", "cpa", "esq", "dds", "jd", "pe", "cfa",
     "msc", "bsc", "baron", "baronet", "lord", "lady", "earl", "viscount", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th",
     "10th", "of",
-)  # fmt: skip
-_MERE_TITLES = rf"^(?:(?:{'|'.join(_TITLES)})(?: |$))+$"
+})  # fmt: skip
+MERE_TITLES = rf"^(?:(?:{'|'.join(sorted(TITLES))})(?: |$))+$"
 # Shares before any record is seen: those of a common name, so that namesakes of a small tenant are not taken for one.
-_USUAL_GIVEN, _USUAL_FAMILY, _USUAL_INITIAL = 1e-2, 3e-3, 0.06
+USUAL_GIVEN, USUAL_FAMILY, USUAL_INITIAL = 1e-2, 3e-3, 0.06
 # Whole names that say that there is none, or that somebody tried a form; "Null" and "None" may be family names.
-_NO_NAMES = frozenset({
+NO_NAMES = frozenset({
     "n a", "na", "none", "null", "unknown", "unknown unknown", "undefined", "not provided", "no name", "name", "first last",
     "test", "test test", "test user", "tester", "asdf", "asdf asdf", "qwerty", "xxx", "foo", "foo bar", "anonymous", "nobody",
     "user", "guest", "admin", "demo", "demo user", "customer", "contact", "info", "sales", "support",
 })  # fmt: skip
-_HYPHENS = "-‐‑–"
-_PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
+HYPHENS = "-‐‑–"
+PARTICLES = "af|al|ap|ben|bin|ibn|da|das|de|del|della|der|den|di|do|dos|du|el|la|le|san|st|ten|ter|van|vom|von|y|zu|zum|zur"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ def names_of(full: pa.Array, given: pa.Array, family: pa.Array, nicknames: Seque
     """
     column = _told_names(full, given, family)
     turned = replaced_where(column.values, r"^\s*([^,]+),\s*([^,]+?)\s*$", r"\2 \1", ",")
-    joined = _with_particles(words_of(replaced_where(turned, f"[{_HYPHENS}]", "", _HYPHENS)))
-    names = _parsed(renumbered(column.ids, kept_where(joined, ~is_one_of(joined, _NO_NAMES))), nicknames, counts)
+    joined = _with_particles(words_of(replaced_where(turned, f"[{HYPHENS}]", "", HYPHENS)))
+    names = _parsed(renumbered(column.ids, kept_where(joined, ~is_one_of(joined, NO_NAMES))), nicknames, counts)
     # A family name alone is no given name.
     alone = mask_of(pc.and_(pc.is_valid(family), pc.and_(pc.is_null(given), pc.is_null(full))))
     if not alone.any():
@@ -109,24 +109,24 @@ def _told_names(full: pa.Array, given: pa.Array, family: pa.Array) -> Column:
 
 def _with_particles(texts: Texts) -> Texts:
     """Particles joined to the word after them: "van der berg" is one word."""
-    several = rf" ((?:{_PARTICLES})+) "
+    several = rf" ((?:{PARTICLES})+) "
     held = matching(texts, several)
     if not held.any():
         return texts
-    found = replaced(replaced(texts.filter(pa.array(held)), rf" ({_PARTICLES}) ", r" \1"), several, r" \1")
+    found = replaced(replaced(texts.filter(pa.array(held)), rf" ({PARTICLES}) ", r" \1"), several, r" \1")
     return pc.replace_with_mask(texts, pa.array(held), found)
 
 
 def _without_mere_titles(texts: Texts) -> Texts:
     """ "Sir Baronet" is no name: the full name may say more."""
-    return kept_where(texts, ~matching(words_of(texts), _MERE_TITLES))
+    return kept_where(texts, ~matching(words_of(texts), MERE_TITLES))
 
 
 def _parsed(column: Column, nicknames: Sequence[frozenset[str]], known: Counts | None) -> Names:
     row, numbers, texts = flattened(column.values)
     names = len(column.values)
     words = words_from(texts, np.bincount(numbers, minlength=len(texts)), nicknames, known)
-    kept = ~is_one_of(texts, frozenset(_TITLES))[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
+    kept = ~is_one_of(texts, TITLES)[numbers] if len(texts) else np.empty(0, dtype=np.bool_)
     row, numbers = row[kept], numbers[kept]
     counts = np.bincount(row, minlength=names)
     starts = np.cumsum(counts) - counts
@@ -197,9 +197,9 @@ def name_frequencies(names: Names, counts: Counts | None = None) -> NameFrequenc
         return chance_share(np.append(held, 1) - 1, total, usual)
 
     return NameFrequencies(
-        shares("name.given", names.words.distinct, given, _USUAL_GIVEN),
-        shares("name.family", names.words.distinct, family, _USUAL_FAMILY),
-        shares("name.initial", Distinct(names.words.letters), initials, _USUAL_INITIAL),
+        shares("name.given", names.words.distinct, given, USUAL_GIVEN),
+        shares("name.family", names.words.distinct, family, USUAL_FAMILY),
+        shares("name.initial", Distinct(names.words.letters), initials, USUAL_INITIAL),
     )
 
 
@@ -223,11 +223,13 @@ def compare_names(names: Names, frequencies: NameFrequencies, left: Rows, right:
     other_share = np.maximum(as_either[left_family[at]], as_either[right_given[at]])
     # An initial that crosses is the given name's; which of two words is the family name no one can tell, and nothing hangs on it.
     swap = other == Relation.INITIAL
+    with_letter = left_given.copy()
+    with_letter[at[swap]] = right_given[at[swap]]
     given[at], family[at] = np.where(swap, other, one), np.where(swap, one, other)
     given_share[at], family_share[at] = np.where(swap, other_share, one_share), np.where(swap, one_share, other_share)
     _cross_single(names, frequencies, (given, family), (given_share, family_share), (left, right), similar_from)
     initial = given == Relation.INITIAL
-    letters = words.initials[left_given[initial]] if initial.any() else np.empty(0, dtype=np.int32)
+    letters = words.initials[with_letter[initial]] if initial.any() else np.empty(0, dtype=np.int32)
     given_share[initial] = frequencies.initial[letters]
     _join_compounds(names, family, left, right)
     middle = ((names.middle[left] >= 0) & (names.middle[right] >= 0)).astype(np.int8)

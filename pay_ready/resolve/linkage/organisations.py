@@ -16,6 +16,7 @@ from pay_ready.resolve.linkage.columns import (
     Ids,
     Keys,
     Mask,
+    Rows,
     Texts,
     by_distinct_pair,
     column_of,
@@ -28,8 +29,9 @@ from pay_ready.resolve.linkage.columns import (
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.words import flattened
 
-_SHORTEST_HEAD = 5
-_SHORTEST_ACRONYM, _LONGEST_ACRONYM = 3, 8
+LETTERS_WITH_DOTS, LETTERS_JOINED = r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\b(\w)/(\w)\b"
+SHORTEST_HEAD = 5
+SHORTEST_ACRONYM, _LONGEST_ACRONYM = 3, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,38 +40,37 @@ class OrganisationNames:
 
     words: Column
     core: Column
+    core_of: Ids  # by number of `words`
     letters: NDArray[np.int32]  # by core: how many it has
-    acronyms: Ids  # by core: number of the core that its initials are, -1 if nobody is called so
+    acronyms: Ids  # by number of `words`: the core that its initials are, -1 if nobody is called so
 
 
 def organisation_names(array: pa.Array) -> OrganisationNames:
     """Names without legal forms and articles, abbreviations spelled out, accents folded."""
     raw = column_of(array)
-    dotless = replaced_where(raw.values, r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\1\2\3\4", ".")
-    texts = words_of(replaced_where(dotless, r"\b(\w)/(\w)\b", r"\1\2", "/"))
+    dotless = replaced_where(raw.values, LETTERS_WITH_DOTS, r"\1\2\3\4", ".")
+    texts = words_of(replaced_where(dotless, LETTERS_JOINED, r"\1\2", "/"))
     row, numbers, words = flattened(texts)
     legal = is_one_of(words, LEGAL_FORMS_OF_ONE_WORD)[numbers] if len(words) else np.empty(0, dtype=np.bool_)
     kept = ~legal | (np.bincount(row[~legal], minlength=len(texts)) == 0)[row]
     spelled = pa.array([ABBREVIATIONS.get(word, word) for word in words.to_pylist()], pa.string())
-    said = lengths(spelled)[numbers] > 0 if len(words) else kept
-    named = kept & (said | (np.bincount(row[kept & said], minlength=len(texts)) == 0)[row])
+    named = kept & (lengths(spelled)[numbers] > 0) if len(words) else kept
     offsets = np.concatenate(([0], np.cumsum(np.bincount(row[named], minlength=len(texts))))).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), spelled.take(pa.array(numbers[named])))
     joined = renumbered(raw.ids, pc.binary_join(lists, " "))
-    core = joined.mapped(lambda values: replaced(values, " ", ""))
-    return OrganisationNames(words=joined, core=core, letters=lengths(core.values), acronyms=_acronyms(joined, core))
+    cores = renumbered(np.arange(len(joined.values), dtype=np.int32), replaced(joined.values, " ", ""))
+    return OrganisationNames(
+        words=joined, core=Column(translated(joined.ids, cores.ids), cores.values), core_of=cores.ids, letters=lengths(cores.values),
+        acronyms=_acronyms(joined, cores),
+    )  # fmt: skip
 
 
-def _acronyms(words: Column, core: Column) -> Ids:
-    number_of = {text: number for number, text in enumerate(core.values.to_pylist())}
-    found = np.full(len(core.values), -1, dtype=np.int32)
-    for text in words.values.to_pylist():
-        if text.count(" ") < _SHORTEST_ACRONYM - 1:
-            continue
-        parts = text.split()
-        acronym = number_of.get("".join(part[0] for part in parts), -1)
-        if acronym >= 0:
-            found[number_of["".join(parts)]] = acronym
+def _acronyms(words: Column, cores: Column) -> Ids:
+    number_of = {text: number for number, text in enumerate(cores.values.to_pylist())}
+    found = np.full(len(words.values), -1, dtype=np.int32)
+    for number, text in enumerate(words.values.to_pylist()):
+        if text.count(" ") >= SHORTEST_ACRONYM - 1:
+            found[number] = number_of.get("".join(part[0] for part in text.split()), -1)
     return found
 
 
@@ -78,29 +79,31 @@ def acronyms_or_short(texts: Texts) -> Texts:
     found: list[str | None] = []
     for text in texts.to_pylist():
         parts = text.split()
-        if len(parts) >= _SHORTEST_ACRONYM:
+        if len(parts) >= SHORTEST_ACRONYM:
             found.append("".join(part[0] for part in parts))
         else:
-            found.append(text if len(parts) == 1 and _SHORTEST_ACRONYM <= len(text) <= _LONGEST_ACRONYM else None)
+            found.append(text if len(parts) == 1 and SHORTEST_ACRONYM <= len(text) <= _LONGEST_ACRONYM else None)
     return pa.array(found, pa.string())
 
 
-def similar_organisations(names: OrganisationNames, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
-    """For pairs of core numbers (>= 0): 0 other names, 1 an acronym or the head of the other, 2 alike, 3 the same."""
+def similar_organisations(names: OrganisationNames, left: Rows, right: Rows, similar_from: float) -> NDArray[np.int8]:
+    """For pairs of records that have names: 0 other names, 1 an acronym or the head of the other, 2 alike, 3 the same."""
     texts, letters = names.core.values, names.letters
 
-    def graded(first: Ids, second: Ids) -> NDArray[np.int8]:
-        one, other = texts_at(texts, first), texts_at(texts, second)
+    def graded(one: Ids, other: Ids) -> NDArray[np.int8]:
+        first, second = names.core_of[one], names.core_of[other]
+        one_text, other_text = texts_at(texts, first), texts_at(texts, second)
         shorter = np.minimum(letters[first], letters[second])
-        ratios = process.cpdist(one, other, scorer=fuzz.ratio, score_cutoff=similar_from, dtype=np.float32)
-        acronym = (names.acronyms[first] == second) | (names.acronyms[second] == first)
-        heads = (shorter >= _SHORTEST_HEAD) & (process.cpdist(one, other, scorer=Prefix.similarity, dtype=np.int32) == shorter)
+        ratios = process.cpdist(one_text, other_text, scorer=fuzz.ratio, score_cutoff=similar_from, dtype=np.float32)
+        acronym = (names.acronyms[one] == second) | (names.acronyms[other] == first)
+        heads = (shorter >= SHORTEST_HEAD) & (process.cpdist(one_text, other_text, scorer=Prefix.similarity, dtype=np.int32) == shorter)
         found = np.where(acronym | heads, 1, 0)
         found[ratios >= similar_from] = 2
         found[first == second] = 3
         return found.astype(np.int8)
 
-    return by_distinct_pair(left, right, graded).astype(np.int8) if len(left) else np.empty(0, dtype=np.int8)
+    words = names.words.ids
+    return by_distinct_pair(words[left], words[right], graded).astype(np.int8) if len(left) else np.empty(0, dtype=np.int8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class Owners:
     sizes: NDArray[np.int64]  # by record: records that name its most common owner; 1 without one
     total: int  # records altogether
 
-    def same(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def same(self, left: Rows, right: Rows) -> Mask:
         """Whether two records name one owner, one by its name and the other by its domain included."""
         sides = (self.by_name, self.by_domain, self.by_address)
         others = [side[right] for side in sides]

@@ -69,14 +69,14 @@ EMPLOYER = Comparison(
     by_rarity=frozenset({"similar"}), prior_strength=1.0, circumstance=True,
 )  # fmt: skip
 
-_SHORTEST_USER = 4
-_HOST_SLIPS = 2
-_SHARED_BY = 3  # names; a number that so many hold is a switchboard
-_SIMILAR_COMPANIES = 2
+SHORTEST_USER = 4
+HOST_SLIPS = 2
+SHARED_BY = 3  # names; a number that so many hold is a switchboard
+SIMILAR_COMPANIES = 2
 # Shares before any record is seen.
-_HOUSEHOLD = 0.05  # how likely two of one family have one address
-_BELIEVED_ADDRESSES = 100_000
-_USUAL_USER, _USUAL_CONTACT, _USUAL_EMPLOYER = 1e-3, 1e-5, 5e-3
+HOUSEHOLD = 0.05  # how likely two of one family have one address
+BELIEVED_ADDRESSES = 100_000
+USUAL_USER, USUAL_CONTACT, USUAL_EMPLOYER = 1e-3, 1e-5, 5e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,19 +165,19 @@ class People:
             levels[near[slip.astype(np.bool_)]] = 4
         apart = np.flatnonzero(both & some_part & (levels == 1) & alike & ~at_one_host)
         gap = self.host_lengths[first_host[apart]] - self.host_lengths[second_host[apart]]
-        apart = apart[np.abs(gap) <= _HOST_SLIPS]
+        apart = apart[np.abs(gap) <= HOST_SLIPS]
         if len(apart):
             levels[apart[self._is_slip_of_host(left[apart], right[apart])]] = 4
         same = both & (first == second)
         levels[same] = 5
         shares = np.ones(len(left))
         others = self.user_holders[first_user[same_user]] - 1
-        shares[same_user] = chance_share(others, self.addresses, _USUAL_USER)
-        shares[levels == 4] = chance_share(np.array([1]), self.all_names, _USUAL_CONTACT)[0]
-        shares[same] = chance_share(self.email_names[first[same]], self.all_names, _USUAL_CONTACT, _BELIEVED_ADDRESSES)
+        shares[same_user] = chance_share(others, self.addresses, USUAL_USER)
+        shares[levels == 4] = chance_share(np.array([1]), self.all_names, USUAL_CONTACT)[0]
+        shares[same] = chance_share(self.email_names[first[same]], self.all_names, USUAL_CONTACT, BELIEVED_ADDRESSES)
         # A household shares its address: who has another given name is another of it, and who has no name could be any of them.
         household = same & (names.given == Relation.OTHER)
-        shares[household] = np.maximum(shares[household], _HOUSEHOLD)
+        shares[household] = np.maximum(shares[household], HOUSEHOLD)
         nameless = same & (names.given == Relation.NULL) & (names.family == Relation.NULL)
         levels[nameless & (self.email_initials[first] > 1)] = 0
         return Compared(levels, shares)
@@ -215,11 +215,13 @@ class People:
             return graded
 
         found = np.zeros(len(left), dtype=np.bool_)
-        is_near_host = near(self.emails.hosts, _HOST_SLIPS, 8)
+        is_near_host = near(self.emails.hosts, HOST_SLIPS, 8)
         by_host = by_distinct_pair(host[left], host[right], is_near_host).astype(np.bool_)
         # A digit is no slip.
         digits = self.address_digits[self.emails.column.ids]
-        alike = np.flatnonzero(by_host & (digits[left] == digits[right]))
+        found |= by_host & (digits[left] == digits[right])
+        # An address need not have a user part where it is not validated; then the other has none either.
+        alike = np.flatnonzero(found & (user.ids[left] >= 0))
         is_near_user = near(user.values, 1, 4)
         found[alike] = by_distinct_pair(user.ids[left[alike]], user.ids[right[alike]], is_near_user).astype(np.bool_)
         return found
@@ -231,8 +233,8 @@ class People:
         same = both & (first == second)
         levels[same] = 2
         shares = np.ones(len(left))
-        shares[same] = chance_share(self.phone_names[first[same]], self.all_names, _USUAL_CONTACT)
-        shared = same & ((self.phone_names[first] >= _SHARED_BY) | names.differ)
+        shares[same] = chance_share(self.phone_names[first[same]], self.all_names, USUAL_CONTACT)
+        shared = same & ((self.phone_names[first] >= SHARED_BY) | names.differ)
         return Compared(levels, shares), shared
 
     def _employers(self, names: ComparedNames, left: Rows, right: Rows, thorough: bool) -> Compared:
@@ -246,12 +248,12 @@ class People:
         agree = ((names.given >= Relation.INITIAL) & (names.family >= Relation.SIMILAR)) | thorough
         rest = np.flatnonzero(both & ~same & agree & (core[left] >= 0) & (core[right] >= 0))
         if len(rest):
-            alike = similar_organisations(self.companies, core[left[rest]], core[right[rest]], self.similar_company_from)
+            alike = similar_organisations(self.companies, left[rest], right[rest], self.similar_company_from)
             levels[rest[alike >= 1]] = 2
         shares = np.ones(len(left))
-        held = levels >= _SIMILAR_COMPANIES
+        held = levels >= SIMILAR_COMPANIES
         smaller = np.minimum(owners.sizes[left[held]], owners.sizes[right[held]])
-        shares[held] = chance_share(smaller - 1, owners.total, _USUAL_EMPLOYER)
+        shares[held] = chance_share(smaller - 1, owners.total, USUAL_EMPLOYER)
         return Compared(levels, shares)
 
     def rules(self) -> list[BlockRule]:
@@ -330,7 +332,7 @@ def people_of(
         size=size,
         names=names,
         emails=emails,
-        users=long_users(emails, _SHORTEST_USER),
+        users=long_users(emails, SHORTEST_USER),
         phones=phones,
         companies=companies,
         owners=owners,

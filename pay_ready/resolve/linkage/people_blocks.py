@@ -14,7 +14,7 @@ from pay_ready.resolve.linkage.values import Category, Dates, Identifiers, Postc
 if TYPE_CHECKING:
     from pay_ready.resolve.linkage.people import People
 
-_LEAST_WEAK = 5
+LEAST_WEAK = 5
 
 
 def person_rules(people: "People") -> list[BlockRule]:
@@ -35,7 +35,7 @@ def person_rules(people: "People") -> list[BlockRule]:
     found.append(joined_rule("employer_and_given", [key_of(side, given) for side in sides], caps.place_and_given))
     for each in people.values:
         found.extend(_value_rules(each, caps, given, family, full))
-    if caps.weak >= _LEAST_WEAK:
+    if caps.weak >= LEAST_WEAK:
         found.extend(BlockRule(name=name, keys=keys, cap=caps.weak, extra=True) for name, keys in _weak_keys(people).items())
     return found
 

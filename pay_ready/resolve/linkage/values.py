@@ -15,11 +15,11 @@ from pay_ready.resolve.linkage.columns import Column, Ids, Keys, Rows, by_distin
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.evidence import Compared, Comparison, Shares, equality
 
-_BLANKS = frozenset({"n a", "na", "none", "null", "unknown", "undefined", "nan"})
+BLANKS = frozenset({"n a", "na", "none", "null", "unknown", "undefined", "nan"})
 
 
 # What is believed of a value's share before any record is seen.
-_USUAL_CATEGORY, _USUAL_DATE, _USUAL_IDENTIFIER, _USUAL_POSTCODE, _USUAL_DISTRICT = 0.02, 1e-4, 1e-6, 5e-4, 0.01
+USUAL_CATEGORY, _USUAL_DATE, _USUAL_IDENTIFIER, _USUAL_POSTCODE, _USUAL_DISTRICT = 0.02, 1e-4, 1e-6, 5e-4, 0.01
 
 
 class Values(Protocol):
@@ -42,7 +42,7 @@ class Values(Protocol):
 
 def cleaned_column(array: pa.Array) -> Column:
     def cleaned(texts: pa.Array) -> pa.Array:
-        return kept_where(texts, ~is_one_of(texts, _BLANKS))
+        return kept_where(texts, ~is_one_of(texts, BLANKS))
 
     return column_of(array).mapped(lambda texts: cleaned(words_of(texts)))
 
@@ -58,16 +58,7 @@ class Category:
 
     @property
     def comparison(self) -> Comparison:
-        return Comparison(
-            name=self.name,
-            levels=("null", "differ", "close", "same"),
-            matches=(0.0, 0.95 - self.matched, 0.05, self.matched),
-            chances=(0.0, 0.9695, 0.0005, 0.03),
-            by_value=frozenset({"same"}),
-            by_rarity=frozenset({"close"}),
-            prior_strength=1.0,
-            circumstance=True,
-        )
+        return category_comparison(self.name, self.matched)
 
     def compare(self, left: Rows, right: Rows) -> Compared:
         base = equality(self.column, left, right, self.common)
@@ -94,6 +85,20 @@ class Category:
         return [self.column.keys()]
 
 
+def category_comparison(name: str, matched: float = 0.6) -> Comparison:
+    """How categories are compared; `matched` is the share of equal ones among matches that is believed before any is seen."""
+    return Comparison(
+        name=name,
+        levels=("null", "differ", "close", "same"),
+        matches=(0.0, 0.95 - matched, 0.05, matched),
+        chances=(0.0, 0.9695, 0.0005, 0.03),
+        by_value=frozenset({"same"}),
+        by_rarity=frozenset({"close"}),
+        prior_strength=1.0,
+        circumstance=True,
+    )
+
+
 def category_of(name: str, array: pa.Array, matched: float = 0.6, counts: Counts | None = None) -> Category:
     """A category from any column."""
     return category_from(name, cleaned_column(array), matched, counts)
@@ -101,7 +106,7 @@ def category_of(name: str, array: pa.Array, matched: float = 0.6, counts: Counts
 
 def category_from(name: str, column: Column, matched: float = 0.6, counts: Counts | None = None) -> Category:
     """A category from a column of folded texts."""
-    return Category(name, column, (counts or Counts()).shares(f"value.{name}", column, _USUAL_CATEGORY), matched)
+    return Category(name, column, (counts or Counts()).shares(f"value.{name}", column, USUAL_CATEGORY), matched)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ from pay_ready.resolve.linkage.columns import (
 )
 from pay_ready.resolve.linkage.counts import Counts
 
-_GROUPS_A_WORD = 6
-_ESTABLISHED = 8
-_SHORTEST_SLIP, _SHORTEST_TWO_SLIPS = 4, 6
-_SHORTEST_ALIKE, _LARGEST_GAP = 3, 3
+GROUPS_A_WORD = 6
+ESTABLISHED = 8
+SHORTEST_SLIP, SHORTEST_TWO_SLIPS = 4, 6
+SHORTEST_ALIKE, LARGEST_GAP = 3, 3
 _ROUNDING = 1e-3  # of similarities in single precision
 
 
@@ -66,7 +66,7 @@ class Words:
     letters: Texts  # by number of `initials`
     finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
-    groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
+    groups: NDArray[np.int16]  # word x `GROUPS_A_WORD`, -1 for none
     group_bits: NDArray[np.uint64]  # the set of them, 64 bits for all: some share one
     keys: Keys  # numbers that are the same whatever other words there are: of the word itself,
     canonical: Keys  # the same one for forms of one given name, as far as a word can tell,
@@ -96,10 +96,10 @@ def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[fro
 def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
     texts = words.texts
     number_of = {text: number for number, text in enumerate(texts.to_pylist())}
-    groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
+    groups = np.full((len(texts), GROUPS_A_WORD), -1, dtype=np.int16)
     known_forms = groups_of(tuple(nicknames))
     for word in number_of.keys() & known_forms.keys():
-        told = known_forms[word][:_GROUPS_A_WORD]
+        told = known_forms[word][:GROUPS_A_WORD]
         groups[number_of[word], : len(told)] = told
     bits = np.where(groups >= 0, np.uint64(1) << (groups & np.int16(63)).astype(np.uint64), np.uint64(0))
     group_bits = np.bitwise_or.reduce(bits, axis=1)
@@ -110,7 +110,7 @@ def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Se
     finals = column_of(pc.utf8_slice_codeunits(pc.utf8_reverse(texts), 0, 1)).ids
     heads = key_numbers(pc.utf8_slice_codeunits(texts, 0, 3))
     long = lengths(texts)
-    common = (holders >= max(_ESTABLISHED, held // 20_000)) & (long >= 3)
+    common = (holders >= max(ESTABLISHED, held // 20_000)) & (long >= 3)
     known = common | (groups[:, 0] >= 0)
     return Words(
         words, holders, held, number_of, long, _signs_of(texts), initials.ids, initials.values, finals, known, groups, group_bits, keys,
@@ -165,7 +165,7 @@ def _may_be_related(words: Words, left: Ids, right: Ids, similar_from: float) ->
     short = np.minimum(first, second)
     forms, others = words.group_bits[left], words.group_bits[right]
     # Two names that both exist are two names, however alike they are (`_related`).
-    slip = an_end & (short >= _SHORTEST_ALIKE) & (np.abs(first - second) <= _LARGEST_GAP) & ((forms == 0) | (others == 0))
+    slip = an_end & (short >= SHORTEST_ALIKE) & (np.abs(first - second) <= LARGEST_GAP) & ((forms == 0) | (others == 0))
     may: NDArray[np.bool_] = ((forms & others) != 0) | (same_initial & (short == 1))
     near = np.flatnonzero(slip & ~may)
     most = _most_alike(words, left[near], right[near], same_initial[near])
@@ -197,12 +197,12 @@ def _related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArra
     both_known = (words.groups[left, 0] >= 0) & (words.groups[right, 0] >= 0)
     # Slips that change the first and the last letter are too rare to look for.
     an_end = (words.initials[left] == words.initials[right]) | (words.finals[left] == words.finals[right])
-    spelled = np.flatnonzero(an_end & ~initial & ~nickname & ~both_known & (short >= _SHORTEST_ALIKE) & (gap <= _LARGEST_GAP))
+    spelled = np.flatnonzero(an_end & ~initial & ~nickname & ~both_known & (short >= SHORTEST_ALIKE) & (gap <= LARGEST_GAP))
     if len(spelled):
         first, second = texts_at(words.texts, left[spelled]), texts_at(words.texts, right[spelled])
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
-        one = (slips == 1) & (short[spelled] >= _SHORTEST_SLIP)
-        two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= _SHORTEST_TWO_SLIPS))
+        one = (slips == 1) & (short[spelled] >= SHORTEST_SLIP)
+        two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= SHORTEST_TWO_SLIPS))
         slipped = np.flatnonzero(one | two)
         near = process.cpdist(
             [first[i] for i in slipped.tolist()], [second[i] for i in slipped.tolist()],
@@ -212,7 +212,7 @@ def _related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArra
         one[unlike] = two[unlike] = False
         found[spelled[two]] = Relation.SIMILAR
         found[spelled[one]] = Relation.TYPO
-        rest = np.flatnonzero(~one & ~two & (short[spelled] >= _SHORTEST_SLIP))
+        rest = np.flatnonzero(~one & ~two & (short[spelled] >= SHORTEST_SLIP))
         if len(rest):
             alike = process.cpdist(
                 [first[i] for i in rest.tolist()], [second[i] for i in rest.tolist()],
