@@ -1,6 +1,6 @@
 """Blocks as rows: what each record was compared by, who else is there, and the edges of records that moved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pay_ready.db.id_arrays import Ids, hex_of, ids_of, number_list, uuid_list
+from pay_ready.db.id_arrays import Ids, few_ids, hex_of, ids_of, number_list, uuid_list
 from pay_ready.db.tenancy import TenantTransaction
 from pay_ready.model.resolution import EntityType
-from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members
+from pay_ready.resolve.linkage.moves import MEMBER, NEAR, PAIR, Members
+from pay_ready.resolve.linkage.plain_moves import IdPair, Place
 
 Numbers = NDArray[np.int64]
 _PLANNER = ("hash_joins", "merge_joins", "kept_rows", "scans", "compiled")  # ways that are not by key
 _FEW_KEYS = 100
 _STORED = np.dtype([("block", "<i8"), ("place", "<i8")])
-PAIR = np.dtype([("left", "S16"), ("right", "S16")])
 MATE = np.dtype([("entity", "S16"), ("record", "S16"), ("confidence", "<i8")])  # who is in an entity, and how sure, in ten-thousandths
 _BOND = np.dtype([("kind", "<i8"), ("one", "S16"), ("other", "S16"), ("confidence", "<i8")])
 
@@ -154,6 +154,27 @@ class BlockRows:
         }  # fmt: skip
         return self._counted("blocks.between", params, len(first))
 
+    def few_others(self, limits: Mapping[int, int]) -> dict[int, list[bytes]]:
+        """The members of a handful of blocks."""
+        found: dict[int, list[bytes]] = {}
+        for row in self.tx.rows("blocks.others", {"blocks": list(limits), "limits": list(limits.values())}):
+            found.setdefault(row.block, []).append(row.record_id.bytes)
+        return found
+
+    def few_near(self, record: bytes, asked: Mapping[int, Place]) -> dict[int, tuple[list[bytes], list[bytes]]]:
+        """The nearest members on both sides of a record's places in a handful of blocks."""
+        params = {
+            "blocks": list(asked), "places": [each.place for each in asked.values()], "record_ids": few_ids([record] * len(asked)),
+            "windows": [each.window for each in asked.values()],
+        }  # fmt: skip
+        rows = sorted(self.tx.rows("blocks.near", params), key=lambda row: (row.place, row.record_id))
+        found: dict[int, tuple[list[bytes], list[bytes]]] = {block: ([], []) for block in asked}
+        for row in rows:
+            found[row.block][row.is_after].append(row.record_id.bytes)
+        for before, _ in found.values():
+            before.reverse()
+        return found
+
     def _counted(self, name: str, params: Mapping[str, object], asked: int) -> Numbers:
         rows = self.tx.rows(name, params) if asked else []
         return np.array([row.members for row in rows], dtype=np.int64)
@@ -177,13 +198,32 @@ def drop_pairs(tx: TenantTransaction, scope: Mapping[str, object], left: Ids, ri
 
 
 def bonds_of(tx: TenantTransaction, scope: Mapping[str, object], records: Ids) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """The matches (`PAIR`) of a model with one of these records, and everybody who is published together with one of them (`MATE`)."""
+    """Everybody who is published together with one of these records (`MATE`), and the matches (`PAIR`) of a model with one of all these."""
     found = _found(tx, "blocks.bonds_of", {**scope, "record_ids": uuid_list(records)}, _BOND, asked=len(records))
     matches, together = found[found["kind"] == 0], found[found["kind"] == 1]
     links, mates = np.empty(len(matches), dtype=PAIR), np.empty(len(together), dtype=MATE)
     links["left"], links["right"] = matches["one"], matches["other"]
     mates["entity"], mates["record"], mates["confidence"] = together["one"], together["other"], together["confidence"]
     return links, mates
+
+
+@dataclass(frozen=True, slots=True)
+class Bonds:
+    """What connects a handful of records."""
+
+    links: set[IdPair]  # matches
+    mates: dict[bytes, tuple[bytes, int]]  # by record that is published: the entity it is in, and how sure, in ten-thousandths
+
+
+def few_bonds_of(tx: TenantTransaction, scope: Mapping[str, object], records: Iterable[bytes]) -> Bonds:
+    """`bonds_of` a handful of records."""
+    found = Bonds(set(), {})
+    for row in tx.rows("blocks.bonds_of", {**scope, "record_ids": few_ids(records)}):
+        if row.kind:
+            found.mates[row.other_id.bytes] = (row.one_id.bytes, row.confidence)
+        else:
+            found.links.add((row.one_id.bytes, row.other_id.bytes))
+    return found
 
 
 def _found(tx: TenantTransaction, name: str, params: Mapping[str, object], fields: np.dtype[np.void], *, asked: int) -> NDArray[np.void]:

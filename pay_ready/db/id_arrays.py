@@ -24,6 +24,11 @@ def uuid_list(ids: Ids) -> str:
     return "{" + ",".join(hex_of(ids)) + "}"
 
 
+def few_ids(ids: Iterable[bytes]) -> str:
+    """A handful of ids of 16 bytes as the text of a uuid[]."""
+    return "{" + ",".join([each.hex() for each in ids]) + "}"
+
+
 def hex_of(ids: Ids) -> list[str]:
     """The ids in hexadecimal digits."""
     digits = np.ascontiguousarray(ids, dtype="S16").tobytes().hex()

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from pay_ready.db.id_arrays import Ids, uuid_list, uuids_of
+from pay_ready.db.id_arrays import Ids, few_ids, uuid_list, uuids_of
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import OnHoldError
 from pay_ready.model.ids import TenantId, stable_id
@@ -93,6 +93,20 @@ def standing(tx: TenantTransaction) -> Standing:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class ToDecide:
+    """What a decision about one record goes by."""
+
+    run_no: int  # the published version; 0 where none is resolved
+    has_decisions: bool  # about pairs of the tenant's
+
+
+def to_decide(tx: TenantTransaction) -> ToDecide:
+    """The published version. Until the transaction ends, statements look up by key, as `blocks.look_up_by_key` has them do."""
+    row = tx.row("resolution.to_decide")
+    return ToDecide(0, has_decisions=False) if row is None else ToDecide(row.run_no if row.is_resolved else 0, row.has_decisions)
+
+
 def queued(tx: TenantTransaction) -> Queue:
     """What waits."""
     return Queue(changes=tx.copy_out("resolution.queued", {}, _CHANGE))
@@ -142,6 +156,12 @@ def read_compared(database: Database, tx: TenantTransaction, entity_type: Entity
     found = {column: pa.array([getattr(row, column) for row in rows], pa.string()) for column in texts}
     ids = pa.array([row.record_id.bytes for row in rows], pa.binary(16))
     return pa.table({"record_id": ids, "content_hash": pa.array([row.content_hash for row in rows], pa.binary()), **found})
+
+
+def read_people_compared(tx: TenantTransaction, record_ids: Iterable[bytes]) -> dict[bytes, Mapping[str, Any]]:
+    """By id what a handful of people's records are compared by, each by itself (`staged.PERSON_COLUMNS`)."""
+    rows = tx.rows("resolution.compared_people_named", {"record_ids": few_ids(record_ids)})
+    return {row.record_id.bytes: row._asdict() for row in rows}
 
 
 def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:

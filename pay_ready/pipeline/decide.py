@@ -4,27 +4,36 @@ The answer is that of a run with the record among the staged ones, under the mod
 wait in the queue, and the next increment publishes them together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import BlockRows, look_up_by_key
-from pay_ready.db.id_arrays import Ids, uuids_of
+from pay_ready.db.blocks import MATE, BlockRows, few_bonds_of
+from pay_ready.db.id_arrays import Ids
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
-from pay_ready.pipeline.touched import Reach, Scope, all_bounds, matching_pairs, parted, reached, reached_within
-from pay_ready.resolve.engine import Resolution, edges_of, id_bytes, resolve
+from pay_ready.pipeline.touched import Scope, all_bounds, matching_pairs, parted
+from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
 from pay_ready.resolve.ids import identify
+from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.model import ResolutionModel
-from pay_ready.resolve.linkage.moves import MEMBER, Bounds, found_moves, members_of, moved
+from pay_ready.resolve.linkage.moves import MEMBER, PAIR, Bounds, Moves, members_of, moved
+from pay_ready.resolve.linkage.plain_counts import PlainCounts
+from pay_ready.resolve.linkage.plain_link import Pairs, Weights, clustered
+from pay_ready.resolve.linkage.plain_moves import IdPair, arrival
+from pay_ready.resolve.linkage.plain_people import PlainPeople
+from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, in_id_order, record_id_bytes
 
+_FEW_RECORDS = 60  # of so many each by itself costs less than columns of all
 FIELDS: Mapping[EntityType, tuple[str, ...]] = {"person": PERSON_COLUMNS[1:], "company": COMPANY_COLUMNS[1:]}
 
 
@@ -48,6 +57,8 @@ class _Known:
     run_no: int
     models: Mapping[EntityType, tuple[UUID, ResolutionModel]]
     bounds: Mapping[EntityType, Bounds]
+    knowledge: Knowledge
+    weights: Weights  # of people
 
 
 class Decider:
@@ -71,28 +82,125 @@ class Decider:
         """
         if unknown := sorted(values.keys() - set(FIELDS[entity_type])):
             raise UsageError("no such field", f"one of: {', '.join(FIELDS[entity_type])}", field=unknown[0], entity_type=entity_type)
+        record = record_id or new_id()
         with self._database.tenant_transaction(self._tenant) as tx:
-            look_up_by_key(tx)
-            known = self._current(tx)
-            decisions = db_resolution.decisions(tx)[entity_type]
+            asked = db_resolution.to_decide(tx)
+            known = self._of_version(tx, asked.run_no)
+            decisions = db_resolution.decisions(tx)[entity_type] if asked.has_decisions else []
             scope = Scope(
                 tx=tx, database=self._database, entity_type=entity_type, config=self._config, model=known.models[entity_type],
                 bounds=known.bounds[entity_type], run_no=known.run_no,
             )  # fmt: skip
-            return _decided(scope, _row(entity_type, record_id or new_id(), values), decisions)
+            return _decided(scope, known, record, values, decisions)
 
-    def _current(self, tx: TenantTransaction) -> _Known:
-        standing = db_resolution.standing(tx)
-        if self._known is not None and self._known.run_no == standing.run_no:
+    def _of_version(self, tx: TenantTransaction, run_no: int) -> _Known:
+        if self._known is not None and self._known.run_no == run_no:
             return self._known
-        models = db_resolution.current_models(tx)
+        models = db_resolution.current_models(tx) if run_no else {}
         settings = self._config.settings_hash
         fitting = [each for each in ENTITY_TYPES if each in models and models[each][1].settings_hash == settings]
-        if standing.state_digest is None or len(fitting) < len(ENTITY_TYPES):
+        if len(fitting) < len(ENTITY_TYPES):
             raise ConflictError("no version of these settings is published", "publish one: pay-ready resolve -t TENANT --refresh")
         bounds = {each: all_bounds(each, self._config, models[each][1]) for each in ENTITY_TYPES}
-        self._known = _Known(run_no=standing.run_no, models=models, bounds=bounds)
+        weights = Weights(models["person"][1].learnt)
+        knowledge = knowledge_of(self._config)
+        self._known = _Known(run_no=run_no, models=models, bounds=bounds, knowledge=knowledge, weights=weights)
         return self._known
+
+
+@dataclass(frozen=True, slots=True)
+class _Clusters:
+    """Who is together among the records that one decision read."""
+
+    members: list[list[UUID]]  # by cluster, ascending
+    confidence: float  # of the record that is decided
+
+
+class _Form(Protocol):
+    """A record and those that it is compared with, in the form that they are compared in; ids are of 16 bytes."""
+
+    record: UUID  # that is decided
+
+    def places(self) -> dict[int, int]:
+        """By block that the record is in, its place."""
+        ...
+
+    def read(self, others: Collection[bytes]) -> set[bytes]:
+        """Read other records; those that are there, and the record itself."""
+        ...
+
+    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
+        """The pairs of records that were read which match."""
+        ...
+
+    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
+        """Cluster the records that were read by pairs that match."""
+        ...
+
+
+class _AsColumns:
+    """Records as columns: what a run works on."""
+
+    def __init__(self, scope: Scope, record: UUID, values: Mapping[str, str | None]) -> None:
+        self._scope, self.record = scope, record
+        self._table = _row(scope.entity_type, record, values)
+        self._records = scope.records(self._table)
+
+    def places(self) -> dict[int, int]:
+        members = members_of(self._scope.entity_type, self._records.rules(), id_bytes(record_id_bytes(self._table)))
+        return dict(zip(members["block"].tolist(), members["place"].tolist(), strict=True))
+
+    def read(self, others: Collection[bytes]) -> set[bytes]:
+        self._table = in_id_order(pa.concat_tables([self._scope.compared(_array(others)), self._table]))
+        self._records = self._scope.records(self._table)
+        return set(record_id_bytes(self._table).to_pylist())
+
+    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
+        ids, told = id_bytes(record_id_bytes(self._table)), _pair_array(pairs)
+        rows = np.searchsorted(ids, told["left"]), np.searchsorted(ids, told["right"])
+        return _pair_list(matching_pairs(edges_of(self._table, self._records, rows, self._scope.config, self._scope.learnt)))
+
+    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
+        scope, pairs = self._scope, _pair_array(links)
+        found = resolve(
+            scope.entity_type, self._table, scope.config, decisions, model=scope.learnt, pairs=pairs, known=self._records
+        )  # fmt: skip
+        return _Clusters(found.clusters, float(found.confidences[found.record_ids.index(self.record)]))
+
+
+class _AsValues:
+    """People one at a time: for the handful that most decisions read, a tenth of the work."""
+
+    def __init__(self, scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None]) -> None:
+        self._scope, self._weights, self.record = scope, known.weights, record
+        self._people = PlainPeople(known.knowledge, PlainCounts(scope.learnt.counts))
+        self._own = self._people.person(values)
+        self._at: dict[bytes, int] = {}  # by record its position in the order of ids
+        self._pairs = Pairs([], self._people, known.weights)
+
+    def places(self) -> dict[int, int]:
+        return dict.fromkeys(self._people.blocks(self._own), 0)
+
+    def read(self, others: Collection[bytes]) -> set[bytes]:
+        rows = db_resolution.read_people_compared(self._scope.tx, others)
+        people = {record: self._people.person(row) for record, row in rows.items()} | {self.record.bytes: self._own}
+        ids = sorted(people)
+        self._at = {record: position for position, record in enumerate(ids)}
+        self._pairs = Pairs([people[each] for each in ids], self._people, self._weights)
+        return set(ids)
+
+    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
+        least, at = self._scope.learnt.threshold_millibits, self._at
+        return [pair for pair in pairs if self._pairs.of(at[pair[0]], at[pair[1]]).total >= least]
+
+    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
+        at = self._at
+        must, cannot = _decided_pairs(at, decisions)
+        found = clustered(len(at), [(at[left], at[right]) for left, right in links], self._pairs.of, must, cannot)
+        members: dict[int, list[UUID]] = {}
+        for record, label in zip(at, found.labels, strict=True):
+            members.setdefault(label, []).append(UUID(bytes=record))
+        return _Clusters(list(members.values()), found.confidences[at[self.record.bytes]])
 
 
 def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | None]) -> pa.Table:
@@ -101,33 +209,112 @@ def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | No
     return pa.table({"record_id": pa.array([record_id.bytes], pa.binary(16)), "content_hash": content_hash, **columns})
 
 
-def _decided(scope: Scope, row: pa.Table, decisions: list[PairDecision]) -> Decision:
-    own = id_bytes(record_id_bytes(row))
-    new = members_of(scope.entity_type, scope.records(row).rules(), own)
-    place = moved(np.empty(0, dtype=MEMBER), new, scope.bounds)
-    moves = found_moves(place, BlockRows(scope.tx))
-    left, right = moves.sides(moves.gained)
-    partners = np.setdiff1d(moves.ids[np.unique(np.concatenate((left, right)))], own)
-    if not len(partners):
+def _decided(
+    scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None], decisions: Sequence[PairDecision]
+) -> Decision:  # fmt: skip
+    few: _Form = _AsValues(scope, known, record, values) if scope.entity_type == "person" else _AsColumns(scope, record, values)
+    own, places = record.bytes, few.places()
+    arrived = arrival(own, places, scope.bounds, BlockRows(scope.tx))
+    partners = arrived.partners - {own}
+    if not partners:
         return _alone(scope, 0)
-    lost = parted(scope, place, moves)
+    lost = _parted(scope, own, places, arrived.doubtful)
+    ends = {each for pair in lost for each in pair}
     # Whoever is connected with a partner is read with it: most partners match, and a second look costs more than a few records.
-    whole = reached(scope, np.unique(np.concatenate((partners, lost["left"], lost["right"]))), decisions)
-    table = in_id_order(pa.concat_tables([scope.compared(np.setdiff1d(whole.records, own)), row]))
-    ids, records = id_bytes(record_id_bytes(table)), scope.records(table)
-    there = np.isin(moves.ids, ids)
-    held = there[left] & there[right]
-    at = np.searchsorted(ids, moves.ids)
-    pairs = matching_pairs(edges_of(table, records, (at[left[held]], at[right[held]]), scope.config, scope.learnt))
-    start = np.setdiff1d(np.unique(np.concatenate((pairs["left"], pairs["right"], lost["left"], lost["right"]))), own)
-    if not len(start):
+    whole = _reached(scope, partners | ends, decisions)
+    form = few if len(whole.records) <= _FEW_RECORDS else _AsColumns(scope, record, values)
+    there = form.read(whole.records - {own})
+    pairs = form.matching([(min(own, each), max(own, each)) for each in sorted(partners & there)])
+    start = {each for pair in pairs for each in pair} - {own} | ends
+    if not start:
         return _alone(scope, len(partners))
     reach = reached_within(whole, start, decisions)
-    links = np.union1d(reach.links[~np.isin(reach.links, lost)], pairs)
     # Who went and waits in the queue still has edges.
-    links = links[np.isin(links["left"], ids) & np.isin(links["right"], ids)]
-    resolution = resolve(scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=links, known=records)
-    return _told(scope, resolution, own, reach, len(partners))
+    links = sorted(pair for pair in (reach.links - lost).union(pairs) if there.issuperset(pair))
+    return _told(scope, form.clusters(links, decisions), record, reach, len(partners))
+
+
+def _parted(scope: Scope, own: bytes, places: Mapping[int, int], doubtful: Collection[IdPair]) -> set[IdPair]:
+    """Pairs of others that a new record parts (`touched.parted`)."""
+    if not doubtful:
+        return set()
+    new = np.array([(block, place, own) for block, place in sorted(places.items())], dtype=MEMBER)
+    pairs = _pair_array(sorted(doubtful))
+    ids = np.unique(np.concatenate((pairs["left"], pairs["right"])))
+    codes = np.searchsorted(ids, pairs["left"]) * len(ids) + np.searchsorted(ids, pairs["right"])
+    moves = Moves(ids=ids, gained=np.empty(0, dtype=np.int64), doubtful=np.unique(codes))
+    return set(_pair_list(parted(scope, moved(np.empty(0, dtype=MEMBER), new, scope.bounds), moves)))
+
+
+@dataclass(frozen=True, slots=True)
+class FewReach:
+    """Everybody whom matches, entities and decisions connect with some records (`touched.Reach`)."""
+
+    records: set[bytes]
+    links: set[IdPair]
+    mates: Mapping[bytes, tuple[bytes, int]]  # by record that is published: the entity it is in, and how sure, in ten-thousandths
+
+
+def _reached(scope: Scope, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
+    """Everybody who is connected with some records."""
+    told = _must_links(decisions)
+    records, frontier = set(start), set(start)
+    links: set[IdPair] = set()
+    mates: dict[bytes, tuple[bytes, int]] = {}
+    while frontier:
+        found = few_bonds_of(scope.tx, scope.edges, frontier)
+        looked_up = frontier.union(found.mates)
+        links |= found.links
+        mates |= found.mates
+        decided = [pair for pair in told if not looked_up.isdisjoint(pair)]
+        records |= looked_up
+        frontier = {each for pair in (*found.links, *decided) for each in pair} - records
+        records |= frontier
+    return FewReach(records, links, mates)
+
+
+def reached_within(whole: FewReach, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
+    """Of a whole reach what is connected with some of its records."""
+    beside: dict[bytes, set[bytes]] = {}
+    # An entity connects those who are in it.
+    in_entities = [(record, entity) for record, (entity, _) in whole.mates.items()]
+    for one, other in (*whole.links, *_must_links(decisions), *in_entities):
+        beside.setdefault(one, set()).add(other)
+        beside.setdefault(other, set()).add(one)
+    found = set(start)
+    frontier = list(found)
+    while frontier:
+        new = beside.get(frontier.pop(), set()) - found
+        found |= new
+        frontier += new
+    records = whole.records & found
+    links = {pair for pair in whole.links if records.issuperset(pair)}
+    return FewReach(records, links, {record: mate for record, mate in whole.mates.items() if record in records})
+
+
+def _must_links(decisions: Sequence[PairDecision]) -> list[IdPair]:
+    return [(each.left_id.bytes, each.right_id.bytes) for each in decisions if each.verdict == "match"]
+
+
+def _decided_pairs(at: Mapping[bytes, int], decisions: Sequence[PairDecision]) -> tuple[list[Pair], list[Pair]]:
+    """Must-links and cannot-links of records by position, by pair."""
+    rows = [(at.get(each.left_id.bytes), at.get(each.right_id.bytes), each.verdict) for each in decisions]
+    known = sorted((left, right, verdict) for left, right, verdict in rows if left is not None and right is not None and left != right)
+    must = [(left, right) for left, right, verdict in known if verdict == "match"]
+    return must, [(left, right) for left, right, verdict in known if verdict == "no_match"]
+
+
+def _array(records: Iterable[bytes]) -> Ids:
+    return np.array(sorted(records), dtype="S16")
+
+
+def _pair_array(pairs: Sequence[IdPair]) -> NDArray[np.void]:
+    return np.array(pairs, dtype=PAIR)
+
+
+def _pair_list(pairs: NDArray[np.void]) -> list[IdPair]:
+    # Numpy leaves out zeros at the end.
+    return [(left.ljust(16, b"\0"), right.ljust(16, b"\0")) for left, right in pairs.tolist()]
 
 
 def _alone(scope: Scope, compared: int) -> Decision:
@@ -136,19 +323,17 @@ def _alone(scope: Scope, compared: int) -> Decision:
     )  # fmt: skip
 
 
-def _told(scope: Scope, resolution: Resolution, own: Ids, reach: Reach, compared: int) -> Decision:
+def _told(scope: Scope, found: _Clusters, record: UUID, reach: FewReach, compared: int) -> Decision:
     """Under which id the record's cluster would be published."""
-    row = int(np.searchsorted(id_bytes(resolution.ids), own)[0])
-    own_id = uuids_of(own)[0]
-    cluster = next(each for each in resolution.clusters if own_id in each)
+    cluster = next(each for each in found.members if record in each)
     if len(cluster) == 1:
         return _alone(scope, compared)
-    entity, merges = _identity(scope, resolution, cluster, own_id, reach)
+    entity, merges = _identity(scope, found.members, cluster, record, reach)
     return Decision(
         entity_type=scope.entity_type,
         entity_id=entity,
-        confidence=float(resolution.confidences[row]),
-        records=tuple(each for each in cluster if each != own_id),
+        confidence=found.confidence,
+        records=tuple(each for each in cluster if each != record),
         merges=merges,
         compared=compared,
         run_no=scope.run_no,
@@ -156,16 +341,17 @@ def _told(scope: Scope, resolution: Resolution, own: Ids, reach: Reach, compared
 
 
 def _identity(
-    scope: Scope, resolution: Resolution, cluster: list[UUID], own_id: UUID, reach: Reach
+    scope: Scope, members: Sequence[list[UUID]], cluster: list[UUID], own_id: UUID, reach: FewReach
 ) -> tuple[UUID | None, tuple[UUID, ...]]:
     """The id that the record's cluster would have, None for a new one, and the entities that it would take in."""
-    entity_of = dict(zip(uuids_of(reach.mates["record"]), uuids_of(reach.mates["entity"]), strict=True))
+    entity_of = {UUID(bytes=mate): UUID(bytes=entity) for mate, (entity, _) in reach.mates.items()}
     whole = {entity_of.get(each) for each in cluster if each != own_id}
     if len(whole) == 1 and (only := whole.pop()) and all(each in cluster for each, entity in entity_of.items() if entity == only):
         return only, ()
-    state = db_resolution.published_part(scope.tx, scope.entity_type, reach.records, reach.mates, scope.run_no)
-    among = set(uuids_of(reach.records)) | {own_id}
-    clusters = [each for each in resolution.clusters if each[0] in among]
+    mates = np.array([(entity, mate, sure) for mate, (entity, sure) in sorted(reach.mates.items())], dtype=MATE)
+    state = db_resolution.published_part(scope.tx, scope.entity_type, _array(reach.records), mates, scope.run_no)
+    among = {UUID(bytes=each) for each in reach.records} | {own_id}
+    clusters = [each for each in members if each[0] in among]
     current = state.entity_of(scope.entity_type)
     found = identify(scope.tx.tenant, scope.entity_type, clusters, current, state.known[scope.entity_type], state.redirects)
     entity = found.entity_of[own_id]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pay_ready.db import blocks as db_blocks
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import MATE, PAIR, BlockRows
+from pay_ready.db.blocks import MATE, BlockRows
 from pay_ready.db.id_arrays import Ids, ids_of, uuid_list
 from pay_ready.db.resolution import PublishedState
 from pay_ready.db.tenancy import Database, TenantTransaction
@@ -24,7 +24,7 @@ from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.model import ResolutionModel
-from pay_ready.resolve.linkage.moves import Bounds, Members, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.moves import PAIR, Bounds, Members, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
 from pay_ready.resolve.linkage.tables import records_of
 from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
 from pay_ready.threads import in_threads
@@ -217,39 +217,18 @@ def reached(scope: Scope, start: Ids, decisions: Sequence[PairDecision], unwritt
     everybody = frontier = start
     links, mates = [NO_PAIRS], [np.empty(0, dtype=MATE)]
     while len(frontier):
-        new = unwritten[np.isin(unwritten["left"], frontier) | np.isin(unwritten["right"], frontier)]
         found, together = db_blocks.bonds_of(scope.tx, scope.edges, frontier)
-        links += [found, new]
+        looked_up = np.union1d(frontier, together["record"])
+        met = [found["left"], found["right"]]
+        links.append(found)
         mates.append(together)
-        told = [other[np.isin(one, frontier)] for one, other in (ends, ends[::-1])]
-        sides = (each[side] for each in (found, new) for side in ("left", "right"))
-        beyond = np.unique(np.concatenate((*sides, together["record"], *told)))
-        frontier = beyond[~np.isin(beyond, everybody)]
+        if len(unwritten):
+            new = unwritten[np.isin(unwritten["left"], looked_up) | np.isin(unwritten["right"], looked_up)]
+            met += [new["left"], new["right"]]
+            links.append(new)
+        if must:
+            met += [other[np.isin(one, looked_up)] for one, other in (ends, ends[::-1])]
+        everybody = np.union1d(everybody, looked_up)
+        frontier = np.setdiff1d(np.concatenate(met), everybody)
         everybody = np.union1d(everybody, frontier)
     return Reach(records=everybody, links=np.unique(np.concatenate(links)), mates=np.concatenate(mates))
-
-
-def reached_within(known: Reach, start: Ids, decisions: Sequence[PairDecision]) -> Reach:
-    """`reached` from some of the records of a whole reach: what connects them is known."""
-    entity_of = {record: entity for entity, record, _ in known.mates.tolist()}
-    beside: dict[bytes, set[bytes]] = {}
-    pairs = [
-        *known.links.tolist(),
-        *((each.left_id.bytes.rstrip(b"\0"), each.right_id.bytes.rstrip(b"\0")) for each in decisions if each.verdict == "match"),
-    ]
-    pairs += entity_of.items()  # an entity connects those who are in it
-    for one, other in pairs:
-        beside.setdefault(one, set()).add(other)
-        beside.setdefault(other, set()).add(one)
-    found = set(start.tolist())
-    frontier = list(found)
-    while frontier:
-        new = beside.get(frontier.pop(), set()) - found
-        found |= new
-        frontier += new
-    records = known.records[np.isin(known.records, list(found))]
-    return Reach(
-        records=records,
-        links=known.links[np.isin(known.links["left"], records)],
-        mates=known.mates[np.isin(known.mates["record"], records)],
-    )

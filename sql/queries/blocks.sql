@@ -220,29 +220,10 @@ where edges.tenant_id = %(tenant_id)s
   and edges.right_id = gone.right_id;
 
 -- name: bonds_of
--- The matches of a model with one of these records (0), and everybody who is in an entity with one of them now (1: the entity, the record,
--- and how sure in ten-thousandths).
+-- The matches of a model with one of these records or of those who are in an entity with one (0), and everybody who is in such an entity
+-- now (1: the entity, the record, and how sure in ten-thousandths).
 -- params: entity_type text, model_id uuid, record_ids uuid[], least bigint
-select 0::bigint as kind, edges.left_id as one_id, edges.right_id as other_id, 0::bigint as confidence
-from unnest(%(record_ids)s::uuid[]) as asked (record_id)
-join pay_ready.edges as edges
-    on edges.tenant_id = %(tenant_id)s
-    and edges.entity_type = %(entity_type)s
-    and edges.left_id = asked.record_id
-    and edges.model_id = %(model_id)s
-where edges.match_weight_millibits >= %(least)s
-union all
-select 0, edges.left_id, edges.right_id, 0
-from unnest(%(record_ids)s::uuid[]) as asked (record_id)
-join pay_ready.edges as edges
-    on edges.tenant_id = %(tenant_id)s
-    and edges.entity_type = %(entity_type)s
-    and edges.right_id = asked.record_id
-    and edges.model_id = %(model_id)s
-where edges.match_weight_millibits >= %(least)s
-union all
-select 1, entities.entity_id, mates.record_id, round(mates.confidence * 10000)::bigint
-from (
+with entities as materialized (
     select distinct own.entity_id
     from unnest(%(record_ids)s::uuid[]) as asked (record_id)
     cross join lateral (
@@ -254,12 +235,49 @@ from (
           and closed_run_no is null
         offset 0
     ) as own
-) as entities
+),
+mates as materialized (
+    select entities.entity_id, held.record_id, held.confidence
+    from entities
+    cross join lateral (
+        select record_id, confidence
+        from pay_ready.assignments
+        where tenant_id = %(tenant_id)s
+          and entity_id = entities.entity_id
+          and closed_run_no is null
+        offset 0
+    ) as held
+),
+everybody as materialized (
+    select unnest(%(record_ids)s::uuid[]) as record_id
+    union
+    select record_id from mates
+)
+select 0::bigint as kind, edges.left_id as one_id, edges.right_id as other_id, 0::bigint as confidence
+from everybody
 cross join lateral (
-    select record_id, confidence
-    from pay_ready.assignments
+    select left_id, right_id
+    from pay_ready.edges
     where tenant_id = %(tenant_id)s
-      and entity_id = entities.entity_id
-      and closed_run_no is null
+      and entity_type = %(entity_type)s
+      and left_id = everybody.record_id
+      and model_id = %(model_id)s
+      and match_weight_millibits >= %(least)s
     offset 0
-) as mates;
+) as edges
+union all
+select 0, edges.left_id, edges.right_id, 0
+from everybody
+cross join lateral (
+    select left_id, right_id
+    from pay_ready.edges
+    where tenant_id = %(tenant_id)s
+      and entity_type = %(entity_type)s
+      and right_id = everybody.record_id
+      and model_id = %(model_id)s
+      and match_weight_millibits >= %(least)s
+    offset 0
+) as edges
+union all
+select 1, entity_id, record_id, round(confidence * 10000)::bigint
+from mates;

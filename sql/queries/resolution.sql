@@ -294,6 +294,37 @@ where runs.tenant_id = %(tenant_id)s
 order by runs.run_no desc
 limit 1;
 
+-- name: to_decide
+-- hot: one record that is decided
+-- The published version, or null, and whether there is any decision about pairs. Until the transaction ends, statements look up by key
+-- (`blocks.set_planner`), each planned once whatever it is asked for.
+select
+    runs.run_no,
+    runs.state_digest is not null as is_resolved,
+    (
+        -- In the order of the index that holds these alone: where all were superseded, the table would be read for nothing.
+        select entity_type
+        from pay_ready.decisions
+        where tenant_id = %(tenant_id)s
+          and superseded_at is null
+        order by entity_type, left_id, right_id
+        limit 1
+    ) is not null as has_decisions,
+    set_config('enable_hashjoin', 'off', true) as hash_joins,
+    set_config('enable_mergejoin', 'off', true) as merge_joins,
+    set_config('enable_material', 'off', true) as kept_rows,
+    set_config('enable_seqscan', 'off', true) as scans,
+    set_config('jit', 'off', true) as compiled,
+    set_config('plan_cache_mode', 'force_generic_plan', true) as plans
+from (select) as always
+left join lateral (
+    select run_no, state_digest
+    from pay_ready.resolution_runs
+    where tenant_id = %(tenant_id)s
+    order by run_no desc
+    limit 1
+) as runs on true;
+
 -- name: resolution_no
 -- How often blocks and edges were written.
 select coalesce(max(value), 0)

@@ -1,6 +1,7 @@
 """Which pairs come and go when records move: the same as all pairs before and after, told from the blocks concerned alone."""
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pay_ready.resolve.linkage.blocks import BlockRule, candidates_of, joined_rule, with_copies
-from pay_ready.resolve.linkage.moves import MEMBER, NEAR, Members, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.moves import MEMBER, NEAR, PAIR, Members, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.plain_moves import Place, arrival
 
 CAP = 3
 WINDOW = 2
@@ -43,6 +45,22 @@ class Blocks:
         line = sorted(self.rows.tolist())
         found = [sum(1 for each in line if tuple(a) < each < tuple(b)) for a, b in zip(first.tolist(), last.tolist(), strict=True)]
         return np.minimum(np.array(found, dtype=np.int64), windows)
+
+    def few_others(self, limits: Mapping[int, int]) -> dict[int, list[bytes]]:
+        asked = np.array(list(limits), dtype=np.int64), np.array(list(limits.values()), dtype=np.int64)
+        found: dict[int, list[bytes]] = {}
+        for block, _, record in self.others(*asked).tolist():
+            found.setdefault(block, []).append(record)
+        return found
+
+    def few_near(self, record: bytes, asked: Mapping[int, Place]) -> dict[int, tuple[list[bytes], list[bytes]]]:
+        places = np.array([(block, each.place, record) for block, each in asked.items()], dtype=MEMBER)
+        found: dict[int, tuple[list[bytes], list[bytes]]] = {block: ([], []) for block in asked}
+        for _, is_after, block, _, other in self.near(places, np.array([each.window for each in asked.values()])).tolist():
+            found[block][is_after].append(other)
+        for before, _ in found.values():
+            before.reverse()
+        return found
 
     def _told(self, rows: Members) -> Members:
         self.told += len(rows)
@@ -122,6 +140,25 @@ def test_what_moves_is_what_all_pairs_before_and_after_differ_in(
         else:
             after[ids[position]] = order.choice(stood)
     _check(before, after, changed)
+
+
+@given(st.lists(RECORDS, max_size=24), RECORDS, st.randoms(use_true_random=False))
+def test_one_that_comes_is_compared_with_whom_many_would_be(
+    stood: list[tuple[int, ...]], new: tuple[int, ...], order: random.Random
+) -> None:  # fmt: skip
+    """Its partners are those of `found_moves`, and so is who may be parted."""
+    own, *ids = (bytes([value]) * 16 for value in order.sample(range(1, 200), len(stood) + 1))
+    blocks, members = Blocks(_members(dict(zip(ids, stood, strict=True)))), _members({own: new})
+    bounds = bounds_of("person", _rules([]))
+    place = moved(np.empty(0, dtype=MEMBER), members, bounds)
+    moves = found_moves(place, blocks)
+    wanted, doubtful = ({tuple(pair) for pair in moves.pairs(codes).tolist()} for codes in (moves.gained, moves.doubtful))
+    found = arrival(own, dict(zip(members["block"].tolist(), members["place"].tolist(), strict=True)), bounds, blocks)
+    assert {(min(own, each), max(own, each)) for each in found.partners} == wanted
+    # Some that a window of another block holds together are told, too: they are looked at more closely.
+    assert doubtful <= found.doubtful
+    kept = np.array(sorted(found.doubtful - doubtful), dtype=PAIR)
+    assert is_compared(kept, blocks.rows, place, bounds, blocks).all()
 
 
 def test_a_block_far_beyond_its_cap_is_not_read() -> None:

@@ -1,0 +1,179 @@
+"""Weights and clusters of the handful of records that one decision reads: what `learning.weigh` and `link.link` say of many."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from pay_ready.resolve.linkage import people
+from pay_ready.resolve.linkage.evidence import Comparison
+from pay_ready.resolve.linkage.grouping import DOUBT, Pair, Weighted, group
+from pay_ready.resolve.linkage.learning import COMMONER, RARER, SMALLEST_SHARE, Chances, LearntModel, probability
+from pay_ready.resolve.linkage.plain_people import CATEGORIES, Person, PlainPeople, Said
+from pay_ready.resolve.linkage.values import category_comparison
+
+# Of a person; none of them is one that both a circumstance and a contradiction is of, which `link` looks at more closely.
+COMPARISONS = (
+    people.GIVEN, people.FAMILY, people.MIDDLE, people.EMAIL, people.PHONE, people.EMPLOYER,
+    *map(category_comparison, CATEGORIES),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a pair says, in millibits: all together with the prior, and what of it speaks against one person (<= 0)."""
+
+    total: int
+    doubt: int
+
+
+class Weights:
+    """A model's weights, level by level, made once for many decisions."""
+
+    def __init__(self, model: LearntModel) -> None:
+        self._prior = round(model.prior_bits * 1_000)
+        known = [each for each in COMPARISONS if len(model.matches.get(each.name, ())) == len(each.levels)]
+        self._scales = [(each.name, each.contradicts, _Scale(each, model)) for each in known]
+
+    def evidence(self, said: Mapping[str, Said], contexts: Sequence[str]) -> Evidence:
+        """`learning.weigh` of one pair: what its comparisons reached, and in which contexts the two are neighbours."""
+        total, doubt = self._prior, 0
+        for name, contradicts, scale in self._scales:
+            level, share = said[name]
+            if level:
+                millibits = scale.millibits(level, share, contexts)
+                total += millibits
+                if contradicts and millibits < 0:
+                    doubt += millibits
+        return Evidence(total, doubt)
+
+
+class _Scale:
+    """What the levels of one comparison weigh (`learning.chance_bits`, `learning.evidence_bits`)."""
+
+    def __init__(self, comparison: Comparison, model: LearntModel) -> None:
+        chances: Chances = model.chances[comparison.name]
+        self._matches = [_log2(share) for share in model.matches[comparison.name].tolist()]
+        self._chances = [_log2(share) for share in chances.shares.tolist()]
+        self._near = {name: [_log2(share) for share in shares.tolist()] for name, shares in chances.in_context.items()}
+        self._rarity, self._value = chances.rarity_bits.tolist(), chances.value_bits
+        self._by_value = [level in comparison.by_value for level in comparison.levels]
+        self._by_rarity = [level in comparison.by_rarity and level not in comparison.by_value for level in comparison.levels]
+
+    def millibits(self, level: int, share: float, contexts: Sequence[str]) -> int:
+        by_chance = self._chances[level]
+        if self._by_value[level]:
+            by_chance = min(_log2(share) + self._value, 0.0)
+        elif self._by_rarity[level]:
+            by_chance += min(max(_log2(share) - self._rarity[level], RARER), COMMONER)
+        for context in contexts:
+            if context in self._near:
+                by_chance = max(by_chance, self._near[context][level])
+        return round((self._matches[level] - by_chance) * 1_000)
+
+
+def _log2(share: float) -> float:
+    return float(np.log2(max(share, SMALLEST_SHARE)))  # not math's: its last digit may be another
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """By record, in the order given: the first record of its cluster, and how sure it is to be in it."""
+
+    labels: list[int]
+    confidences: list[float]
+
+
+class Pairs:
+    """What each two of some records say of each other, worked out when it is asked for."""
+
+    def __init__(self, records: Sequence[Person], compare: PlainPeople, weights: Weights) -> None:
+        self._records, self._compare, self._weights = records, compare, weights
+        self._known: dict[Pair, Evidence] = {}
+
+    def of(self, left: int, right: int) -> Evidence:
+        """The evidence of two records by their positions, left < right."""
+        if (found := self._known.get((left, right))) is None:
+            one, other = self._records[left], self._records[right]
+            said, contexts = self._compare.compare(one, other), self._compare.contexts(one, other)
+            self._known[left, right] = found = self._weights.evidence(said, contexts)
+        return found
+
+
+def clustered(
+    size: int, links: Sequence[Pair], evidence: Callable[[int, int], Evidence], must_link: Sequence[Pair], cannot_link: Sequence[Pair]
+) -> Clusters:  # fmt: skip
+    """Cluster records (`link.link` with its pairs given); components stay below the size from which not all of their pairs are compared.
+
+    Args:
+        size: How many records there are, in the order of ids.
+        links: Pairs that match, left < right, each once.
+        evidence: Of any pair, left < right.
+        must_link, cannot_link: Pairs that a reviewer joined or told apart.
+    """
+    components = _components(links)
+    inside = [pair for members in components if len(members) > 2 for pair in combinations(members, 2)]
+    linked, weights = set(links), [evidence(*pair).total for pair in links]
+    speaking = [pair for pair in inside if pair not in linked and evidence(*pair).doubt < 0]
+    against = _figures(speaking, [evidence(*pair).doubt for pair in speaking])
+    between = _figures(inside, [evidence(*pair).total for pair in inside])
+    labels, cut = _labels(size, components), [False] * len(links)
+    if must_link or cannot_link or _is_contested(components, links, weights, against, between):
+        groups = group(size, *_figures(links, weights), against, between=between, must_link=must_link, cannot_link=cannot_link)
+        labels, cut = groups.labels.tolist(), groups.cut.tolist()
+    strongest: dict[int, int] = {}
+    for pair, weight, is_cut in zip(links, weights, cut, strict=True):
+        for row in () if is_cut else pair:
+            strongest[row] = max(strongest.get(row, weight), weight)
+    confidences = [1.0] * size
+    likely = np.round(probability(np.array(list(strongest.values())) / 1_000), 4).tolist()
+    told = zip(strongest, likely, strict=True)
+    for row, confidence in (*told, *((row, 1.0) for pair in must_link for row in pair)):
+        confidences[row] = confidence
+    return Clusters(labels, confidences)
+
+
+def _components(links: Sequence[Pair]) -> list[list[int]]:
+    """Connected components of more than one record, ascending in themselves."""
+    held: dict[int, list[int]] = {}
+    for left, right in links:
+        one, other = held.setdefault(left, [left]), held.setdefault(right, [right])
+        if one is not other:
+            one.extend(other)
+            for row in other:
+                held[row] = one
+    return [sorted(members) for row, members in held.items() if row == min(members)]
+
+
+def _labels(size: int, components: Sequence[Sequence[int]]) -> list[int]:
+    labels = list(range(size))
+    for members in components:
+        for row in members:
+            labels[row] = members[0]
+    return labels
+
+
+def _is_contested(
+    components: Sequence[Sequence[int]],
+    links: Sequence[Pair],
+    weights: Sequence[int],
+    against: Weighted,
+    between: Weighted,
+) -> bool:
+    """Whether a join may be refused (`grouping.group`): a mean outweighs no link unless one of its pairs does."""
+    of_row = {row: number for number, members in enumerate(components) for row in members}
+    weakest: dict[int, int] = {}
+    for (left, _), weight in zip(links, weights, strict=True):
+        weakest[of_row[left]] = min(weakest.get(of_row[left], weight), weight)
+    told = ((against, DOUBT), (between, 1))
+    return any(
+        factor * said < -weakest[of_row[left]]
+        for (lefts, _, saids), factor in told
+        for left, said in zip(lefts.tolist(), saids.tolist(), strict=True)
+    )
+
+
+def _figures(pairs: Sequence[Pair], figures: Sequence[int]) -> Weighted:
+    sides = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return sides[:, 0], sides[:, 1], np.array(figures, dtype=np.int64)
