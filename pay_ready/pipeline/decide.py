@@ -26,6 +26,7 @@ from pay_ready.resolve.ids import identify
 from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.model import ResolutionModel
 from pay_ready.resolve.linkage.moves import MEMBER, PAIR, Bounds, Moves, members_of, moved
+from pay_ready.resolve.linkage.plain_compare import PlainComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_link import Pairs, Weights, clustered
 from pay_ready.resolve.linkage.plain_moves import IdPair, arrival
@@ -173,10 +174,11 @@ class _AsValues:
 
     def __init__(self, scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None]) -> None:
         self._scope, self._weights, self.record = scope, known.weights, record
-        self._people = PlainPeople(known.knowledge, PlainCounts(scope.learnt.counts))
+        counts = PlainCounts(scope.learnt.counts)
+        self._people, self._comparisons = PlainPeople(known.knowledge, counts), PlainComparisons(known.knowledge, counts)
         self._own = self._people.person(values)
         self._at: dict[bytes, int] = {}  # by record its position in the order of ids
-        self._pairs = Pairs([], self._people, known.weights)
+        self._pairs = Pairs([], self._comparisons, known.weights)
 
     def places(self) -> dict[int, int]:
         return dict.fromkeys(self._people.blocks(self._own), 0)
@@ -186,7 +188,7 @@ class _AsValues:
         people = {record: self._people.person(row) for record, row in rows.items()} | {self.record.bytes: self._own}
         ids = sorted(people)
         self._at = {record: position for position, record in enumerate(ids)}
-        self._pairs = Pairs([people[each] for each in ids], self._people, self._weights)
+        self._pairs = Pairs([people[each] for each in ids], self._comparisons, self._weights)
         return set(ids)
 
     def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:

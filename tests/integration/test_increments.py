@@ -17,6 +17,7 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, Reads, ResolutionConfig, ResolveReport
+from pay_ready.pipeline import decide
 from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import Published, publish
 from pay_ready.pipeline.resolve import Reading, read_and_resolve, resolve_tenant
@@ -202,6 +203,7 @@ def test_a_record_is_decided_as_a_run_decides_it(
         with monkeypatch.context() as patched:
             patched.setattr(db_resolution, "_FEW_RECORDS", 0)  # as where many are compared
             patched.setattr(db_blocks, "_FEW_KEYS", 0)  # and looked up
+            patched.setattr(decide, "_FEW_RECORDS", 0)  # as columns
             assert decider.resolve_one("person", values, record) == decided
         restage(scratch.admin_url, tenant, staged, replace(staged, people=[*staged.people, person]))
         run(database, tenant, "all", settings)

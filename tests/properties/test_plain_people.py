@@ -28,6 +28,7 @@ from pay_ready.resolve.linkage.model import ResolutionModel
 from pay_ready.resolve.linkage.moves import PAIR, members_of
 from pay_ready.resolve.linkage.names import names_of
 from pay_ready.resolve.linkage.organisations import organisation_names
+from pay_ready.resolve.linkage.plain_compare import PlainComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_link import COMPARISONS, Evidence, Pairs, Weights, clustered
 from pay_ready.resolve.linkage.plain_people import PlainPeople
@@ -166,11 +167,12 @@ def check_pairs(rows: list[Row], validation: bool, similar: float) -> int:
     records = records_of(table_of(rows), staged_kinds("person"), "person", known, Counts(model.counts))[0]
     left, right = (np.array(side, dtype=np.int64) for side in zip(*combinations(range(len(rows)), 2), strict=True))
     scored = scored_pairs(records, left, right, model.learnt)
-    plain = PlainPeople(known, PlainCounts(model.counts))
-    people = [plain.person(row) for row in rows]
-    pairs = Pairs(people, plain, Weights(model.learnt))
+    counts = PlainCounts(model.counts)
+    reader, comparisons = PlainPeople(known, counts), PlainComparisons(known, counts)
+    people = [reader.person(row) for row in rows]
+    pairs = Pairs(people, comparisons, Weights(model.learnt))
     for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
-        said = plain.compare(people[one], people[other])
+        said = comparisons.compare(people[one], people[other])
         for name, reached in scored.reached.items():
             assert said[name][0] == reached.levels[number], (name, rows[one], rows[other])
         evidence = pairs.of(one, other)
@@ -225,8 +227,9 @@ def test_clusters_are_those_of_a_run(
     """With decisions, with chains that are cut, with links that a block left out."""
     model = replace(trained(True), threshold_millibits=threshold)
     table, shipped = table_of(rows), config()
-    plain = PlainPeople(knowledge_of(shipped), PlainCounts(model.counts))
-    pairs = Pairs([plain.person(row) for row in rows], plain, Weights(model.learnt))
+    known, counts = knowledge_of(shipped), PlainCounts(model.counts)
+    reader = PlainPeople(known, counts)
+    pairs = Pairs([reader.person(row) for row in rows], PlainComparisons(known, counts), Weights(model.learnt))
     links = [pair for pair in combinations(range(len(rows)), 2) if pairs.of(*pair).total >= threshold]
     links = [pair for number, pair in enumerate(links) if number not in dropped]
     ids = [UUID(bytes=each.as_py()) for each in table.column("record_id")]

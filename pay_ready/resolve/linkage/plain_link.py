@@ -10,7 +10,8 @@ from pay_ready.resolve.linkage import people
 from pay_ready.resolve.linkage.evidence import Comparison
 from pay_ready.resolve.linkage.grouping import DOUBT, Pair, Weighted, group
 from pay_ready.resolve.linkage.learning import COMMONER, RARER, SMALLEST_SHARE, Chances, LearntModel, probability
-from pay_ready.resolve.linkage.plain_people import CATEGORIES, Person, PlainPeople, Said
+from pay_ready.resolve.linkage.plain_compare import PlainComparisons, Said
+from pay_ready.resolve.linkage.plain_people import CATEGORIES, Person
 from pay_ready.resolve.linkage.values import category_comparison
 
 # Of a person; none of them is one that both a circumstance and a contradiction is of, which `link` looks at more closely.
@@ -88,7 +89,7 @@ class Clusters:
 class Pairs:
     """What each two of some records say of each other, worked out when it is asked for."""
 
-    def __init__(self, records: Sequence[Person], compare: PlainPeople, weights: Weights) -> None:
+    def __init__(self, records: Sequence[Person], compare: PlainComparisons, weights: Weights) -> None:
         self._records, self._compare, self._weights = records, compare, weights
         self._known: dict[Pair, Evidence] = {}
 

@@ -29,7 +29,7 @@ from pay_ready.resolve.linkage.columns import (
 )
 from pay_ready.resolve.linkage.counts import Counts
 
-GROUPS_A_WORD = 6
+_GROUPS_A_WORD = 6
 ESTABLISHED = 8
 SHORTEST_SLIP, SHORTEST_TWO_SLIPS = 4, 6
 SHORTEST_ALIKE, LARGEST_GAP = 3, 3
@@ -66,7 +66,7 @@ class Words:
     letters: Texts  # by number of `initials`
     finals: Ids  # number of the last letter
     established: NDArray[np.bool_]  # a known given name, or one that many records have
-    groups: NDArray[np.int16]  # word x `GROUPS_A_WORD`, -1 for none
+    groups: NDArray[np.int16]  # word x `_GROUPS_A_WORD`, -1 for none
     group_bits: NDArray[np.uint64]  # the set of them, 64 bits for all: some share one
     keys: Keys  # numbers that are the same whatever other words there are: of the word itself,
     canonical: Keys  # the same one for forms of one given name, as far as a word can tell,
@@ -96,11 +96,10 @@ def words_from(texts: Texts, holders: NDArray[np.int64], nicknames: Sequence[fro
 def _words(words: Distinct, holders: NDArray[np.int64], held: int, nicknames: Sequence[frozenset[str]]) -> Words:
     texts = words.texts
     number_of = {text: number for number, text in enumerate(texts.to_pylist())}
-    groups = np.full((len(texts), GROUPS_A_WORD), -1, dtype=np.int16)
+    groups = np.full((len(texts), _GROUPS_A_WORD), -1, dtype=np.int16)
     known_forms = groups_of(tuple(nicknames))
     for word in number_of.keys() & known_forms.keys():
-        told = known_forms[word][:GROUPS_A_WORD]
-        groups[number_of[word], : len(told)] = told
+        groups[number_of[word], : len(known_forms[word])] = known_forms[word]
     bits = np.where(groups >= 0, np.uint64(1) << (groups & np.int16(63)).astype(np.uint64), np.uint64(0))
     group_bits = np.bitwise_or.reduce(bits, axis=1)
     keys = words.keys
@@ -131,12 +130,12 @@ def _signs_of(texts: Texts) -> NDArray[np.uint32]:
 
 @cache
 def groups_of(nicknames: tuple[frozenset[str], ...]) -> Mapping[str, tuple[int, ...]]:
-    """By given name the groups of its forms, ascending."""
+    """By given name the groups of its forms, ascending, `_GROUPS_A_WORD` at most."""
     found: dict[str, list[int]] = {}
     for group, members in enumerate(nicknames):
         for word in members:
             found.setdefault(word, []).append(group)
-    return {word: tuple(groups) for word, groups in found.items()}
+    return {word: tuple(groups[:_GROUPS_A_WORD]) for word, groups in found.items()}
 
 
 def relations(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArray[np.int8]:
