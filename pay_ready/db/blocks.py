@@ -212,7 +212,7 @@ class Bonds:
     """What connects a handful of records."""
 
     links: set[IdPair]  # matches
-    mates: dict[bytes, tuple[bytes, int]]  # by record that is published: the entity it is in, and how sure, in ten-thousandths
+    entity_of: dict[bytes, bytes]  # by record that is published
 
 
 def few_bonds_of(tx: TenantTransaction, scope: Mapping[str, object], records: Iterable[bytes]) -> Bonds:
@@ -220,7 +220,7 @@ def few_bonds_of(tx: TenantTransaction, scope: Mapping[str, object], records: It
     found = Bonds(set(), {})
     for row in tx.rows("blocks.bonds_of", {**scope, "record_ids": few_ids(records)}):
         if row.kind:
-            found.mates[row.other_id.bytes] = (row.one_id.bytes, row.confidence)
+            found.entity_of[row.other_id.bytes] = row.one_id.bytes
         else:
             found.links.add((row.one_id.bytes, row.other_id.bytes))
     return found

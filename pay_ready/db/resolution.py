@@ -282,8 +282,31 @@ def published_part(
             uuids_of(mates["record"]), uuids_of(mates["entity"]), mates["confidence"].tolist(), strict=True
         )
     }
+    entity_of = {record: entity for record, (entity, _) in assigned.items()}
+    known = known_of(tx, entity_type, uuid_list(records), entity_of)
+    versions = tx.rows("resolution.versions_of", {"entity_ids": list(set(entity_of.values()))})
+    redirects = tx.rows("resolution.redirects_of", {"entity_ids": list(known)})
+    nothing: dict[EntityType, dict[UUID, Any]] = {"company": {}, "person": {}}
+    return PublishedState(
+        run_no=run_no,
+        assignments={**nothing, entity_type: assigned},
+        versions={row.entity_id: bytes(row.content_hash) for row in versions},
+        redirects={row.entity_id: row.target_entity_id for row in redirects},
+        known={**nothing, entity_type: known},
+    )
+
+
+def known_of(tx: TenantTransaction, entity_type: EntityType, record_ids: str, entity_of: Mapping[UUID, UUID]) -> dict[UUID, KnownEntity]:
+    """The ids that `ids.identify` wants to know of some records (the text of a uuid[]) and of all who are in an entity with one.
+
+    Args:
+        tx: The transaction.
+        entity_type: What the records are about.
+        record_ids: The records.
+        entity_of: The published entities of all of these.
+    """
     live: dict[UUID, list[UUID]] = {}
-    for record, (entity, _) in assigned.items():
+    for record, entity in entity_of.items():
         live.setdefault(entity, []).append(record)
     known: dict[UUID, KnownEntity] = {}
     for row in tx.rows("resolution.live_entities_of", {"entity_ids": list(live)}):
@@ -294,19 +317,11 @@ def published_part(
             minted_run_no=row.minted_run_no,
             retired_run_no=None,
         )
-    ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", {"record_ids": uuid_list(records), "entity_type": entity_type})}
+    ever = {row.entity_id for row in tx.rows("resolution.ids_ever_of", {"record_ids": record_ids, "entity_type": entity_type})}
     # An id that one of them had once may live elsewhere now: that is no part of this.
-    known |= _known(tx.rows("resolution.known_entities_of", {"entity_ids": list(ever - live.keys())}))[entity_type]
-    versions = tx.rows("resolution.versions_of", {"entity_ids": list(live)})
-    redirects = tx.rows("resolution.redirects_of", {"entity_ids": list(known)})
-    nothing: dict[EntityType, dict[UUID, Any]] = {"company": {}, "person": {}}
-    return PublishedState(
-        run_no=run_no,
-        assignments={**nothing, entity_type: assigned},
-        versions={row.entity_id: bytes(row.content_hash) for row in versions},
-        redirects={row.entity_id: row.target_entity_id for row in redirects},
-        known={**nothing, entity_type: known},
-    )
+    if retired := list(ever - live.keys()):
+        known |= _known(tx.rows("resolution.known_entities_of", {"entity_ids": retired}))[entity_type]
+    return known
 
 
 def _known(rows: Iterable[Any]) -> dict[EntityType, dict[UUID, KnownEntity]]:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pay_ready.db import resolution as db_resolution
-from pay_ready.db.blocks import MATE, BlockRows, few_bonds_of
-from pay_ready.db.id_arrays import Ids
+from pay_ready.db.blocks import BlockRows, few_bonds_of
+from pay_ready.db.id_arrays import Ids, few_ids
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
@@ -30,11 +30,11 @@ from pay_ready.resolve.linkage.plain_compare import PlainComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_link import Pairs, Weights, clustered
 from pay_ready.resolve.linkage.plain_moves import IdPair, arrival
-from pay_ready.resolve.linkage.plain_people import PlainPeople
+from pay_ready.resolve.linkage.plain_people import Person, PlainPeople
 from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, in_id_order, record_id_bytes
 
-_FEW_RECORDS = 60  # of so many each by itself costs less than columns of all
+_FEW_RECORDS = 40  # of so many each by itself costs less than columns of all, whoever is with whom
 FIELDS: Mapping[EntityType, tuple[str, ...]] = {"person": PERSON_COLUMNS[1:], "company": COMPANY_COLUMNS[1:]}
 
 
@@ -178,17 +178,21 @@ class _AsValues:
         self._people, self._comparisons = PlainPeople(known.knowledge, counts), PlainComparisons(known.knowledge, counts)
         self._own = self._people.person(values)
         self._at: dict[bytes, int] = {}  # by record its position in the order of ids
-        self._pairs = Pairs([], self._comparisons, known.weights)
+        self._pairs = Pairs(lambda _: self._own, self._comparisons, known.weights)
 
     def places(self) -> dict[int, int]:
         return dict.fromkeys(self._people.blocks(self._own), 0)
 
     def read(self, others: Collection[bytes]) -> set[bytes]:
         rows = db_resolution.read_people_compared(self._scope.tx, others)
-        people = {record: self._people.person(row) for record, row in rows.items()} | {self.record.bytes: self._own}
-        ids = sorted(people)
+        ids = sorted([*rows, self.record.bytes])
         self._at = {record: position for position, record in enumerate(ids)}
-        self._pairs = Pairs([people[each] for each in ids], self._comparisons, self._weights)
+
+        def person(position: int) -> Person:
+            row = rows.get(ids[position])
+            return self._own if row is None else self._people.person(row)
+
+        self._pairs = Pairs(person, self._comparisons, self._weights)
         return set(ids)
 
     def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
@@ -254,7 +258,7 @@ class FewReach:
 
     records: set[bytes]
     links: set[IdPair]
-    mates: Mapping[bytes, tuple[bytes, int]]  # by record that is published: the entity it is in, and how sure, in ten-thousandths
+    entity_of: Mapping[bytes, bytes]  # by record that is published
 
 
 def _reached(scope: Scope, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
@@ -262,25 +266,24 @@ def _reached(scope: Scope, start: Collection[bytes], decisions: Sequence[PairDec
     told = _must_links(decisions)
     records, frontier = set(start), set(start)
     links: set[IdPair] = set()
-    mates: dict[bytes, tuple[bytes, int]] = {}
+    entity_of: dict[bytes, bytes] = {}
     while frontier:
         found = few_bonds_of(scope.tx, scope.edges, frontier)
-        looked_up = frontier.union(found.mates)
+        looked_up = frontier.union(found.entity_of)
         links |= found.links
-        mates |= found.mates
+        entity_of |= found.entity_of
         decided = [pair for pair in told if not looked_up.isdisjoint(pair)]
         records |= looked_up
         frontier = {each for pair in (*found.links, *decided) for each in pair} - records
         records |= frontier
-    return FewReach(records, links, mates)
+    return FewReach(records, links, entity_of)
 
 
 def reached_within(whole: FewReach, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
     """Of a whole reach what is connected with some of its records."""
     beside: dict[bytes, set[bytes]] = {}
     # An entity connects those who are in it.
-    in_entities = [(record, entity) for record, (entity, _) in whole.mates.items()]
-    for one, other in (*whole.links, *_must_links(decisions), *in_entities):
+    for one, other in (*whole.links, *_must_links(decisions), *whole.entity_of.items()):
         beside.setdefault(one, set()).add(other)
         beside.setdefault(other, set()).add(one)
     found = set(start)
@@ -291,7 +294,7 @@ def reached_within(whole: FewReach, start: Collection[bytes], decisions: Sequenc
         frontier += new
     records = whole.records & found
     links = {pair for pair in whole.links if records.issuperset(pair)}
-    return FewReach(records, links, {record: mate for record, mate in whole.mates.items() if record in records})
+    return FewReach(records, links, {record: entity for record, entity in whole.entity_of.items() if record in records})
 
 
 def _must_links(decisions: Sequence[PairDecision]) -> list[IdPair]:
@@ -346,17 +349,15 @@ def _identity(
     scope: Scope, members: Sequence[list[UUID]], cluster: list[UUID], own_id: UUID, reach: FewReach
 ) -> tuple[UUID | None, tuple[UUID, ...]]:
     """The id that the record's cluster would have, None for a new one, and the entities that it would take in."""
-    entity_of = {UUID(bytes=mate): UUID(bytes=entity) for mate, (entity, _) in reach.mates.items()}
+    entity_of = {UUID(bytes=mate): UUID(bytes=entity) for mate, entity in reach.entity_of.items()}
     whole = {entity_of.get(each) for each in cluster if each != own_id}
     if len(whole) == 1 and (only := whole.pop()) and all(each in cluster for each, entity in entity_of.items() if entity == only):
         return only, ()
-    mates = np.array([(entity, mate, sure) for mate, (entity, sure) in sorted(reach.mates.items())], dtype=MATE)
-    state = db_resolution.published_part(scope.tx, scope.entity_type, _array(reach.records), mates, scope.run_no)
     among = {UUID(bytes=each) for each in reach.records} | {own_id}
     clusters = [each for each in members if each[0] in among]
-    current = state.entity_of(scope.entity_type)
-    found = identify(scope.tx.tenant, scope.entity_type, clusters, current, state.known[scope.entity_type], state.redirects)
+    known = db_resolution.known_of(scope.tx, scope.entity_type, few_ids(reach.records), entity_of)
+    found = identify(scope.tx.tenant, scope.entity_type, clusters, entity_of, known, {})
     entity = found.entity_of[own_id]
-    others = {current[record] for record in cluster if record in current} - {entity}
+    others = {entity_of[record] for record in cluster if record in entity_of} - {entity}
     merges = tuple(sorted(each for each in others if each not in found.members))
     return None if entity in found.minted else entity, merges

@@ -170,7 +170,7 @@ def check_pairs(rows: list[Row], validation: bool, similar: float) -> int:
     counts = PlainCounts(model.counts)
     reader, comparisons = PlainPeople(known, counts), PlainComparisons(known, counts)
     people = [reader.person(row) for row in rows]
-    pairs = Pairs(people, comparisons, Weights(model.learnt))
+    pairs = Pairs(people.__getitem__, comparisons, Weights(model.learnt))
     for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
         said = comparisons.compare(people[one], people[other])
         for name, reached in scored.reached.items():
@@ -229,7 +229,7 @@ def test_clusters_are_those_of_a_run(
     table, shipped = table_of(rows), config()
     known, counts = knowledge_of(shipped), PlainCounts(model.counts)
     reader = PlainPeople(known, counts)
-    pairs = Pairs([reader.person(row) for row in rows], PlainComparisons(known, counts), Weights(model.learnt))
+    pairs = Pairs(lambda position: reader.person(rows[position]), PlainComparisons(known, counts), Weights(model.learnt))
     links = [pair for pair in combinations(range(len(rows)), 2) if pairs.of(*pair).total >= threshold]
     links = [pair for number, pair in enumerate(links) if number not in dropped]
     ids = [UUID(bytes=each.as_py()) for each in table.column("record_id")]

@@ -35,7 +35,7 @@ def test_the_reach_is_the_closure(
     whole = FewReach(
         records={each.bytes for each in RECORDS},
         links={(one.bytes, other.bytes) for one, other in links},
-        mates={record.bytes: (entity.bytes, 1) for record, entity in entity_of.items()},
+        entity_of={record.bytes: entity.bytes for record, entity in entity_of.items()},
     )
     told = [PairDecision(left_id=one, right_id=other, verdict="match") for one, other in decided]
     told.append(PairDecision(left_id=RECORDS[0], right_id=RECORDS[8], verdict="no_match"))
@@ -44,4 +44,4 @@ def test_the_reach_is_the_closure(
     wanted = closure(start, [set(pair) for pair in (*links, *decided)] + entities)
     assert found.records == {each.bytes for each in wanted}
     assert found.links == {(one.bytes, other.bytes) for one, other in links if one in wanted}
-    assert found.mates.keys() == {each.bytes for each in entity_of.keys() & wanted}
+    assert found.entity_of.keys() == {each.bytes for each in entity_of.keys() & wanted}

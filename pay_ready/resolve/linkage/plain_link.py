@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -61,8 +62,12 @@ class _Scale:
         self._rarity, self._value = chances.rarity_bits.tolist(), chances.value_bits
         self._by_value = [level in comparison.by_value for level in comparison.levels]
         self._by_rarity = [level in comparison.by_rarity and level not in comparison.by_value for level in comparison.levels]
+        told = zip(self._matches, self._chances, self._by_value, self._by_rarity, strict=True)
+        self._fixed = [None if value or rarity else _millibits(match - chance) for match, chance, value, rarity in told]
 
     def millibits(self, level: int, share: float, contexts: Sequence[str]) -> int:
+        if not contexts and (fixed := self._fixed[level]) is not None:
+            return fixed
         by_chance = self._chances[level]
         if self._by_value[level]:
             by_chance = min(_log2(share) + self._value, 0.0)
@@ -71,7 +76,11 @@ class _Scale:
         for context in contexts:
             if context in self._near:
                 by_chance = max(by_chance, self._near[context][level])
-        return round((self._matches[level] - by_chance) * 1_000)
+        return _millibits(self._matches[level] - by_chance)
+
+
+def _millibits(bits: float) -> int:
+    return round(bits * 1_000)
 
 
 def _log2(share: float) -> float:
@@ -87,16 +96,17 @@ class Clusters:
 
 
 class Pairs:
-    """What each two of some records say of each other, worked out when it is asked for."""
+    """What each two of some records say of each other, worked out when it is asked for, as each record is read then."""
 
-    def __init__(self, records: Sequence[Person], compare: PlainComparisons, weights: Weights) -> None:
-        self._records, self._compare, self._weights = records, compare, weights
+    def __init__(self, record: Callable[[int], Person], compare: PlainComparisons, weights: Weights) -> None:
+        """`record` reads the record at a position."""
+        self._record, self._compare, self._weights = cache(record), compare, weights
         self._known: dict[Pair, Evidence] = {}
 
     def of(self, left: int, right: int) -> Evidence:
         """The evidence of two records by their positions, left < right."""
         if (found := self._known.get((left, right))) is None:
-            one, other = self._records[left], self._records[right]
+            one, other = self._record(left), self._record(right)
             said, contexts = self._compare.compare(one, other), self._compare.contexts(one, other)
             self._known[left, right] = found = self._weights.evidence(said, contexts)
         return found

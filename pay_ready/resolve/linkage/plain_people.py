@@ -30,14 +30,10 @@ _COPIED = frozenset({"email", "email_user", "phone", "name"})
 class Employer:
     """The names of an employer that a record tells, and who they are of."""
 
-    core: str | None = None  # of the company's name
-    acronym: str | None = None  # of a name of three words or more
-    owners: tuple[str | None, str | None, str | None] = (None, None, None)  # by name, by domain, by address
-
-    @property
-    def owner(self) -> str | None:
-        """The first of the owners that there is."""
-        return next((each for each in self.owners if each is not None), None)
+    core: str | None  # of the company's name
+    acronym: str | None  # of a name of three words or more
+    owners: tuple[str | None, str | None, str | None]  # by name, by domain, by address
+    owner: str | None  # the first of the owners that there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +178,11 @@ def _employer(company: str | None, domain: str | None, address: str | None) -> E
     said = organisation_words(company) if company else []
     parts = " ".join(said).split()
     core = "".join(parts) or None
-    several = len(parts) >= SHORTEST_ACRONYM
-    labels = [None if each is None else each.partition(".")[0] for each in (domain, address)]
-    return Employer(core=core, acronym="".join(part[0] for part in parts) if several else None, owners=(core, labels[0], labels[1]))
+    by_domain, by_address = (None if each is None else each.partition(".")[0] for each in (domain, address))
+    owners = (core, by_domain, by_address)
+    return Employer(
+        core=core,
+        acronym="".join(part[0] for part in parts) if len(parts) >= SHORTEST_ACRONYM else None,
+        owners=owners,
+        owner=next((each for each in owners if each is not None), None),
+    )
