@@ -174,6 +174,12 @@ def decisions(tx: TenantTransaction) -> dict[EntityType, list[PairDecision]]:
     return found
 
 
+def decisions_of(tx: TenantTransaction, entity_type: EntityType, record_ids: Iterable[bytes]) -> list[PairDecision]:
+    """What holds of the pairs that somebody decided, of those with one of a handful of records."""
+    rows = tx.rows("resolution.decisions_of", {"entity_type": entity_type, "record_ids": few_ids(record_ids)})
+    return [PairDecision(left_id=row.left_id, right_id=row.right_id, verdict=row.verdict, decision_id=row.decision_id) for row in rows]
+
+
 def held_decisions(tx: TenantTransaction) -> dict[UUID, HeldDecision]:
     """The decisions that the published version honours, by id."""
     return {row.decision_id: HeldDecision(**row._asdict()) for row in tx.rows("resolution.held_decisions")}

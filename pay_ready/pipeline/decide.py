@@ -87,12 +87,11 @@ class Decider:
         with self._database.tenant_transaction(self._tenant) as tx:
             asked = db_resolution.to_decide(tx)
             known = self._of_version(tx, asked.run_no)
-            decisions = db_resolution.decisions(tx)[entity_type] if asked.has_decisions else []
             scope = Scope(
                 tx=tx, database=self._database, entity_type=entity_type, config=self._config, model=known.models[entity_type],
                 bounds=known.bounds[entity_type], run_no=known.run_no,
             )  # fmt: skip
-            return _decided(scope, known, record, values, decisions)
+            return _decided(scope, known, record, values, has_decisions=asked.has_decisions)
 
     def _of_version(self, tx: TenantTransaction, run_no: int) -> _Known:
         if self._known is not None and self._known.run_no == run_no:
@@ -216,7 +215,7 @@ def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | No
 
 
 def _decided(
-    scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None], decisions: Sequence[PairDecision]
+    scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None], *, has_decisions: bool
 ) -> Decision:  # fmt: skip
     few: _Form = _AsValues(scope, known, record, values) if scope.entity_type == "person" else _AsColumns(scope, record, values)
     own, places = record.bytes, few.places()
@@ -227,17 +226,17 @@ def _decided(
     lost = _parted(scope, own, places, arrived.doubtful)
     ends = {each for pair in lost for each in pair}
     # Whoever is connected with a partner is read with it: most partners match, and a second look costs more than a few records.
-    whole = _reached(scope, partners | ends, decisions)
+    whole = _reached(scope, partners | ends, has_decisions=has_decisions)
     form = few if len(whole.records) <= _FEW_RECORDS else _AsColumns(scope, record, values)
     there = form.read(whole.records - {own})
     pairs = form.matching([(min(own, each), max(own, each)) for each in sorted(partners & there)])
     start = {each for pair in pairs for each in pair} - {own} | ends
     if not start:
         return _alone(scope, len(partners))
-    reach = reached_within(whole, start, decisions)
+    reach = reached_within(whole, start)
     # Who went and waits in the queue still has edges.
     links = sorted(pair for pair in (reach.links - lost).union(pairs) if there.issuperset(pair))
-    return _told(scope, form.clusters(links, decisions), record, reach, len(partners))
+    return _told(scope, form.clusters(links, whole.decisions), record, reach, len(partners))
 
 
 def _parted(scope: Scope, own: bytes, places: Mapping[int, int], doubtful: Collection[IdPair]) -> set[IdPair]:
@@ -259,11 +258,12 @@ class FewReach:
     records: set[bytes]
     links: set[IdPair]
     entity_of: Mapping[bytes, bytes]  # by record that is published
+    decisions: Sequence[PairDecision] = ()  # with one of them
 
 
-def _reached(scope: Scope, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
+def _reached(scope: Scope, start: Collection[bytes], *, has_decisions: bool) -> FewReach:
     """Everybody who is connected with some records."""
-    told = _must_links(decisions)
+    decisions: dict[tuple[UUID, UUID], PairDecision] = {}
     records, frontier = set(start), set(start)
     links: set[IdPair] = set()
     entity_of: dict[bytes, bytes] = {}
@@ -272,18 +272,19 @@ def _reached(scope: Scope, start: Collection[bytes], decisions: Sequence[PairDec
         looked_up = frontier.union(found.entity_of)
         links |= found.links
         entity_of |= found.entity_of
-        decided = [pair for pair in told if not looked_up.isdisjoint(pair)]
+        told = db_resolution.decisions_of(scope.tx, scope.entity_type, looked_up) if has_decisions else []
+        decisions |= {(each.left_id, each.right_id): each for each in told}
         records |= looked_up
-        frontier = {each for pair in (*found.links, *decided) for each in pair} - records
+        frontier = {each for pair in (*found.links, *_must_links(told)) for each in pair} - records
         records |= frontier
-    return FewReach(records, links, entity_of)
+    return FewReach(records, links, entity_of, list(decisions.values()))
 
 
-def reached_within(whole: FewReach, start: Collection[bytes], decisions: Sequence[PairDecision]) -> FewReach:
+def reached_within(whole: FewReach, start: Collection[bytes]) -> FewReach:
     """Of a whole reach what is connected with some of its records."""
     beside: dict[bytes, set[bytes]] = {}
     # An entity connects those who are in it.
-    for one, other in (*whole.links, *_must_links(decisions), *whole.entity_of.items()):
+    for one, other in (*whole.links, *_must_links(whole.decisions), *whole.entity_of.items()):
         beside.setdefault(one, set()).add(other)
         beside.setdefault(other, set()).add(one)
     found = set(start)
@@ -294,7 +295,7 @@ def reached_within(whole: FewReach, start: Collection[bytes], decisions: Sequenc
         frontier += new
     records = whole.records & found
     links = {pair for pair in whole.links if records.issuperset(pair)}
-    return FewReach(records, links, {record: entity for record, entity in whole.entity_of.items() if record in records})
+    return FewReach(records, links, {record: entity for record, entity in whole.entity_of.items() if record in records}, whole.decisions)
 
 
 def _must_links(decisions: Sequence[PairDecision]) -> list[IdPair]:

@@ -141,6 +141,33 @@ where tenant_id = %(tenant_id)s
   and verdict <> 'unsure'
 order by entity_type, left_id, right_id, actor_type desc;
 
+-- name: decisions_of
+-- hot: one record that is decided
+-- `decisions` with one of these records: one look-up each by either side.
+-- params: entity_type text, record_ids uuid[]
+select distinct on (told.left_id, told.right_id) told.left_id, told.right_id, told.verdict, told.decision_id
+from unnest(%(record_ids)s::uuid[]) as asked (record_id)
+cross join lateral (
+    select left_id, right_id, verdict, decision_id, actor_type
+    from pay_ready.decisions
+    where tenant_id = %(tenant_id)s
+      and entity_type = %(entity_type)s
+      and left_id = asked.record_id
+      and superseded_at is null
+      and status in ('decided', 'appealed')
+      and verdict <> 'unsure'
+    union all
+    select left_id, right_id, verdict, decision_id, actor_type
+    from pay_ready.decisions
+    where tenant_id = %(tenant_id)s
+      and entity_type = %(entity_type)s
+      and right_id = asked.record_id
+      and superseded_at is null
+      and status in ('decided', 'appealed')
+      and verdict <> 'unsure'
+) as told
+order by told.left_id, told.right_id, told.actor_type desc;
+
 -- name: held_decisions
 -- The decisions that the published version honours.
 select held.decision_id, told.entity_type, told.left_id, told.right_id, told.verdict

@@ -313,6 +313,37 @@ def test_a_decision_is_an_increment(database: Database, scratch: Scratch, tenant
     check_against_everything(database, scratch.admin_url, tenant)
 
 
+@pytest.mark.parametrize("few", [40, -1], ids=["as values", "as columns"])
+def test_a_record_is_decided_by_what_reviewers_said(
+    few: int, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Two copies told apart stay apart when a third comes; somebody else whom a reviewer joined to one comes with it; humans go first."""
+    monkeypatch.setattr(decide, "_FEW_RECORDS", few)
+    people = people_of(40)
+    copies = [replace(people[0], key=f"id:copy{number}", email="una.copy@copies.example") for number in range(3)]
+    ids = sorted(person_id(tenant, each.source, each.key) for each in copies)
+    new = next(each for each in copies if person_id(tenant, each.source, each.key) == ids[2])
+    stranger = person_id(tenant, people[-1].source, people[-1].key)
+    stage(scratch.admin_url, tenant, Staged(people=[*people, *(each for each in copies if each is not new)]))
+    pairs = ((*ids[:2], "no_match", "human"), (*ids[:2], "match", "agent"), (*sorted((ids[0], stranger)), "match", "human"))
+    with psycopg.connect(scratch.admin_url) as admin:
+        for one, other, verdict, actor in pairs:
+            admin.execute(
+                "insert into pay_ready.decisions (tenant_id, decision_id, entity_type, left_id, right_id, verdict, actor_type, actor)"
+                " values (%s, gen_random_uuid(), 'person', %s, %s, %s, %s, 'reviewer')",
+                (tenant, one, other, verdict, actor),
+            )
+    run(database, tenant, "all")
+    values = {field: getattr(new, field, None) for field in decide.FIELDS["person"]}
+    decided = Decider(database, tenant, config()).resolve_one("person", values, ids[2])
+    add_people(scratch.admin_url, tenant, [new])
+    run(database, tenant, "changed")
+    (members,) = (each for each in clusters(scratch.admin_url, tenant) if ids[2] in each)
+    assert set(decided.records) == members - {ids[2]}
+    assert len({ids[0], ids[1]} & members) == 1
+    assert (ids[0] in members) == (stranger in members)
+
+
 def _publish(database: Database, tenant: TenantId, reading: Reading) -> Published:
     return publish(
         database, tenant, reading.resolved, config(), base=reading.base, kind=reading.kind, reasons=reading.reasons, actor="tests",

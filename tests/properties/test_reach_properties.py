@@ -32,14 +32,15 @@ def test_the_reach_is_the_closure(
     links: list[tuple[UUID, UUID]], decided: list[tuple[UUID, UUID]], entity_of: dict[UUID, UUID], start: set[UUID]
 ) -> None:
     """With its matches, and all who are published with one of its records."""
+    told = [PairDecision(left_id=one, right_id=other, verdict="match") for one, other in decided]
+    told.append(PairDecision(left_id=RECORDS[0], right_id=RECORDS[8], verdict="no_match"))
     whole = FewReach(
         records={each.bytes for each in RECORDS},
         links={(one.bytes, other.bytes) for one, other in links},
         entity_of={record.bytes: entity.bytes for record, entity in entity_of.items()},
+        decisions=told,
     )
-    told = [PairDecision(left_id=one, right_id=other, verdict="match") for one, other in decided]
-    told.append(PairDecision(left_id=RECORDS[0], right_id=RECORDS[8], verdict="no_match"))
-    found = reached_within(whole, {each.bytes for each in start}, told)
+    found = reached_within(whole, {each.bytes for each in start})
     entities = [{record for record, of in entity_of.items() if of == entity} for entity in ENTITIES]
     wanted = closure(start, [set(pair) for pair in (*links, *decided)] + entities)
     assert found.records == {each.bytes for each in wanted}
