@@ -103,8 +103,8 @@ class ToDecide:
 
 def to_decide(tx: TenantTransaction) -> ToDecide:
     """The published version. Until the transaction ends, statements look up by key, as `blocks.look_up_by_key` has them do."""
-    row = tx.row("resolution.to_decide")
-    return ToDecide(0, has_decisions=False) if row is None else ToDecide(row.run_no if row.is_resolved else 0, row.has_decisions)
+    (row,) = tx.rows("resolution.to_decide")
+    return ToDecide(row.run_no if row.is_resolved else 0, row.has_decisions)
 
 
 def queued(tx: TenantTransaction) -> Queue:

@@ -169,7 +169,7 @@ class _AsColumns:
 
 
 class _AsValues:
-    """People one at a time: for the handful that most decisions read, a tenth of the work."""
+    """People one at a time: less work for the handful that most decisions read."""
 
     def __init__(self, scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None]) -> None:
         self._scope, self._weights, self.record = scope, known.weights, record

@@ -148,24 +148,22 @@ order by entity_type, left_id, right_id, actor_type desc;
 select distinct on (told.left_id, told.right_id) told.left_id, told.right_id, told.verdict, told.decision_id
 from unnest(%(record_ids)s::uuid[]) as asked (record_id)
 cross join lateral (
-    select left_id, right_id, verdict, decision_id, actor_type
+    select left_id, right_id, verdict, decision_id, actor_type, status
     from pay_ready.decisions
     where tenant_id = %(tenant_id)s
       and entity_type = %(entity_type)s
       and left_id = asked.record_id
       and superseded_at is null
-      and status in ('decided', 'appealed')
-      and verdict <> 'unsure'
     union all
-    select left_id, right_id, verdict, decision_id, actor_type
+    select left_id, right_id, verdict, decision_id, actor_type, status
     from pay_ready.decisions
     where tenant_id = %(tenant_id)s
       and entity_type = %(entity_type)s
       and right_id = asked.record_id
       and superseded_at is null
-      and status in ('decided', 'appealed')
-      and verdict <> 'unsure'
 ) as told
+where told.status in ('decided', 'appealed')
+  and told.verdict <> 'unsure'
 order by told.left_id, told.right_id, told.actor_type desc;
 
 -- name: held_decisions

@@ -19,11 +19,11 @@ class PlainCounts:
         """`columns.key_numbers` of a text."""
         return self._hash(text) >> 1
 
-    def count(self, table: str, text: str, usual: int = 1) -> int:
-        """How many hold a value; `usual` where nothing was counted."""
+    def count(self, table: str, text: str) -> int:
+        """How many hold a value; 1 where nothing was counted."""
         asked = (table, text)
         if (found := self._found.get(asked)) is None:
-            self._found[asked] = found = self._looked_up(table, text, usual)
+            self._found[asked] = found = self._looked_up(table, text)
         return found
 
     def total(self, table: str) -> int:
@@ -36,10 +36,10 @@ class PlainCounts:
         others = 0 if text is None else self.count(table, text) - 1
         return chance_share(others, self.total(table), usual)
 
-    def _looked_up(self, table: str, text: str, usual: int) -> int:
+    def _looked_up(self, table: str, text: str) -> int:
         known = self._tables.get(table)
         if known is None:
-            return usual
+            return 1
         keys, wanted = known.keys.data, self._hash(text)
         at = bisect_left(keys, wanted)
         return int(known.counts[at]) if at < len(keys) and keys[at] == wanted else known.usual

@@ -22,8 +22,6 @@ from pay_ready.resolve.staged import PERSON_KINDS
 
 CATEGORIES = ("city", "title")  # columns that are compared as categories, in the order of their comparisons
 _ALL_BITS = (1 << 64) - 1
-# With one for each category: the rules of one key a record that are no extra.
-_COPIED = frozenset({"email", "email_user", "phone", "name"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +124,13 @@ class PlainPeople:
     def blocks(self, person: Person) -> set[int]:
         """The blocks of a record (`moves.members_of`); in all of them its place is 0."""
         found: set[int] = set()
-        copy, known = 0, 0
-        for rule, keys in self._keys(person).items():
-            number = name_number(f"person.{rule}") << KEY_BITS
-            found.update(number | key & ((1 << KEY_BITS) - 1) for key in keys if key >= 0)
-            if rule in _COPIED or rule.endswith("_and_full_name"):
-                (key,) = keys
-                if key >= 0:
-                    copy, known = (copy + key_of(key, name_number(rule))) & _ALL_BITS, known + 1
-        if known >= KEYS_OF_A_COPY:
-            found.add(name_number("person.copies") << KEY_BITS | (copy >> 1) & ((1 << KEY_BITS) - 1))
+        keys = self._keys(person)
+        for rule, held in (keys | self._weak_keys(person) if self._has_weak_blocks else keys).items():
+            found.update(_block(rule, key) for key in held if key >= 0)
+        # What makes a copy are the rules of one key a record (`blocks.copies_rule`).
+        alone = [key_of(held[0], name_number(rule)) for rule, held in keys.items() if len(held) == 1 and held[0] >= 0]
+        if len(alone) >= KEYS_OF_A_COPY:
+            found.add(_block("copies", (sum(alone) & _ALL_BITS) >> 1))
         return found
 
     def _keys(self, person: Person) -> dict[str, list[int]]:
@@ -153,14 +148,15 @@ class PlainPeople:
             "employer_and_family": [key_of(side, family) for side in sides],
             "employer_and_given": [key_of(side, given) for side in sides],
         }
-        found |= {f"{name}_and_full_name": [key_of(self._key(value), full)] for name, value in person.categories.items()}
-        if self._has_weak_blocks:
-            user = person.address.user and person.address.user[:5]
-            found |= {
-                "given": [given], "family": [self._key(person.family)], "family_head": [family], "email_user_head": [self._key(user)],
-                "email_host": [self._key(person.address.host)],
-            }  # fmt: skip
-        return found
+        return found | {f"{name}_and_full_name": [key_of(self._key(value), full)] for name, value in person.categories.items()}
+
+    def _weak_keys(self, person: Person) -> dict[str, list[int]]:
+        """Keys that say little by themselves, for tenants that are small enough."""
+        user = person.address.user and person.address.user[:5]
+        return {
+            "given": [self._canonical(person.given)], "family": [self._key(person.family)], "family_head": [self._head(person.family)],
+            "email_user_head": [self._key(user)], "email_host": [self._key(person.address.host)],
+        }  # fmt: skip
 
     def _key(self, text: str | None) -> int:
         return -1 if text is None else self._counts.key(text)
@@ -172,6 +168,11 @@ class PlainPeople:
         """The same key for all forms of a given name, as far as a word can tell."""
         forms = self._forms.get(word, ()) if word is not None else ()
         return key_of(forms[0]) if forms else self._key(word)
+
+
+def _block(rule: str, key: int) -> int:
+    """A rule and its key, cut, in one number (`moves.MEMBER`)."""
+    return name_number(f"person.{rule}") << KEY_BITS | key & ((1 << KEY_BITS) - 1)
 
 
 def _employer(company: str | None, domain: str | None, address: str | None) -> Employer:

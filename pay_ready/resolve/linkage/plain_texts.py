@@ -15,7 +15,7 @@ from pay_ready.resolve.company_words import ABBREVIATIONS, LEGAL_FORMS_OF_ONE_WO
 from pay_ready.resolve.hosts import registrable_domain
 from pay_ready.resolve.linkage import contact, names, organisations
 from pay_ready.resolve.linkage.cleaning import APOSTROPHES
-from pay_ready.resolve.linkage.columns import Texts, hash_of
+from pay_ready.resolve.linkage.columns import Texts
 from pay_ready.resolve.linkage.values import BLANKS
 from pay_ready.resolve.normalize import fold
 
@@ -118,11 +118,6 @@ def _is_plain(text: str) -> bool:
 def _by_column(clean: Callable[[Texts], Texts], text: str) -> str | None:
     """What a column of one value is cleaned to; "" is none."""
     return clean(pa.array([text], pa.string()))[0].as_py() or None
-
-
-def text_key(text: str) -> int:
-    """`columns.key_numbers`."""
-    return hash_of(text.encode()) >> 1
 
 
 def key_of(*numbers: int) -> int:

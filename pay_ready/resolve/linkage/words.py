@@ -31,7 +31,7 @@ from pay_ready.resolve.linkage.counts import Counts
 
 _GROUPS_A_WORD = 6
 ESTABLISHED = 8
-SHORTEST_SLIP, SHORTEST_TWO_SLIPS = 4, 6
+SHORTEST_SLIP, _SHORTEST_TWO_SLIPS = 4, 6
 SHORTEST_ALIKE, LARGEST_GAP = 3, 3
 _ROUNDING = 1e-3  # of similarities in single precision
 
@@ -201,7 +201,7 @@ def _related(words: Words, left: Ids, right: Ids, similar_from: float) -> NDArra
         first, second = texts_at(words.texts, left[spelled]), texts_at(words.texts, right[spelled])
         slips = process.cpdist(first, second, scorer=OSA.distance, score_cutoff=2, dtype=np.int32)
         one = (slips == 1) & (short[spelled] >= SHORTEST_SLIP)
-        two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= SHORTEST_TWO_SLIPS))
+        two = ((slips == 1) & ~one) | ((slips == 2) & (short[spelled] >= _SHORTEST_TWO_SLIPS))
         slipped = np.flatnonzero(one | two)
         near = process.cpdist(
             [first[i] for i in slipped.tolist()], [second[i] for i in slipped.tolist()],
