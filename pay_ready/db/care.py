@@ -86,12 +86,18 @@ def examine_deeply(place: Place, bounds: CareBounds) -> list[Finding]:
 
 
 def _clock(look: Look) -> Finding:
+    asked_at = datetime.now(UTC)
     (row,) = look.rows("clock")
-    apart = abs((datetime.now(UTC) - row.server_at).total_seconds())
+    apart = seconds_apart(asked_at, row.server_at, datetime.now(UTC))
     found = f"{apart:.1f} s from this machine's"
     if apart > _CLOCK_S:
         return Finding(check="clock", state="fail", found=found, fix="set both machines by NTP: leases and watermarks compare times")
     return Finding(check="clock", state="ok", found=found)
+
+
+def seconds_apart(asked_at: datetime, server_at: datetime, heard_at: datetime) -> float:
+    """How far two clocks are apart at least: a time between question and answer says nothing against it, however slow the answer is."""
+    return max((asked_at - server_at).total_seconds(), (server_at - heard_at).total_seconds(), 0.0)
 
 
 # Setting, whether its value is right, why, and the statement that mends it.
