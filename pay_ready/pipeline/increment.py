@@ -33,7 +33,7 @@ from pay_ready.pipeline.publish import (
     report_of,
     write_version,
 )
-from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part, write_new
+from pay_ready.pipeline.touched import Part, Scope, all_bounds, resolved_part, write_edges
 from pay_ready.resolve.changes import HeldDecision
 from pay_ready.resolve.engine import Resolution
 from pay_ready.resolve.linkage.model import ResolutionModel, growth_of
@@ -160,7 +160,7 @@ def publish_changes(
         "person": set(uuids_of(changed["person"])) | employees,
     }
     parts: Mapping[EntityType, Part] = {"company": companies, "person": people}
-    # The server writes blocks and edges while golden records are made here.
+    # The server writes edges while golden records are made here.
     plans: list[PublishPlan] = []
 
     def make_plan() -> None:
@@ -169,7 +169,7 @@ def publish_changes(
     def write() -> None:
         with db_blocks.by_index(tx):
             for entity_type, part in parts.items():
-                write_new(scope[entity_type], part)
+                write_edges(scope[entity_type], part)
 
     in_threads([write, make_plan], name="publish")
     (plan,) = plans

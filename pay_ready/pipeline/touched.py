@@ -24,7 +24,7 @@ from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
 from pay_ready.resolve.linkage.counts import Counts
 from pay_ready.resolve.linkage.learning import Records
 from pay_ready.resolve.linkage.model import ResolutionModel
-from pay_ready.resolve.linkage.moves import PAIR, Bounds, Members, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
+from pay_ready.resolve.linkage.moves import PAIR, Bounds, Moved, Moves, bounds_of, found_moves, is_compared, members_of, moved
 from pay_ready.resolve.linkage.tables import records_of
 from pay_ready.resolve.staged import COMPANY_KINDS, PERSON_KINDS, in_id_order, record_id_bytes, staged_kinds
 from pay_ready.threads import in_threads
@@ -84,7 +84,6 @@ class Part:
     resolved: Resolved
     state: PublishedState  # of the touched records and those that are gone
     changed: Ids
-    members: Members  # the blocks of the changed records now
     edges: pa.Table  # of what is compared anew
     compared: int  # pairs
     linked: int  # edges written
@@ -92,9 +91,9 @@ class Part:
 
 
 def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: Sequence[PairDecision]) -> Part:
-    """Take the changed records out of their old blocks, then cluster everybody whom they or the seeds touch.
+    """Put the changed records into their new blocks, then cluster everybody whom they or the seeds touch.
 
-    What is new of blocks and edges is not written yet: the caller does (`write_new`).
+    What is new of edges is not written yet: the caller does (`write_edges`).
     """
     staged = scope.compared(changed)
     records = scope.records(staged)
@@ -125,7 +124,6 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
         resolved=resolved[0],
         state=states[0],
         changed=changed,
-        members=edges.members,
         edges=edges.weighed,
         compared=edges.compared,
         linked=edges.weighed.num_rows,
@@ -135,7 +133,6 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edges:
-    members: Members
     weighed: pa.Table
     matches: NDArray[np.void]  # pairs among them
     touched: Ids  # records with a match that came or went
@@ -143,7 +140,7 @@ class _Edges:
 
 
 def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Edges:
-    """Take the changed records out of their old blocks, and find their new ones with the edges that follow."""
+    """Move the changed records from their old blocks into their new ones, and find the edges that follow."""
     tx = scope.tx
     new = members_of(scope.entity_type, records.rules(), id_bytes(record_id_bytes(staged)))
     old = db_blocks.members(tx, changed)
@@ -153,18 +150,21 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
     lost = parted(scope, place, moves)
     partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
     db_blocks.drop_pairs(tx, scope.edges, lost["left"], lost["right"])
-    weighed = _weighed(scope, moves)
+    weighed: list[pa.Table] = []
+    # The server writes blocks while pairs are weighed here.
+    in_threads(
+        [lambda: db_blocks.add_members(tx, scope.entity_type, changed, new), lambda: weighed.append(_weighed(scope, moves))], name="move"
+    )
     failpoint("touched.moved")
-    matches = matching_pairs(weighed)
+    matches = matching_pairs(weighed[0])
     touched = np.unique(np.concatenate((partners, lost["left"], lost["right"], matches["left"], matches["right"])))
-    return _Edges(members=new, weighed=weighed, matches=matches, touched=touched, compared=len(moves.gained))
+    return _Edges(weighed=weighed[0], matches=matches, touched=touched, compared=len(moves.gained))
 
 
-def write_new(scope: Scope, part: Part) -> None:
-    """Put the changed records into their new blocks, and keep what was compared anew."""
+def write_edges(scope: Scope, part: Part) -> None:
+    """Keep what was compared anew."""
     model_id, learnt = scope.model
     db_resolution.put_edges(scope.tx, scope.entity_type, model_id, sorted(learnt.levels), part.edges, are_all=False)
-    db_blocks.add_members(scope.tx, scope.entity_type, part.changed, part.members)
 
 
 def matching_pairs(edges: pa.Table) -> NDArray[np.void]:

@@ -240,7 +240,8 @@ values (%(tenant_id)s, %(checkpoint_id)s, %(name)s, %(run_no)s, %(digest)s, 'aut
 -- name: add_entities
 insert into pay_ready.entities (tenant_id, entity_id, entity_type, anchor_record_id, minted_run_no)
 select %(tenant_id)s, entity_id, entity_type, anchor_record_id, %(run_no)s
-from pg_temp.publish_entities;
+from pg_temp.publish_entities
+order by entity_id;
 
 -- name: close_assignments
 update pay_ready.assignments as assignments
@@ -255,7 +256,8 @@ where assignments.tenant_id = %(tenant_id)s
 insert into pay_ready.assignments (tenant_id, entity_type, record_id, opened_run_no, entity_id, confidence)
 select %(tenant_id)s, entity_type, record_id, %(run_no)s, entity_id, confidence
 from pg_temp.publish_assignments
-where entity_id is not null;
+where entity_id is not null
+order by entity_type, record_id;
 
 -- name: close_versions
 update pay_ready.entity_versions as versions
@@ -274,7 +276,8 @@ select
     %(tenant_id)s, entity_id, %(run_no)s, entity_type, name, email, phone, domain, title, company_entity_id, record_count, golden,
     provenance, content_hash
 from pg_temp.publish_versions
-where content_hash is not null;
+where content_hash is not null
+order by entity_id;
 
 -- name: close_redirects
 update pay_ready.entity_redirects as redirects
