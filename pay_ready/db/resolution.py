@@ -29,6 +29,9 @@ _FURTHER: Mapping[EntityType, tuple[str, ...]] = {  # columns of staged records 
     "person": ("country", "company_record_id", "source_updated_at", "source_name", "source_kind"),
     "company": ("country", "industry", "source_updated_at", "source_name", "source_kind"),
 }
+_COMPARED: Mapping[EntityType, str] = {
+    "person": "resolution.compared_people_named", "company": "resolution.compared_companies_named",
+}  # fmt: skip
 FEW_STAGED = 200  # records, for `read_few_staged`
 _KINDS = ("company", "person", "interaction")
 _CHANGE = np.dtype([("object_id", "S16"), ("change_id", "S16"), ("kind", "<i8")])
@@ -145,8 +148,7 @@ def _arrow_value(value: object) -> object:
 
 def read_compared(database: Database, tx: TenantTransaction, entity_type: EntityType, record_ids: Ids) -> pa.Table:
     """What staged records are compared by, without what only golden records need; few of them come by the open transaction."""
-    name = "resolution.compared_people_named" if entity_type == "person" else "resolution.compared_companies_named"
-    params = {"record_ids": uuid_list(record_ids)}
+    name, params = _COMPARED[entity_type], {"record_ids": uuid_list(record_ids)}
     texts = [column for column in (PERSON_COLUMNS if entity_type == "person" else COMPANY_COLUMNS) if column != "record_id"]
     if len(record_ids) > _FEW_RECORDS:
         table = database.tenant_arrow(tx.tenant, name, params)
@@ -158,9 +160,9 @@ def read_compared(database: Database, tx: TenantTransaction, entity_type: Entity
     return pa.table({"record_id": ids, "content_hash": pa.array([row.content_hash for row in rows], pa.binary()), **found})
 
 
-def read_people_compared(tx: TenantTransaction, record_ids: Iterable[bytes]) -> dict[bytes, Mapping[str, Any]]:
-    """By id what a handful of people's records are compared by, each by itself (`staged.PERSON_COLUMNS`)."""
-    rows = tx.rows("resolution.compared_people_named", {"record_ids": few_ids(record_ids)})
+def read_few_compared(tx: TenantTransaction, entity_type: EntityType, record_ids: Iterable[bytes]) -> dict[bytes, Mapping[str, Any]]:
+    """By id what a handful of records are compared by, each by itself (`staged.PERSON_COLUMNS`, `staged.COMPANY_COLUMNS`)."""
+    rows = tx.rows(_COMPARED[entity_type], {"record_ids": few_ids(record_ids)})
     return {row.record_id.bytes: row._asdict() for row in rows}
 
 

@@ -4,9 +4,9 @@ The answer is that of a run with the record among the staged ones, under the mod
 wait in the queue, and the next increment publishes them together.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -20,19 +20,20 @@ from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, UsageError
 from pay_ready.model.ids import TenantId, new_id
 from pay_ready.model.resolution import ENTITY_TYPES, EntityType, PairDecision, ResolutionConfig
-from pay_ready.pipeline.touched import Scope, all_bounds, matching_pairs, parted
-from pay_ready.resolve.engine import edges_of, id_bytes, knowledge_of, resolve
+from pay_ready.pipeline.touched import Scope, all_bounds, parted
+from pay_ready.resolve.engine import knowledge_of, resolve
 from pay_ready.resolve.ids import identify
 from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.model import ResolutionModel
-from pay_ready.resolve.linkage.moves import MEMBER, PAIR, Bounds, Moves, members_of, moved
+from pay_ready.resolve.linkage.moves import MEMBER, PAIR, Bounds, Moves, moved
+from pay_ready.resolve.linkage.plain_companies import CompanyComparisons, PlainCompanies
 from pay_ready.resolve.linkage.plain_compare import PlainComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
-from pay_ready.resolve.linkage.plain_link import Pairs, Weights, clustered
+from pay_ready.resolve.linkage.plain_link import Comparer, Pairs, Reader, Weights, clustered
 from pay_ready.resolve.linkage.plain_moves import IdPair, arrival
-from pay_ready.resolve.linkage.plain_people import Person, PlainPeople
+from pay_ready.resolve.linkage.plain_people import PlainPeople
 from pay_ready.resolve.linkage.tables import Knowledge
-from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, in_id_order, record_id_bytes
+from pay_ready.resolve.staged import COMPANY_COLUMNS, PERSON_COLUMNS, in_id_order
 
 _FEW_RECORDS = 40  # of so many each by itself costs less than columns of all, whoever is with whom
 FIELDS: Mapping[EntityType, tuple[str, ...]] = {"person": PERSON_COLUMNS[1:], "company": COMPANY_COLUMNS[1:]}
@@ -59,7 +60,7 @@ class _Known:
     models: Mapping[EntityType, tuple[UUID, ResolutionModel]]
     bounds: Mapping[EntityType, Bounds]
     knowledge: Knowledge
-    weights: Weights  # of people
+    weights: Mapping[EntityType, Weights]
 
 
 class Decider:
@@ -102,7 +103,7 @@ class Decider:
         if len(fitting) < len(ENTITY_TYPES):
             raise ConflictError("no version of these settings is published", "publish one: pay-ready resolve -t TENANT --refresh")
         bounds = {each: all_bounds(each, self._config, models[each][1]) for each in ENTITY_TYPES}
-        weights = Weights(models["person"][1].learnt)
+        weights = {each: Weights(each, models[each][1].learnt) for each in ENTITY_TYPES}
         knowledge = knowledge_of(self._config)
         self._known = _Known(run_no=run_no, models=models, bounds=bounds, knowledge=knowledge, weights=weights)
         return self._known
@@ -116,96 +117,67 @@ class _Clusters:
     confidence: float  # of the record that is decided
 
 
-class _Form(Protocol):
-    """A record and those that it is compared with, in the form that they are compared in; ids are of 16 bytes."""
+class _Few:
+    """A record and those that it is compared with, one at a time: less work for the handful that most decisions read, than columns."""
 
-    record: UUID  # that is decided
+    def __init__(self, scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None]) -> None:
+        self._scope, self._record = scope, record
+        self._reader, comparer = _plain(scope.entity_type, known.knowledge, PlainCounts(scope.learnt.counts))
+        self._own = self._reader.record(values)
+        self._rows: dict[bytes, Mapping[str, Any]] = {}
+        self._pairs = Pairs(self._of, comparer, known.weights[scope.entity_type])
+
+    def _of(self, record: bytes) -> Any:
+        return self._own if record == self._record.bytes else self._reader.record(self._rows[record])
 
     def places(self) -> dict[int, int]:
         """By block that the record is in, its place."""
-        ...
+        return self._reader.places(self._own)
 
-    def read(self, others: Collection[bytes]) -> set[bytes]:
-        """Read other records; those that are there, and the record itself."""
-        ...
+    def read(self, others: Set[bytes]) -> set[bytes]:
+        """Read others that were not read yet; those that are there."""
+        if new := others - self._rows.keys():
+            self._rows |= db_resolution.read_few_compared(self._scope.tx, self._scope.entity_type, new)
+        return {each for each in others if each in self._rows}
 
-    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
-        """The pairs of records that were read which match."""
-        ...
+    def matching(self, others: Collection[bytes]) -> list[IdPair]:
+        """Pairs of the record with those of others that it matches."""
+        own, least = self._record.bytes, self._scope.learnt.threshold_millibits
+        pairs = [(min(own, each), max(own, each)) for each in sorted(others)]
+        return [pair for pair in pairs if self._pairs.of(*pair).total >= least]
 
-    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
-        """Cluster the records that were read by pairs that match."""
-        ...
-
-
-class _AsColumns:
-    """Records as columns: what a run works on."""
-
-    def __init__(self, scope: Scope, record: UUID, values: Mapping[str, str | None]) -> None:
-        self._scope, self.record = scope, record
-        self._table = _row(scope.entity_type, record, values)
-        self._records = scope.records(self._table)
-
-    def places(self) -> dict[int, int]:
-        members = members_of(self._scope.entity_type, self._records.rules(), id_bytes(record_id_bytes(self._table)))
-        return dict(zip(members["block"].tolist(), members["place"].tolist(), strict=True))
-
-    def read(self, others: Collection[bytes]) -> set[bytes]:
-        self._table = in_id_order(pa.concat_tables([self._scope.compared(_array(others)), self._table]))
-        self._records = self._scope.records(self._table)
-        return set(record_id_bytes(self._table).to_pylist())
-
-    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
-        ids, told = id_bytes(record_id_bytes(self._table)), _pair_array(pairs)
-        rows = np.searchsorted(ids, told["left"]), np.searchsorted(ids, told["right"])
-        return _pair_list(matching_pairs(edges_of(self._table, self._records, rows, self._scope.config, self._scope.learnt)))
-
-    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
-        scope, pairs = self._scope, _pair_array(links)
-        found = resolve(
-            scope.entity_type, self._table, scope.config, decisions, model=scope.learnt, pairs=pairs, known=self._records
-        )  # fmt: skip
-        return _Clusters(found.clusters, float(found.confidences[found.record_ids.index(self.record)]))
-
-
-class _AsValues:
-    """People one at a time: less work for the handful that most decisions read."""
-
-    def __init__(self, scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None]) -> None:
-        self._scope, self._weights, self.record = scope, known.weights, record
-        counts = PlainCounts(scope.learnt.counts)
-        self._people, self._comparisons = PlainPeople(known.knowledge, counts), PlainComparisons(known.knowledge, counts)
-        self._own = self._people.person(values)
-        self._at: dict[bytes, int] = {}  # by record its position in the order of ids
-        self._pairs = Pairs(lambda _: self._own, self._comparisons, known.weights)
-
-    def places(self) -> dict[int, int]:
-        return dict.fromkeys(self._people.blocks(self._own), 0)
-
-    def read(self, others: Collection[bytes]) -> set[bytes]:
-        rows = db_resolution.read_people_compared(self._scope.tx, others)
-        ids = sorted([*rows, self.record.bytes])
-        self._at = {record: position for position, record in enumerate(ids)}
-
-        def person(position: int) -> Person:
-            row = rows.get(ids[position])
-            return self._own if row is None else self._people.person(row)
-
-        self._pairs = Pairs(person, self._comparisons, self._weights)
-        return set(ids)
-
-    def matching(self, pairs: Sequence[IdPair]) -> list[IdPair]:
-        least, at = self._scope.learnt.threshold_millibits, self._at
-        return [pair for pair in pairs if self._pairs.of(at[pair[0]], at[pair[1]]).total >= least]
-
-    def clusters(self, links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
-        at = self._at
+    def clusters(self, others: Collection[bytes], links: Sequence[IdPair], decisions: Sequence[PairDecision]) -> _Clusters:
+        """Cluster the record and others by pairs that match."""
+        ids = sorted({self._record.bytes, *others})
+        at = {record: position for position, record in enumerate(ids)}
         must, cannot = _decided_pairs(at, decisions)
-        found = clustered(len(at), [(at[left], at[right]) for left, right in links], self._pairs.of, must, cannot)
+        told = [(at[left], at[right]) for left, right in links]
+        found = clustered(len(ids), told, lambda left, right: self._pairs.of(ids[left], ids[right]), must, cannot)
         members: dict[int, list[UUID]] = {}
-        for record, label in zip(at, found.labels, strict=True):
+        for record, label in zip(ids, found.labels, strict=True):
             members.setdefault(label, []).append(UUID(bytes=record))
-        return _Clusters(list(members.values()), found.confidences[at[self.record.bytes]])
+        return _Clusters(list(members.values()), found.confidences[at[self._record.bytes]])
+
+
+def _clusters_as_columns(
+    scope: Scope,
+    own: tuple[UUID, Mapping[str, str | None]],
+    others: Collection[bytes],
+    links: Sequence[IdPair],
+    decisions: Sequence[PairDecision],
+) -> _Clusters:
+    """Cluster a record and others by pairs that match, as a run does."""
+    row = _row(scope.entity_type, *own)
+    table = in_id_order(pa.concat_tables([scope.compared(_array(others)), row]))
+    found = resolve(scope.entity_type, table, scope.config, decisions, model=scope.learnt, pairs=_pair_array(links))
+    return _Clusters(found.clusters, float(found.confidences[found.record_ids.index(own[0])]))
+
+
+def _plain(entity_type: EntityType, knowledge: Knowledge, counts: PlainCounts) -> tuple[Reader[Any], Comparer[Any]]:
+    """What reads records of a type one at a time, and what compares them."""
+    if entity_type == "person":
+        return PlainPeople(knowledge, counts), PlainComparisons(knowledge, counts)
+    return PlainCompanies(knowledge, counts), CompanyComparisons(knowledge, counts)
 
 
 def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | None]) -> pa.Table:
@@ -217,26 +189,26 @@ def _row(entity_type: EntityType, record_id: UUID, values: Mapping[str, str | No
 def _decided(
     scope: Scope, known: _Known, record: UUID, values: Mapping[str, str | None], *, has_decisions: bool
 ) -> Decision:  # fmt: skip
-    few: _Form = _AsValues(scope, known, record, values) if scope.entity_type == "person" else _AsColumns(scope, record, values)
+    few = _Few(scope, known, record, values)
     own, places = record.bytes, few.places()
     arrived = arrival(own, places, scope.bounds, BlockRows(scope.tx))
     partners = arrived.partners - {own}
     if not partners:
         return _alone(scope, 0)
     lost = _parted(scope, own, places, arrived.doubtful)
-    ends = {each for pair in lost for each in pair}
-    # Whoever is connected with a partner is read with it: most partners match, and a second look costs more than a few records.
-    whole = _reached(scope, partners | ends, has_decisions=has_decisions)
-    form = few if len(whole.records) <= _FEW_RECORDS else _AsColumns(scope, record, values)
-    there = form.read(whole.records - {own})
-    pairs = form.matching([(min(own, each), max(own, each)) for each in sorted(partners & there)])
-    start = {each for pair in pairs for each in pair} - {own} | ends
+    pairs = few.matching(few.read(partners))
+    start = {each for pair in pairs for each in pair} - {own} | {each for pair in lost for each in pair}
     if not start:
         return _alone(scope, len(partners))
-    reach = reached_within(whole, start)
+    reach = _reached(scope, start, has_decisions=has_decisions)
+    there = few.read(reach.records - {own})
     # Who went and waits in the queue still has edges.
-    links = sorted(pair for pair in (reach.links - lost).union(pairs) if there.issuperset(pair))
-    return _told(scope, form.clusters(links, whole.decisions), record, reach, len(partners))
+    links = sorted(pair for pair in (reach.links - lost).union(pairs) if there.issuperset({*pair} - {own}))
+    if len(there) <= _FEW_RECORDS:
+        found = few.clusters(there, links, reach.decisions)
+    else:
+        found = _clusters_as_columns(scope, (record, values), there, links, reach.decisions)
+    return _told(scope, found, record, reach, len(partners))
 
 
 def _parted(scope: Scope, own: bytes, places: Mapping[int, int], doubtful: Collection[IdPair]) -> set[IdPair]:
@@ -252,7 +224,7 @@ def _parted(scope: Scope, own: bytes, places: Mapping[int, int], doubtful: Colle
 
 
 @dataclass(frozen=True, slots=True)
-class FewReach:
+class _FewReach:
     """Everybody whom matches, entities and decisions connect with some records (`touched.Reach`)."""
 
     records: set[bytes]
@@ -261,7 +233,7 @@ class FewReach:
     decisions: Sequence[PairDecision] = ()  # with one of them
 
 
-def _reached(scope: Scope, start: Collection[bytes], *, has_decisions: bool) -> FewReach:
+def _reached(scope: Scope, start: Collection[bytes], *, has_decisions: bool) -> _FewReach:
     """Everybody who is connected with some records."""
     decisions: dict[tuple[UUID, UUID], PairDecision] = {}
     records, frontier = set(start), set(start)
@@ -277,25 +249,7 @@ def _reached(scope: Scope, start: Collection[bytes], *, has_decisions: bool) -> 
         records |= looked_up
         frontier = {each for pair in (*found.links, *_must_links(told)) for each in pair} - records
         records |= frontier
-    return FewReach(records, links, entity_of, list(decisions.values()))
-
-
-def reached_within(whole: FewReach, start: Collection[bytes]) -> FewReach:
-    """Of a whole reach what is connected with some of its records."""
-    beside: dict[bytes, set[bytes]] = {}
-    # An entity connects those who are in it.
-    for one, other in (*whole.links, *_must_links(whole.decisions), *whole.entity_of.items()):
-        beside.setdefault(one, set()).add(other)
-        beside.setdefault(other, set()).add(one)
-    found = set(start)
-    frontier = list(found)
-    while frontier:
-        new = beside.get(frontier.pop(), set()) - found
-        found |= new
-        frontier += new
-    records = whole.records & found
-    links = {pair for pair in whole.links if records.issuperset(pair)}
-    return FewReach(records, links, {record: entity for record, entity in whole.entity_of.items() if record in records}, whole.decisions)
+    return _FewReach(records, links, entity_of, list(decisions.values()))
 
 
 def _must_links(decisions: Sequence[PairDecision]) -> list[IdPair]:
@@ -329,7 +283,7 @@ def _alone(scope: Scope, compared: int) -> Decision:
     )  # fmt: skip
 
 
-def _told(scope: Scope, found: _Clusters, record: UUID, reach: FewReach, compared: int) -> Decision:
+def _told(scope: Scope, found: _Clusters, record: UUID, reach: _FewReach, compared: int) -> Decision:
     """Under which id the record's cluster would be published."""
     cluster = next(each for each in found.members if record in each)
     if len(cluster) == 1:
@@ -347,7 +301,7 @@ def _told(scope: Scope, found: _Clusters, record: UUID, reach: FewReach, compare
 
 
 def _identity(
-    scope: Scope, members: Sequence[list[UUID]], cluster: list[UUID], own_id: UUID, reach: FewReach
+    scope: Scope, members: Sequence[list[UUID]], cluster: list[UUID], own_id: UUID, reach: _FewReach
 ) -> tuple[UUID | None, tuple[UUID, ...]]:
     """The id that the record's cluster would have, None for a new one, and the entities that it would take in."""
     entity_of = {UUID(bytes=mate): UUID(bytes=entity) for mate, entity in reach.entity_of.items()}

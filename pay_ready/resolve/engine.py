@@ -77,7 +77,6 @@ def resolve(
     model: ResolutionModel | None = None,
     scorer: Scorer | None = None,
     pairs: IdPairs | None = None,
-    known: Records | None = None,
     with_blocks: bool = False,
     progress: Progress = no_progress,
 ) -> Resolution:
@@ -92,14 +91,13 @@ def resolve(
         scorer: Scores the pairs elsewhere, where there is a model; None scores them here.
         pairs: The pairs to weigh, where they are known and there is a model, which then says how precise it is; None finds those worth
             comparing.
-        known: What is compared of the records, in the order of ids, where that was worked out under the model already.
         with_blocks: Tell every record's blocks, too.
         progress: Told of each phase that is done.
     """
     ordered = in_id_order(staged)
     ids = record_id_bytes(ordered)
     counts = Counts(model.counts if model else None)
-    records = known or records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)[0]
+    records = records_of(ordered, staged_kinds(entity_type), entity_type, knowledge_of(config), counts)[0]
     must, cannot = _positions(ids, decisions)
     rules = config.rules(entity_type)
     elsewhere: Scored | None = None

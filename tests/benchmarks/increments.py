@@ -1,6 +1,6 @@
 """What an increment costs beside a run over everything, and how long one record takes to be decided, in one run on the same records.
 
-    python -m tests.benchmarks.increments [people.parquet] [--records 50000] [--new 1000] [--decided 200]
+    python -m tests.benchmarks.increments [people.parquet] [--records 50000] [--new 1000] [--decided 200] [--companies 20000]
 
 The file has the columns of shared people data (full_name, email, phone, title, city, company_name, company_domain); without one, people are
 made up. Uses the server that PAY_READY_TEST_ADMIN_URL and PAY_READY_TEST_APP_URL name, else the embedded one. Prints wall seconds, CPU
@@ -22,12 +22,12 @@ import structlog
 
 from pay_ready.db.tenancy import Database
 from pay_ready.model.ids import TenantId
-from pay_ready.model.resolution import Reads, ResolveReport
+from pay_ready.model.resolution import EntityType, Reads, ResolveReport
 from pay_ready.pipeline.decide import FIELDS, Decider
 from tests.benchmarks.landing import migrated, running_server
 from tests.conftest import cloned, make_tenant
 from tests.integration.test_models import people_of
-from tests.publish_support import SOURCES, PersonRow, Staged, add_people, config, resolve, stage
+from tests.publish_support import SOURCES, CompanyRow, PersonRow, Staged, add_people, config, resolve, stage
 
 
 def people_from(path: str | None, records: int) -> list[PersonRow]:
@@ -54,18 +54,33 @@ def measured(name: str, work: Callable[[], ResolveReport]) -> None:
     sys.stdout.write(f"{name:48} {took} ({phases})\n")
 
 
-def decide_all(database: Database, tenant: TenantId, people: Sequence[PersonRow]) -> None:
+def companies_from(path: str | None, most: int) -> list[CompanyRow]:
+    """The first employers of a file, one record for each name with a domain; none without a file."""
+    if path is None:
+        return []
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=["company_name", "company_domain"])
+    names = zip(table.column("company_name").to_pylist(), table.column("company_domain").to_pylist(), strict=True)
+    pairs = [each for each in dict.fromkeys(names) if each[0]]
+    return [
+        CompanyRow(source=SOURCES[number % len(SOURCES)], key=f"id:{number}", name=name, domain=domain)
+        for number, (name, domain) in enumerate(pairs[:most])
+    ]
+
+
+def decide_all(database: Database, tenant: TenantId, entity_type: EntityType, records: Sequence[PersonRow] | Sequence[CompanyRow]) -> None:
     """Decide about each of these records, and print how long one takes."""
     decider = Decider(database, tenant, config())
-    values: list[Mapping[str, str | None]] = [{field: getattr(each, field, None) for field in FIELDS["person"]} for each in people]
-    decider.resolve_one("person", values[0])  # loads the models
+    values: list[Mapping[str, str | None]] = [{field: getattr(each, field, None) for field in FIELDS[entity_type]} for each in records]
+    decider.resolve_one(entity_type, values[0])  # loads the models
     spans = []
     for each in values:
         began = time.perf_counter()
-        decider.resolve_one("person", each)
+        decider.resolve_one(entity_type, each)
         spans.append(time.perf_counter() - began)
     half, most = np.percentile(spans, (50, 95)) * 1_000
-    sys.stdout.write(f"one record decided: p50 {half:.1f} ms, p95 {most:.1f} ms ({len(spans)} of them)\n")
+    sys.stdout.write(f"one {entity_type} decided: p50 {half:.1f} ms, p95 {most:.1f} ms ({len(spans)} of them)\n")
 
 
 def main() -> None:
@@ -75,6 +90,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--new", type=int, default=1_000)
     parser.add_argument("--decided", type=int, default=200)
+    parser.add_argument("--companies", type=int, default=20_000, help="most of the people's employers that are resolved after them")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     people = people_from(asked.people, asked.records)
@@ -91,11 +107,17 @@ def main() -> None:
             return lambda: resolve(database, tenant, reads=reads)
 
         measured(f"first load of {len(known):,}", run("all"))
-        decide_all(database, tenant, new[: asked.decided])
+        decide_all(database, tenant, "person", new[: asked.decided])
         for name, part in (("first", new[: asked.new]), ("second", new[asked.new :])):
             add_people(scratch.admin_url, tenant, part)
             measured(f"increment of {len(part):,}, the {name}", run("changed"))
         measured("everything again, with the same models", run("all"))
+        companies = companies_from(asked.people, asked.companies)
+        if len(companies) > asked.decided:
+            others = make_tenant(database, "companies")
+            stage(scratch.admin_url, others, Staged(companies=companies[: -asked.decided]))
+            measured(f"first load of {len(companies) - asked.decided:,} companies", lambda: resolve(database, others, reads="all"))
+            decide_all(database, others, "company", companies[-asked.decided :])
 
 
 if __name__ == "__main__":

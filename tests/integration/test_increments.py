@@ -16,7 +16,7 @@ from pay_ready.db.state import digest_at
 from pay_ready.db.tenancy import Database, TenantTransaction
 from pay_ready.errors import ConflictError, RetryLaterError, UsageError
 from pay_ready.model.ids import RunId, TenantId, new_id
-from pay_ready.model.resolution import ENTITY_TYPES, Reads, ResolutionConfig, ResolveReport
+from pay_ready.model.resolution import ENTITY_TYPES, EntityType, Reads, ResolutionConfig, ResolveReport
 from pay_ready.pipeline import decide
 from pay_ready.pipeline.decide import Decider
 from pay_ready.pipeline.publish import Published, publish
@@ -32,6 +32,7 @@ from tests.publish_support import (
     PersonRow,
     Staged,
     add_people,
+    company_id,
     config,
     person_id,
     published,
@@ -203,7 +204,7 @@ def test_a_record_is_decided_as_a_run_decides_it(
         with monkeypatch.context() as patched:
             patched.setattr(db_resolution, "_FEW_RECORDS", 0)  # as where many are compared
             patched.setattr(db_blocks, "_FEW_KEYS", 0)  # and looked up
-            patched.setattr(decide, "_FEW_RECORDS", 0)  # as columns
+            patched.setattr(decide, "_FEW_RECORDS", -1)  # clustered as columns
             assert decider.resolve_one("person", values, record) == decided
         restage(scratch.admin_url, tenant, staged, replace(staged, people=[*staged.people, person]))
         run(database, tenant, "all", settings)
@@ -219,10 +220,60 @@ def test_a_record_is_decided_as_a_run_decides_it(
     assert min(fates[True], fates[False]) >= 1
 
 
-def _assigned(admin_url: str, tenant: TenantId) -> dict[object, tuple[object, float]]:
+@pytest.mark.parametrize("settings", [config(), tiny_blocks()], ids=["shipped", "tiny blocks"])
+def test_a_company_is_decided_as_a_run_decides_it(
+    settings: ResolutionConfig, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that joins others by name, by domain, by what it is short for; one that bridges two; one of its own; and one without a value."""
+    staged = Staged(companies=[*world(4, 20).companies, *_banks()])
+    stage(scratch.admin_url, tenant, staged)
+    run(database, tenant, "all", settings)
+    decider = Decider(database, tenant, settings)
+    fates: Counter[tuple[bool, bool]] = Counter()
+    asked = [
+        CompanyRow(source="slack", key="new1", name="Borealis Incorporated", city="Oslo"),
+        CompanyRow(source="slack", key="new2", name="Cobalt", domain="cobalt.example", phone="+4712345678"),
+        CompanyRow(source="slack", key="new3", name="NESB", domain="nesb.example"),
+        CompanyRow(source="slack", key="new4", name="North East Savings Bank", domain="harbour-trust.example"),
+        CompanyRow(source="slack", key="new5", name="Zebedee Quimby Works", domain="quimby.example", city="Rome"),
+        CompanyRow(source="slack", key="new6"),
+    ]
+    for company in asked:
+        record = company_id(tenant, company.source, company.key)
+        values = {field: getattr(company, field) for field in decide.FIELDS["company"]}
+        decided = decider.resolve_one("company", values, record)
+        with monkeypatch.context() as patched:
+            patched.setattr(decide, "_FEW_RECORDS", -1)  # clustered as columns
+            assert decider.resolve_one("company", values, record) == decided
+        restage(scratch.admin_url, tenant, staged, replace(staged, companies=[*staged.companies, company]))
+        run(database, tenant, "all", settings)
+        assigned = _assigned(scratch.admin_url, tenant, "company")
+        entity, confidence = assigned[record]
+        fates[decided.entity_id is None, bool(decided.merges)] += 1
+        assert set(decided.records) == {each for each, (of, _) in assigned.items() if of == entity} - {record}
+        assert decided.entity_id in (entity, None)
+        assert (decided.entity_id is None) == (entity not in before_of(scratch.admin_url, tenant))
+        assert decided.confidence == pytest.approx(confidence, abs=1e-4)
+        restage(scratch.admin_url, tenant, replace(staged, companies=[*staged.companies, company]), staged)
+        run(database, tenant, "all", settings)
+    assert fates[True, False] >= 2
+    assert fates[False, False] >= 2
+
+
+def _banks() -> list[CompanyRow]:
+    """Two companies of three records each."""
+    told = [("North East Savings Bank", "nesb.example"), ("Harbour Trust", "harbour-trust.example")]
+    return [
+        CompanyRow(source=source, key=f"bank{number}", name=name, domain=domain)
+        for number, (name, domain) in enumerate(told)
+        for source in SOURCES[:3]
+    ]
+
+
+def _assigned(admin_url: str, tenant: TenantId, entity_type: EntityType = "person") -> dict[object, tuple[object, float]]:
     query = (
         "select record_id, entity_id, confidence from pay_ready.assignments"
-        " where tenant_id = %(tenant)s and closed_run_no is null and entity_type = 'person'"
+        f" where tenant_id = %(tenant)s and closed_run_no is null and entity_type = '{entity_type}'"
     )
     return {record: (entity, float(str(confidence))) for record, entity, confidence in rows(admin_url, tenant, query)}
 

@@ -157,8 +157,7 @@ def test_blocks_are_those_of_columns(rows: list[Row], validation: bool, large: b
     plain = PlainPeople(known, PlainCounts(counts))
     for row, record in zip(rows, ids, strict=True):
         own = wanted[wanted["record"] == record]
-        assert plain.blocks(plain.person(row)) == set(own["block"].tolist())
-        assert not own["place"].any()
+        assert plain.places(plain.record(row)) == dict(zip(own["block"].tolist(), own["place"].tolist(), strict=True))
 
 
 def check_pairs(rows: list[Row], validation: bool, similar: float) -> int:
@@ -169,13 +168,13 @@ def check_pairs(rows: list[Row], validation: bool, similar: float) -> int:
     scored = scored_pairs(records, left, right, model.learnt)
     counts = PlainCounts(model.counts)
     reader, comparisons = PlainPeople(known, counts), PlainComparisons(known, counts)
-    people = [reader.person(row) for row in rows]
-    pairs = Pairs(people.__getitem__, comparisons, Weights(model.learnt))
+    people = [reader.record(row) for row in rows]
+    pairs = Pairs(lambda record: people[int.from_bytes(record)], comparisons, Weights("person", model.learnt))
     for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
         said = comparisons.compare(people[one], people[other])
         for name, reached in scored.reached.items():
             assert said[name][0] == reached.levels[number], (name, rows[one], rows[other])
-        evidence = pairs.of(one, other)
+        evidence = pairs.of(one.to_bytes(2), other.to_bytes(2))
         told = (int(scored.weighed.total[number]), int(scored.weighed.contradiction[number]))
         assert (evidence.total, evidence.doubt) == told, (rows[one], rows[other])
     return int((scored.weighed.total > 1_000 * model.learnt.prior_bits + 1_000).sum())
@@ -229,8 +228,13 @@ def test_clusters_are_those_of_a_run(
     table, shipped = table_of(rows), config()
     known, counts = knowledge_of(shipped), PlainCounts(model.counts)
     reader = PlainPeople(known, counts)
-    pairs = Pairs(lambda position: reader.person(rows[position]), PlainComparisons(known, counts), Weights(model.learnt))
-    links = [pair for pair in combinations(range(len(rows)), 2) if pairs.of(*pair).total >= threshold]
+    weights, comparisons = Weights("person", model.learnt), PlainComparisons(known, counts)
+    pairs = Pairs(lambda record: reader.record(rows[int.from_bytes(record)]), comparisons, weights)
+
+    def said(left: int, right: int) -> Evidence:
+        return pairs.of(left.to_bytes(2), right.to_bytes(2))
+
+    links = [pair for pair in combinations(range(len(rows)), 2) if said(*pair).total >= threshold]
     links = [pair for number, pair in enumerate(links) if number not in dropped]
     ids = [UUID(bytes=each.as_py()) for each in table.column("record_id")]
     told = sorted({(one, other, verdict) for one, other, verdict in decided if one < other < len(rows)})
@@ -238,8 +242,8 @@ def test_clusters_are_those_of_a_run(
     wanted: Resolution = resolve(
         "person", table, shipped, decisions, model=model, pairs=np.array([(ids[a].bytes, ids[b].bytes) for a, b in links], dtype=PAIR)
     )
-    must, cannot = ([(one, other) for one, other, said in told if said == verdict] for verdict in VERDICTS)
-    found = clustered(len(rows), links, pairs.of, must, cannot)
+    must, cannot = ([(one, other) for one, other, spoken in told if spoken == verdict] for verdict in VERDICTS)
+    found = clustered(len(rows), links, said, must, cannot)
     assert found.labels == wanted.labels.tolist()
     assert found.confidences == wanted.confidences.tolist()
 
@@ -280,10 +284,11 @@ def test_contested_clusters_are_those_of_all_joins_weighed(
 
 def test_no_comparison_of_people_is_looked_at_more_closely() -> None:
     """A circumstance that contradicts is confirmed by other records of its component (`link`): one record at a time does not do that."""
-    assert not [each.name for each in COMPARISONS if each.contradicts and each.circumstance]
+    compared = COMPARISONS["person"]
+    assert not [each.name for each in compared if each.contradicts and each.circumstance]
     rows: list[Row] = [dict.fromkeys(PERSON_KINDS, value) for value in ("x@y.example", "1234567")]
     records = records_of(table_of(rows), staged_kinds("person"), "person", knowledge(True), Counts())[0]
-    assert {each.name: each.levels for each in records.comparisons}.items() <= {each.name: each.levels for each in COMPARISONS}.items()
+    assert {each.name: each.levels for each in records.comparisons}.items() <= {each.name: each.levels for each in compared}.items()
 
 
 TEXT = st.one_of(
@@ -305,9 +310,10 @@ def _alone(text: str) -> pa.Array:
         (lambda text: plain_texts.domain_of(text, FREE), lambda texts: domains_of(texts, FREE)),
         (lambda text: plain_texts.address_of(text, validation=True), lambda texts: normalised(texts, PLAUSIBLE)),
         (lambda text: plain_texts.address_of(text, validation=False), lambda texts: normalised(texts, WRITTEN)),
-        (lambda text: " ".join(plain_texts.organisation_words(text)), lambda texts: organisation_names(texts).words),
+        (lambda text: plain_texts.organisation_name(text).words, lambda texts: organisation_names(texts).words),
+        (lambda text: plain_texts.organisation_name(text).core, lambda texts: organisation_names(texts).core),
     ],
-    ids=["words", "category", "phone", "domain", "address", "address as written", "organisation"],
+    ids=["words", "category", "phone", "domain", "address", "address as written", "organisation", "core"],
 )
 @given(data=st.data())
 def test_a_text_is_read_as_a_column_of_it(
@@ -327,7 +333,7 @@ def test_a_name_is_read_as_a_column_of_it(full: str, given: str, family: str) ->
     """First and last word, and what stands between."""
     names = names_of(*(pa.array([each or None], pa.string()) for each in (full, given, family)), ())
     texts = [*names.words.texts.to_pylist(), None]
-    plain = PlainPeople(knowledge(True), PlainCounts({})).person({"full_name": full, "first_name": given, "last_name": family})
+    plain = PlainPeople(knowledge(True), PlainCounts({})).record({"full_name": full, "first_name": given, "last_name": family})
     wanted = [texts[each[0]] for each in (names.given, names.family, names.second_family)]
     assert [plain.given, plain.family, plain.second_family] == wanted
 

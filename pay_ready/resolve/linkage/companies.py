@@ -45,10 +45,10 @@ EMAIL = Comparison(
 )  # fmt: skip
 
 _WINDOW = 4
-_NAMES_OF_ONE, _RARELY_SHARED = 3, 0.05
+NAMES_OF_ONE, RARELY_SHARED = 3, 0.05
 # By how much two companies of one name are fewer than one: where its records have one domain, and where names are all there is.
-_ONE_DOMAIN, _NOTHING_ELSE = 0.02, 0.03
-_USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
+ONE_DOMAIN, NOTHING_ELSE = 0.02, 0.03
+USUAL_CONTACT = 1e-5  # share of an address or a number before any record is seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,9 +223,9 @@ def companies_of(
         name_shares=_as_name(name_domains, all_names, is_all=not more[0]),
         all_domains=all_domains,
         emails=emails,
-        email_shares=counted.shares("email", emails.column, _USUAL_CONTACT),
+        email_shares=counted.shares("email", emails.column, USUAL_CONTACT),
         phones=phones,
-        phone_shares=counted.shares("phone", phones, _USUAL_CONTACT),
+        phone_shares=counted.shares("phone", phones, USUAL_CONTACT),
         values=tuple(values),
         similar_from=similar_from,
         caps=caps or CompanyCaps(),
@@ -243,7 +243,7 @@ def _different(values: Ids, others: Ids, size: int) -> NDArray[np.int64]:
 
 def _as_identifier(names: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     """A domain is one company's, unless many names are held with it (a platform, a holding)."""
-    shares: NDArray[np.float64] = np.where(names <= _NAMES_OF_ONE, _RARELY_SHARED, names) / (size + BELIEVED_RECORDS)
+    shares: NDArray[np.float64] = np.where(names <= NAMES_OF_ONE, RARELY_SHARED, names) / (size + BELIEVED_RECORDS)
     return shares
 
 
@@ -252,7 +252,7 @@ def _as_name(domains: NDArray[np.int64], size: int, *, is_all: bool) -> NDArray[
 
     Where nothing but names is known (`is_all`), equal names are mostly one company's, too: nothing can say more.
     """
-    unknown = _NOTHING_ELSE if is_all else 1.0
-    known: NDArray[np.float64] = np.select([domains == 0, domains == 1], [unknown, _ONE_DOMAIN], domains)
+    unknown = NOTHING_ELSE if is_all else 1.0
+    known: NDArray[np.float64] = np.select([domains == 0, domains == 1], [unknown, ONE_DOMAIN], domains)
     shares: NDArray[np.float64] = known / (size + BELIEVED_RECORDS)
     return shares

@@ -310,7 +310,9 @@ def found_moves(moved: Moved, standing: Standing) -> Moves:
 def is_compared(pairs: NDArray[np.void], members: Members, moved: Moved, bounds: Bounds, standing: Standing) -> Mask:
     """Which pairs (`left`, `right`) of those who stand are worth comparing now; `members` are the blocks of all of them."""
     shared = _shared_blocks(pairs, members, bounds)
-    is_cold = moved.grown(shared.blocks, standing.sizes(shared.blocks, shared.caps + 1)) <= shared.caps
+    blocks, first_of, at = np.unique(shared.blocks, return_index=True, return_inverse=True)  # many pairs share a block
+    caps = shared.caps[first_of]
+    is_cold = (moved.grown(blocks, standing.sizes(blocks, caps + 1)) <= caps)[at]
     compared = np.zeros(len(pairs), dtype=np.bool_)
     compared[shared.pairs[is_cold]] = True
     asked = ~is_cold & (shared.windows > 0) & ~compared[shared.pairs]

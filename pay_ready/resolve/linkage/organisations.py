@@ -31,7 +31,7 @@ from pay_ready.resolve.linkage.words import flattened
 
 LETTERS_WITH_DOTS, LETTERS_JOINED = r"\b(\w)\.(\w)\.(?:(\w)\.)?(?:(\w)\.)?", r"\b(\w)/(\w)\b"
 SHORTEST_HEAD = 5
-SHORTEST_ACRONYM, _LONGEST_ACRONYM = 3, 8
+SHORTEST_ACRONYM, LONGEST_ACRONYM = 3, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def acronyms_or_short(texts: Texts) -> Texts:
         if len(parts) >= SHORTEST_ACRONYM:
             found.append("".join(part[0] for part in parts))
         else:
-            found.append(text if len(parts) == 1 and SHORTEST_ACRONYM <= len(text) <= _LONGEST_ACRONYM else None)
+            found.append(text if len(parts) == 1 and SHORTEST_ACRONYM <= len(text) <= LONGEST_ACRONYM else None)
     return pa.array(found, pa.string())
 
 

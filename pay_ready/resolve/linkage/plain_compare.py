@@ -12,7 +12,7 @@ from pay_ready.resolve.linkage import names, organisations, people, values, word
 from pay_ready.resolve.linkage.people import EMAIL, EMPLOYER
 from pay_ready.resolve.linkage.plain_counts import PlainCounts, chance_share
 from pay_ready.resolve.linkage.plain_people import CATEGORIES, Address, Employer, Person
-from pay_ready.resolve.linkage.plain_texts import digits_of
+from pay_ready.resolve.linkage.plain_texts import OrganisationName, digits_of
 from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.linkage.words import Relation, groups_of
 
@@ -54,7 +54,8 @@ class PlainComparisons:
             "given": (given, given_share), "family": (family, family_share), "middle": (middle, 1.0), "email": email, "phone": phone,
             "employer": employer,
         }  # fmt: skip
-        return found | {name: self._categories(name, one.categories[name], other.categories[name]) for name in CATEGORIES}
+        told = {name: compare_categories(self._counts, name, one.categories[name], other.categories[name]) for name in CATEGORIES}
+        return found | told
 
     def contexts(self, one: Person, other: Person) -> list[str]:
         """In which contexts two records are neighbours (`People.contexts`)."""
@@ -202,28 +203,34 @@ class PlainComparisons:
         return max(1 if each is None else self._counts.count("owner", each) for each in employer.owners)
 
     def _are_similar(self, one: Employer, other: Employer) -> bool:
-        """Whether two companies' names are alike (`organisations.similar_organisations`)."""
-        first, second = one.core, other.core
-        if first is None or second is None:
-            return False
-        if first in (second, other.acronym) or second == one.acronym:
-            return True
-        shorter = min(len(first), len(second))
-        if shorter >= organisations.SHORTEST_HEAD and Prefix.similarity(first, second) == shorter:
-            return True
-        least = self._knowledge.similar_company_from
-        return bool(np.float32(fuzz.ratio(first, second, score_cutoff=least)) >= least)
+        return similar_organisations(one.name, other.name, self._knowledge.similar_company_from) > 0
 
-    def _categories(self, name: str, one: str | None, other: str | None) -> Said:
-        if one is None or other is None:
-            return 0, 1.0
-        table = f"value.{name}"
-        if one == other:
-            return 3, self._counts.share(table, one, values.USUAL_CATEGORY)
-        slips, short = OSA.distance(one, other, score_cutoff=2), min(len(one), len(other))
-        if (slips == 1 and short >= 4) or (slips == 2 and short >= 7):
-            return 2, max(self._counts.share(table, each, values.USUAL_CATEGORY) for each in (one, other))
-        return 1, 1.0
+
+def compare_categories(counts: PlainCounts, name: str, one: str | None, other: str | None) -> Said:
+    """`values.Category.compare` of two values of a column."""
+    if one is None or other is None:
+        return 0, 1.0
+    table = f"value.{name}"
+    if one == other:
+        return 3, counts.share(table, one, values.USUAL_CATEGORY)
+    slips, short = OSA.distance(one, other, score_cutoff=2), min(len(one), len(other))
+    if (slips == 1 and short >= 4) or (slips == 2 and short >= 7):
+        return 2, max(counts.share(table, each, values.USUAL_CATEGORY) for each in (one, other))
+    return 1, 1.0
+
+
+def similar_organisations(one: OrganisationName, other: OrganisationName, similar_from: float) -> int:
+    """`organisations.similar_organisations` of two names; 0 where one is none."""
+    first, second = one.core, other.core
+    if first is None or second is None:
+        return 0
+    if first == second:
+        return 3
+    if np.float32(fuzz.ratio(first, second, score_cutoff=similar_from)) >= similar_from:
+        return 2
+    shorter = min(len(first), len(second))
+    is_head = shorter >= organisations.SHORTEST_HEAD and Prefix.similarity(first, second) == shorter
+    return int(is_head or first == other.acronym or second == one.acronym)
 
 
 def _has_other_family_name(one: Person, other: Person) -> bool:

@@ -4,22 +4,53 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from pay_ready.resolve.linkage import people
+from pay_ready.resolve.linkage import companies, people
 from pay_ready.resolve.linkage.evidence import Comparison
 from pay_ready.resolve.linkage.grouping import DOUBT, Pair, Weighted, group
 from pay_ready.resolve.linkage.learning import COMMONER, RARER, SMALLEST_SHARE, Chances, LearntModel, probability
-from pay_ready.resolve.linkage.plain_compare import PlainComparisons, Said
-from pay_ready.resolve.linkage.plain_people import CATEGORIES, Person
+from pay_ready.resolve.linkage.mapping import EntityKind
+from pay_ready.resolve.linkage.plain_compare import Said
+from pay_ready.resolve.linkage.plain_people import CATEGORIES
 from pay_ready.resolve.linkage.values import category_comparison
 
-# Of a person; none of them is one that both a circumstance and a contradiction is of, which `link` looks at more closely.
-COMPARISONS = (
-    people.GIVEN, people.FAMILY, people.MIDDLE, people.EMAIL, people.PHONE, people.EMPLOYER,
-    *map(category_comparison, CATEGORIES),
-)  # fmt: skip
+# None of them is one that both a circumstance and a contradiction is of, which `link` looks at more closely.
+COMPARISONS: Mapping[EntityKind, Sequence[Comparison]] = {
+    "person": (
+        people.GIVEN, people.FAMILY, people.MIDDLE, people.EMAIL, people.PHONE, people.EMPLOYER,
+        *map(category_comparison, CATEGORIES),
+    ),
+    "company": (companies.NAME, companies.DOMAIN, companies.PHONE, category_comparison("city")),
+}  # fmt: skip
+Record = TypeVar("Record")
+Compared = TypeVar("Compared", contravariant=True)
+
+
+class Reader(Protocol[Record]):
+    """Reads records of one type."""
+
+    def record(self, row: Mapping[str, Any]) -> Record:
+        """A record from its staged values, texts by column (`staged.PERSON_COLUMNS`, `staged.COMPANY_COLUMNS`)."""
+        ...
+
+    def places(self, record: Record) -> dict[int, int]:
+        """By block that a record is in, its place (`moves.members_of`)."""
+        ...
+
+
+class Comparer(Protocol[Compared]):
+    """Compares records of one type."""
+
+    def compare(self, one: Compared, other: Compared) -> Mapping[str, Said]:
+        """What each comparison reached (`learning.Records.compare`)."""
+        ...
+
+    def contexts(self, one: Compared, other: Compared) -> Sequence[str]:
+        """In which contexts two records are neighbours (`learning.Records.contexts`)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +64,9 @@ class Evidence:
 class Weights:
     """A model's weights, level by level, made once for many decisions."""
 
-    def __init__(self, model: LearntModel) -> None:
+    def __init__(self, entity_type: EntityKind, model: LearntModel) -> None:
         self._prior = round(model.prior_bits * 1_000)
-        known = [each for each in COMPARISONS if len(model.matches.get(each.name, ())) == len(each.levels)]
+        known = [each for each in COMPARISONS[entity_type] if len(model.matches.get(each.name, ())) == len(each.levels)]
         self._scales = [(each.name, each.contradicts, _Scale(each, model)) for each in known]
 
     def evidence(self, said: Mapping[str, Said], contexts: Sequence[str]) -> Evidence:
@@ -95,19 +126,19 @@ class Clusters:
     confidences: list[float]
 
 
-class Pairs:
+class Pairs(Generic[Record]):
     """What each two of some records say of each other, worked out when it is asked for, as each record is read then."""
 
-    def __init__(self, record: Callable[[int], Person], compare: PlainComparisons, weights: Weights) -> None:
-        """`record` reads the record at a position."""
-        self._record, self._compare, self._weights = cache(record), compare, weights
-        self._known: dict[Pair, Evidence] = {}
+    def __init__(self, record: Callable[[bytes], Record], comparer: Comparer[Record], weights: Weights) -> None:
+        """`record` reads the record of an id."""
+        self._record, self._comparer, self._weights = cache(record), comparer, weights
+        self._known: dict[tuple[bytes, bytes], Evidence] = {}
 
-    def of(self, left: int, right: int) -> Evidence:
-        """The evidence of two records by their positions, left < right."""
+    def of(self, left: bytes, right: bytes) -> Evidence:
+        """The evidence of two records, left < right."""
         if (found := self._known.get((left, right))) is None:
             one, other = self._record(left), self._record(right)
-            said, contexts = self._compare.compare(one, other), self._compare.contexts(one, other)
+            said, contexts = self._comparer.compare(one, other), self._comparer.contexts(one, other)
             self._known[left, right] = found = self._weights.evidence(said, contexts)
         return found
 

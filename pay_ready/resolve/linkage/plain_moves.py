@@ -1,14 +1,43 @@
-"""Whom one new record is worth comparing with: what `moves.found_moves` says of many that move, for one that comes."""
+"""One new record in its blocks, and whom it is worth comparing with: what `moves` says of many that move, for one that comes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol
 
-from pay_ready.resolve.linkage.blocks import KEY_BITS
+from pay_ready.resolve.linkage.blocks import KEY_BITS, KEYS_OF_A_COPY, name_number
 from pay_ready.resolve.linkage.moves import Bounds
+from pay_ready.resolve.linkage.plain_texts import key_of
 
 IdPair = tuple[bytes, bytes]  # of 16 bytes each, the lower first
+_ALL_BITS = (1 << 64) - 1
+
+
+def places_of(
+    kind: str, keys: Mapping[str, Sequence[int]], extra: Mapping[str, Sequence[int]] | None = None, places: Mapping[str, int] | None = None
+) -> dict[int, int]:
+    """By block that a record is in, its place (`moves.members_of`).
+
+    Args:
+        kind: What the record is about, as in `moves.bounds_of`.
+        keys: By rule its keys, -1 for none.
+        extra: Those by rules that only add to others.
+        places: By rule of which large blocks are compared in an order, its place there.
+    """
+    found: dict[int, int] = {}
+    for rule, held in {**keys, **(extra or {})}.items():
+        place = (places or {}).get(rule, 0)
+        found |= {_block(kind, rule, key): place for key in held if key >= 0}
+    # What makes a copy are the rules of one key a record (`blocks.copies_rule`).
+    alone = [key_of(held[0], name_number(rule)) for rule, held in keys.items() if len(held) == 1 and held[0] >= 0]
+    if len(alone) >= KEYS_OF_A_COPY:
+        found[_block(kind, "copies", (sum(alone) & _ALL_BITS) >> 1)] = 0
+    return found
+
+
+def _block(kind: str, rule: str, key: int) -> int:
+    """A rule and its key, cut, in one number (`moves.MEMBER`)."""
+    return name_number(f"{kind}.{rule}") << KEY_BITS | key & ((1 << KEY_BITS) - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,26 +10,33 @@ from typing import Any
 
 from pay_ready.resolve.hosts import registrable_domain
 from pay_ready.resolve.linkage import contact
-from pay_ready.resolve.linkage.blocks import KEY_BITS, KEYS_OF_A_COPY, name_number
-from pay_ready.resolve.linkage.organisations import SHORTEST_ACRONYM
 from pay_ready.resolve.linkage.people import SHORTEST_USER
 from pay_ready.resolve.linkage.people_blocks import LEAST_WEAK
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
-from pay_ready.resolve.linkage.plain_texts import address_of, category_of, domain_of, key_of, name_words, organisation_words, phone_of
+from pay_ready.resolve.linkage.plain_moves import places_of
+from pay_ready.resolve.linkage.plain_texts import (
+    NAMELESS,
+    OrganisationName,
+    address_of,
+    category_of,
+    domain_of,
+    key_of,
+    name_words,
+    organisation_name,
+    phone_of,
+)
 from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.linkage.words import groups_of
 from pay_ready.resolve.staged import PERSON_KINDS
 
 CATEGORIES = ("city", "title")  # columns that are compared as categories, in the order of their comparisons
-_ALL_BITS = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Employer:
     """The names of an employer that a record tells, and who they are of."""
 
-    core: str | None  # of the company's name
-    acronym: str | None  # of a name of three words or more
+    name: OrganisationName
     owners: tuple[str | None, str | None, str | None]  # by name, by domain, by address
     owner: str | None  # the first of the owners that there is
 
@@ -71,7 +78,7 @@ class PlainPeople:
         self._forms = groups_of(tuple(knowledge.nicknames))
         self._has_weak_blocks = knowledge.person_caps.at_size(counts.total("owner")).weak >= LEAST_WEAK
 
-    def person(self, row: Mapping[str, Any]) -> Person:
+    def record(self, row: Mapping[str, Any]) -> Person:
         """A record from its staged values, texts by column (`staged.PERSON_COLUMNS`); "" is none, and other columns are left alone."""
         knowledge, told = self._knowledge, {column: row.get(column) or None for column in PERSON_KINDS}
         full, first, last = told["full_name"], told["first_name"], told["last_name"]
@@ -121,17 +128,9 @@ class PlainPeople:
         is_form = first == given or not set(self._forms.get(first, ())).isdisjoint(self._forms.get(given, ()))
         return given, last if is_form else None
 
-    def blocks(self, person: Person) -> set[int]:
-        """The blocks of a record (`moves.members_of`); in all of them its place is 0."""
-        found: set[int] = set()
-        keys = self._keys(person)
-        for rule, held in (keys | self._weak_keys(person) if self._has_weak_blocks else keys).items():
-            found.update(_block(rule, key) for key in held if key >= 0)
-        # What makes a copy are the rules of one key a record (`blocks.copies_rule`).
-        alone = [key_of(held[0], name_number(rule)) for rule, held in keys.items() if len(held) == 1 and held[0] >= 0]
-        if len(alone) >= KEYS_OF_A_COPY:
-            found.add(_block("copies", (sum(alone) & _ALL_BITS) >> 1))
-        return found
+    def places(self, record: Person) -> dict[int, int]:
+        """By block that a record is in, its place: 0 in all of them."""
+        return places_of("person", self._keys(record), self._weak_keys(record) if self._has_weak_blocks else None)
 
     def _keys(self, person: Person) -> dict[str, list[int]]:
         """By rule (`people_blocks.person_rules`) the record's keys, -1 for none."""
@@ -170,20 +169,8 @@ class PlainPeople:
         return key_of(forms[0]) if forms else self._key(word)
 
 
-def _block(rule: str, key: int) -> int:
-    """A rule and its key, cut, in one number (`moves.MEMBER`)."""
-    return name_number(f"person.{rule}") << KEY_BITS | key & ((1 << KEY_BITS) - 1)
-
-
 def _employer(company: str | None, domain: str | None, address: str | None) -> Employer:
-    said = organisation_words(company) if company else []
-    parts = " ".join(said).split()
-    core = "".join(parts) or None
+    name = organisation_name(company) if company else NAMELESS
     by_domain, by_address = (None if each is None else each.partition(".")[0] for each in (domain, address))
-    owners = (core, by_domain, by_address)
-    return Employer(
-        core=core,
-        acronym="".join(part[0] for part in parts) if len(parts) >= SHORTEST_ACRONYM else None,
-        owners=owners,
-        owner=next((each for each in owners if each is not None), None),
-    )
+    owners = (name.core, by_domain, by_address)
+    return Employer(name=name, owners=owners, owner=next((each for each in owners if each is not None), None))

@@ -7,6 +7,7 @@ own patterns can read (signs beyond printable ASCII, where they matter) is read 
 import re
 from collections.abc import Callable, Set
 from functools import lru_cache
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from pay_ready.resolve.hosts import registrable_domain
 from pay_ready.resolve.linkage import contact, names, organisations
 from pay_ready.resolve.linkage.cleaning import APOSTROPHES
 from pay_ready.resolve.linkage.columns import Texts
+from pay_ready.resolve.linkage.organisations import SHORTEST_ACRONYM
 from pay_ready.resolve.linkage.values import BLANKS
 from pay_ready.resolve.normalize import fold
 
@@ -97,12 +99,27 @@ def domain_of(text: str, free_mail: Set[str]) -> str | None:
     return None if domain in free_mail else domain or None
 
 
-def organisation_words(text: str) -> list[str]:
-    """The words of a company's name as `organisations.organisation_names` has them; some may be two."""
+class OrganisationName(NamedTuple):
+    """A company's name as `organisations.OrganisationNames` has it."""
+
+    words: str  # "" is no name
+    core: str | None
+    acronym: str | None  # of a name of three words or more
+
+
+NAMELESS = OrganisationName("", None, None)
+
+
+def organisation_name(text: str) -> OrganisationName:
+    """`organisations.organisation_names`."""
     dotless = _LETTERS_WITH_DOTS.sub(r"\1\2\3\4", text) if "." in text else text
     said = words_of(_LETTERS_JOINED.sub(r"\1\2", dotless) if "/" in dotless else dotless).split(" ")
     kept = [word for word in said if word not in LEGAL_FORMS_OF_ONE_WORD] or said
-    return list(filter(None, (ABBREVIATIONS.get(word, word) for word in kept)))
+    words = " ".join(filter(None, (ABBREVIATIONS.get(word, word) for word in kept)))
+    parts = words.split()
+    if not parts:
+        return NAMELESS
+    return OrganisationName(words, "".join(parts), "".join(part[0] for part in parts) if len(parts) >= SHORTEST_ACRONYM else None)
 
 
 def category_of(text: str) -> str | None:

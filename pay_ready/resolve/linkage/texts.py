@@ -19,6 +19,9 @@ from pay_ready.resolve.linkage.words import flattened
 _MATCHED = (0.0, 0.1, 0.1, 0.12, 0.18, 0.5)
 _SAME_HOUSE = (0.0, 0.15, 0.1, 0.1, 0.2, 0.45)
 _NUMBER = re.compile(r"\b(\d+)[a-z]?\b")  # "35th" is a name
+# Of the weight of the shorter and of the longer text's words, and in similarities of 0 to 100: what makes two texts share so much.
+CONTAINED_SOME, CONTAINED_MOST, SHARED_MOST, SHARED_CLOSE = 0.4, 0.75, 0.3, 0.75
+SPELLED_MOST, SPELLED_CLOSE = 80.0, 90.0
 _USUAL_TEXT = 5e-4  # share of a text before any record is seen
 
 
@@ -77,10 +80,10 @@ class TextValues:
             [texts[i] for i in left.tolist()], [texts[i] for i in right.tolist()], scorer=fuzz.token_sort_ratio, dtype=np.float32
         )
         grades = np.ones(len(left), dtype=np.int8)
-        # Something in common is spelled half as far again from being the same.
-        grades[(contained >= 0.4) | (spelled >= 100.0 - 1.5 * (100.0 - self.alike_from))] = 2
-        grades[((contained >= 0.75) & (of_all >= 0.3)) | (spelled >= max(80.0, self.alike_from))] = 3
-        grades[(of_all >= 0.75) | (spelled >= max(90.0, self.alike_from))] = 4
+        grades[(contained >= CONTAINED_SOME) | (spelled >= spelled_some(self.alike_from))] = 2
+        is_most = (contained >= CONTAINED_MOST) & (of_all >= SHARED_MOST)
+        grades[is_most | (spelled >= max(SPELLED_MOST, self.alike_from))] = 3
+        grades[(of_all >= SHARED_CLOSE) | (spelled >= max(SPELLED_CLOSE, self.alike_from))] = 4
         if self.numbers:
             pairs = zip(left.tolist(), right.tolist(), strict=True)
             apart = [bool(self.numbers[a] and self.numbers[b] and not self.numbers[a] & self.numbers[b]) for a, b in pairs]
@@ -91,6 +94,11 @@ class TextValues:
         ids = self.column.ids
         rare = np.vstack((self.rare, np.full((1, self.rare.shape[1]), -1, dtype=np.int64)))
         return [rare[ids, 0], rare[ids, 1], key_of(rare[ids, 0], rare[ids, 1])]
+
+
+def spelled_some(alike_from: float) -> float:
+    """What has something in common is spelled half as far again from being the same."""
+    return 100.0 - 1.5 * (100.0 - alike_from)
 
 
 def texts_of(
