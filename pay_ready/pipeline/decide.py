@@ -195,14 +195,13 @@ def _decided(
     partners = arrived.partners - {own}
     if not partners:
         return _alone(scope, 0)
-    lost = _parted(scope, own, places, arrived.doubtful)
     pairs = few.matching(few.read(partners))
-    start = {each for pair in pairs for each in pair} - {own} | {each for pair in lost for each in pair}
-    if not start:
+    if not pairs:
         return _alone(scope, len(partners))
-    reach = _reached(scope, start, has_decisions=has_decisions)
-    there = few.read(reach.records - {own})
+    reach = _reached(scope, {each for pair in pairs for each in pair} - {own}, has_decisions=has_decisions)
+    lost = _parted(scope, own, places, {pair for pair in arrived.doubtful if reach.records.issuperset(pair)})
     # Who went and waits in the queue still has edges.
+    there = few.read(reach.records - {own})
     links = sorted(pair for pair in (reach.links - lost).union(pairs) if there.issuperset({*pair} - {own}))
     if len(there) <= _FEW_RECORDS:
         found = few.clusters(there, links, reach.decisions)

@@ -365,6 +365,30 @@ def test_a_decision_is_an_increment(database: Database, scratch: Scratch, tenant
 
 
 @pytest.mark.parametrize("few", [40, -1], ids=["as values", "as columns"])
+def test_a_record_is_decided_without_who_is_gone(
+    few: int, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Of three copies one was taken away since the last run, which still has its edges and its place in the entity: it is not told."""
+    monkeypatch.setattr(decide, "_FEW_RECORDS", few)
+    people = people_of(40)
+    copies = [replace(people[0], key=f"id:copy{number}", email="una.copy@copies.example") for number in range(4)]
+    *known, new = copies
+    stage(scratch.admin_url, tenant, Staged(people=[*people, *known]))
+    run(database, tenant, "all")
+    take_people(scratch.admin_url, tenant, known[:1])
+    values = {field: getattr(new, field, None) for field in decide.FIELDS["person"]}
+    record = person_id(tenant, new.source, new.key)
+    decided = Decider(database, tenant, config()).resolve_one("person", values, record)
+    add_people(scratch.admin_url, tenant, [new])
+    run(database, tenant, "changed")
+    (members,) = (each for each in clusters(scratch.admin_url, tenant) if record in each)
+    assert set(decided.records) == members - {record}
+    assert {person_id(tenant, each.source, each.key) for each in known} & members == {
+        person_id(tenant, each.source, each.key) for each in known[1:]
+    }
+
+
+@pytest.mark.parametrize("few", [40, -1], ids=["as values", "as columns"])
 def test_a_record_is_decided_by_what_reviewers_said(
     few: int, database: Database, scratch: Scratch, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
