@@ -27,7 +27,7 @@ from pay_ready.resolve.linkage.grouping import Pair
 from pay_ready.resolve.linkage.model import ResolutionModel
 from pay_ready.resolve.linkage.moves import MEMBER, PAIR, Bounds, Moves, moved
 from pay_ready.resolve.linkage.plain_companies import CompanyComparisons, PlainCompanies
-from pay_ready.resolve.linkage.plain_compare import PlainComparisons
+from pay_ready.resolve.linkage.plain_compare import PersonComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_link import Comparer, Pairs, Reader, Weights, clustered
 from pay_ready.resolve.linkage.plain_moves import IdPair, arrival
@@ -176,7 +176,7 @@ def _clusters_as_columns(
 def _plain(entity_type: EntityType, knowledge: Knowledge, counts: PlainCounts) -> tuple[Reader[Any], Comparer[Any]]:
     """What reads records of a type one at a time, and what compares them."""
     if entity_type == "person":
-        return PlainPeople(knowledge, counts), PlainComparisons(knowledge, counts)
+        return PlainPeople(knowledge, counts), PersonComparisons(knowledge, counts)
     return PlainCompanies(knowledge, counts), CompanyComparisons(knowledge, counts)
 
 
@@ -229,7 +229,7 @@ class _FewReach:
     records: set[bytes]
     links: set[IdPair]
     entity_of: Mapping[bytes, bytes]  # by record that is published
-    decisions: Sequence[PairDecision] = ()  # with one of them
+    decisions: Sequence[PairDecision]  # with one of them
 
 
 def _reached(scope: Scope, start: Collection[bytes], *, has_decisions: bool) -> _FewReach:

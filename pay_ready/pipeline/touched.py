@@ -83,7 +83,6 @@ class Part:
 
     resolved: Resolved
     state: PublishedState  # of the touched records and those that are gone
-    changed: Ids
     edges: pa.Table  # of what is compared anew
     compared: int  # pairs
     linked: int  # edges written
@@ -123,7 +122,6 @@ def resolved_part(scope: Scope, changed: Ids, seeds: Iterable[UUID], decisions: 
     return Part(
         resolved=resolved[0],
         state=states[0],
-        changed=changed,
         edges=edges.weighed,
         compared=edges.compared,
         linked=edges.weighed.num_rows,
@@ -151,7 +149,7 @@ def _move(scope: Scope, changed: Ids, staged: pa.Table, records: Records) -> _Ed
     partners = db_blocks.drop_edges_of(tx, scope.edges, changed)
     db_blocks.drop_pairs(tx, scope.edges, lost["left"], lost["right"])
     weighed: list[pa.Table] = []
-    # The server writes blocks while pairs are weighed here.
+    # The server writes blocks while pairs are weighed here; few records are read by the same connection, in its turn.
     in_threads(
         [lambda: db_blocks.add_members(tx, scope.entity_type, changed, new), lambda: weighed.append(_weighed(scope, moves))], name="move"
     )

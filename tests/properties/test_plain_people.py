@@ -28,7 +28,7 @@ from pay_ready.resolve.linkage.model import ResolutionModel
 from pay_ready.resolve.linkage.moves import PAIR, members_of
 from pay_ready.resolve.linkage.names import names_of
 from pay_ready.resolve.linkage.organisations import organisation_names
-from pay_ready.resolve.linkage.plain_compare import PlainComparisons
+from pay_ready.resolve.linkage.plain_compare import PersonComparisons
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_link import COMPARISONS, Evidence, Pairs, Weights, clustered
 from pay_ready.resolve.linkage.plain_people import PlainPeople
@@ -167,7 +167,7 @@ def check_pairs(rows: list[Row], validation: bool, similar: float) -> int:
     left, right = (np.array(side, dtype=np.int64) for side in zip(*combinations(range(len(rows)), 2), strict=True))
     scored = scored_pairs(records, left, right, model.learnt)
     counts = PlainCounts(model.counts)
-    reader, comparisons = PlainPeople(known, counts), PlainComparisons(known, counts)
+    reader, comparisons = PlainPeople(known, counts), PersonComparisons(known, counts)
     people = [reader.record(row) for row in rows]
     pairs = Pairs(lambda record: people[int.from_bytes(record)], comparisons, Weights("person", model.learnt))
     for number, (one, other) in enumerate(zip(left.tolist(), right.tolist(), strict=True)):
@@ -228,7 +228,7 @@ def test_clusters_are_those_of_a_run(
     table, shipped = table_of(rows), config()
     known, counts = knowledge_of(shipped), PlainCounts(model.counts)
     reader = PlainPeople(known, counts)
-    weights, comparisons = Weights("person", model.learnt), PlainComparisons(known, counts)
+    weights, comparisons = Weights("person", model.learnt), PersonComparisons(known, counts)
     pairs = Pairs(lambda record: reader.record(rows[int.from_bytes(record)]), comparisons, weights)
 
     def said(left: int, right: int) -> Evidence:

@@ -13,10 +13,10 @@ from rapidfuzz import fuzz
 from pay_ready.resolve.linkage import companies, organisations, texts
 from pay_ready.resolve.linkage.columns import BELIEVED_RECORDS
 from pay_ready.resolve.linkage.companies import DOMAIN, NAME
-from pay_ready.resolve.linkage.plain_compare import Said, compare_categories, similar_organisations
 from pay_ready.resolve.linkage.plain_counts import PlainCounts
 from pay_ready.resolve.linkage.plain_moves import places_of
 from pay_ready.resolve.linkage.plain_texts import NAMELESS, OrganisationName, category_of, domain_of, key_of, organisation_name, phone_of
+from pay_ready.resolve.linkage.plain_values import Said, compare_categories, similar_organisations
 from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.staged import COMPANY_KINDS
 

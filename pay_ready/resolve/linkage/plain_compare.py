@@ -5,20 +5,19 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from rapidfuzz import fuzz
-from rapidfuzz.distance import OSA, JaroWinkler, Prefix
+from rapidfuzz.distance import OSA, JaroWinkler
 
-from pay_ready.resolve.linkage import names, organisations, people, values, words
+from pay_ready.resolve.linkage import names, people, words
 from pay_ready.resolve.linkage.people import EMAIL, EMPLOYER
 from pay_ready.resolve.linkage.plain_counts import PlainCounts, chance_share
 from pay_ready.resolve.linkage.plain_people import CATEGORIES, Address, Employer, Person
-from pay_ready.resolve.linkage.plain_texts import OrganisationName, digits_of
+from pay_ready.resolve.linkage.plain_texts import digits_of
+from pay_ready.resolve.linkage.plain_values import Said, compare_categories, similar_organisations
 from pay_ready.resolve.linkage.tables import Knowledge
 from pay_ready.resolve.linkage.words import Relation, groups_of
 
 _SAME_USER, _TYPO, _SAME_EMAIL = (EMAIL.levels.index(level) for level in ("same_user", "typo", "same"))
 _SAME_EMPLOYER = EMPLOYER.levels.index("same")
-Said = tuple[int, float]  # the level that a comparison reached, 0 for null, and the share of the value that agrees
 
 
 class _Related(NamedTuple):
@@ -31,7 +30,7 @@ class _Related(NamedTuple):
     initial: str | None  # the word whose first letter it is, where given names agree in that alone
 
 
-class PlainComparisons:
+class PersonComparisons:
     """Compares people's records under a model's counts."""
 
     def __init__(self, knowledge: Knowledge, counts: PlainCounts) -> None:
@@ -204,33 +203,6 @@ class PlainComparisons:
 
     def _are_similar(self, one: Employer, other: Employer) -> bool:
         return similar_organisations(one.name, other.name, self._knowledge.similar_company_from) > 0
-
-
-def compare_categories(counts: PlainCounts, name: str, one: str | None, other: str | None) -> Said:
-    """`values.Category.compare` of two values of a column."""
-    if one is None or other is None:
-        return 0, 1.0
-    table = f"value.{name}"
-    if one == other:
-        return 3, counts.share(table, one, values.USUAL_CATEGORY)
-    slips, short = OSA.distance(one, other, score_cutoff=2), min(len(one), len(other))
-    if (slips == 1 and short >= 4) or (slips == 2 and short >= 7):
-        return 2, max(counts.share(table, each, values.USUAL_CATEGORY) for each in (one, other))
-    return 1, 1.0
-
-
-def similar_organisations(one: OrganisationName, other: OrganisationName, similar_from: float) -> int:
-    """`organisations.similar_organisations` of two names; 0 where one is none."""
-    first, second = one.core, other.core
-    if first is None or second is None:
-        return 0
-    if first == second:
-        return 3
-    if np.float32(fuzz.ratio(first, second, score_cutoff=similar_from)) >= similar_from:
-        return 2
-    shorter = min(len(first), len(second))
-    is_head = shorter >= organisations.SHORTEST_HEAD and Prefix.similarity(first, second) == shorter
-    return int(is_head or first == other.acronym or second == one.acronym)
 
 
 def _has_other_family_name(one: Person, other: Person) -> bool:

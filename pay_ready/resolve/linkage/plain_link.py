@@ -13,8 +13,8 @@ from pay_ready.resolve.linkage.evidence import Comparison
 from pay_ready.resolve.linkage.grouping import DOUBT, Pair, Weighted, group
 from pay_ready.resolve.linkage.learning import COMMONER, RARER, SMALLEST_SHARE, Chances, LearntModel, probability
 from pay_ready.resolve.linkage.mapping import EntityKind
-from pay_ready.resolve.linkage.plain_compare import Said
 from pay_ready.resolve.linkage.plain_people import CATEGORIES
+from pay_ready.resolve.linkage.plain_values import Said
 from pay_ready.resolve.linkage.values import category_comparison
 
 # None of them is one that both a circumstance and a contradiction is of, which `link` looks at more closely.
@@ -55,7 +55,7 @@ class Comparer(Protocol[Compared]):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a pair says, in millibits: all together with the prior, and what of it speaks against one person (<= 0)."""
+    """What a pair says, in millibits: all together with the prior, and what of it speaks against one person or company (<= 0)."""
 
     total: int
     doubt: int
